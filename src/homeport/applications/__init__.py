@@ -1,0 +1,1 @@
+"""What Homeport knows about single products, beyond the general rules."""

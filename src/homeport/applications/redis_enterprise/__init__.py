@@ -1,0 +1,1 @@
+"""Redis Enterprise for Kubernetes: releases, image fields, version rules."""

@@ -1,0 +1,1 @@
+"""A live Kubernetes cluster: read it, and make pull secrets for it."""

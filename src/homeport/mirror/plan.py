@@ -1,0 +1,1 @@
+"""Turn what is wanted and what the target has into ordered steps with their cost. Pure."""

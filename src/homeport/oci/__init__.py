@@ -1,0 +1,1 @@
+"""The Open Container Initiative's formats and protocol rules, without I/O."""

@@ -1,0 +1,1 @@
+"""Rate limits without I/O: headers and numbers in, budgets and forecasts out."""

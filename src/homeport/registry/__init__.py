@@ -1,0 +1,1 @@
+"""A client of any registry: endpoints, credentials, trust, retry, resume."""

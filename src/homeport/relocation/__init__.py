@@ -1,0 +1,1 @@
+"""How manifests change: in-place edits and insertions, proved by scanning the result again."""

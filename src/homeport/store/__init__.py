@@ -1,0 +1,1 @@
+"""Content stores behind one protocol."""

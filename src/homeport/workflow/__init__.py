@@ -1,0 +1,1 @@
+"""The main job: find, plan, mirror, relocate, verify, from one homeport.yaml."""
