@@ -1,7 +1,8 @@
 import pytest
 
-from homeport.cluster.keyring import Credential, Keyring, UnreadableCredentialsError, encode_auth
+from homeport.cluster.keyring import Keyring, UnreadableCredentialsError, encode_auth
 from homeport.reference import Reference
+from homeport.registry.credentials import Credential
 
 
 def users(auths: dict, image: str) -> list[str]:
@@ -93,7 +94,7 @@ def test_auth_wins_over_user_and_password_and_is_split_at_the_first_colon():
 
 def test_an_identity_token_is_no_credential():
     keyring = Keyring.of({"registry.example.com": {"identitytoken": "token"}})
-    assert keyring.match(Reference.parse("registry.example.com/app")) == [Credential()]
+    assert keyring.match(Reference.parse("registry.example.com/app")) == [Credential("", "")]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.cluster.keyring import Credential, UnreadableCredentialsError
+from homeport.cluster.keyring import UnreadableCredentialsError
 from homeport.cluster.pull_secrets import make_pull_secret, parse_pull_secret
 from homeport.errors import UsageError
 from homeport.mapping import Target
 from homeport.reference import Reference
+from homeport.registry.credentials import Credential
 
 IMAGE = Reference.parse("registry.example.com/app:1")
 CONFIG = {"auths": {"registry.example.com": {"username": "ann", "password": "secret"}}}

@@ -55,14 +55,23 @@ class StandIn:
             path: [] for path in ("/api/v1", "/apis/apps/v1", "/apis/batch/v1")
         }
         self._rights: set[tuple[str, str, str]] = set()
+        self._remembers = True
 
     def create(self, value: dict[str, Any]) -> dict[str, Any]:
         """Keep an object and return it with a uid."""
         kept: dict[str, Any] = json.loads(json.dumps(value))
         kept["metadata"].setdefault("uid", str(uuid.uuid4()))
-        root = _root(kept["apiVersion"])
-        self._objects.setdefault(root, []).append(kept)
+        self._objects[_root(kept["apiVersion"])].append(kept)
         return kept
+
+    def define(self, group: str, kind: str, version: str) -> None:
+        """Serve a custom resource."""
+        assert kind in PLURALS
+        self._objects.setdefault(f"/apis/{group}/{version}", [])
+
+    def expire_lists(self) -> None:
+        """Answer 410 to the next page that is asked for, with a token to go on with."""
+        self._remembers = False
 
     def grant(self, user: str, plurals: Sequence[str], namespace: str = "") -> None:
         """Let a user list and get kinds (``cronjobs.batch``), in one namespace or in all."""
@@ -95,7 +104,14 @@ class StandIn:
         if match["name"]:
             resource = _resource(match)
             return (200, found[0]) if found else status(404, "NotFound", f'{resource} "{match["name"]}" not found')
-        return 200, page(found, match["plural"], parse_qs(urlsplit(path).query))
+        query = parse_qs(urlsplit(path).query)
+        if "continue" in query and not self._remembers:
+            self._remembers = True
+            code, body = status(
+                410, "Expired", "The provided continue parameter is too old to display a consistent list result."
+            )
+            return code, body | {"metadata": {"continue": query["continue"][0]}}
+        return 200, page(found, match["plural"], query)
 
     def _may(self, user: str, match: re.Match[str]) -> bool:
         wanted = {(user, _resource(match), ""), (user, _resource(match), match["namespace"] or "")}

@@ -42,6 +42,9 @@ class Kubernetes:
             base_url=self.server, verify=False, timeout=30, headers={"Authorization": f"Bearer {ADMIN}"}
         )
 
+    def close(self) -> None:
+        self._client.close()
+
     def is_ready(self) -> bool:
         with contextlib.suppress(httpx2.HTTPError):
             return self._client.get("/readyz").status_code == 200
@@ -131,6 +134,7 @@ def running(folder: Path) -> Iterator[Kubernetes]:
         kubernetes = Kubernetes(folder, port)
         _wait(kubernetes.is_ready, f"kube-apiserver is not ready; see {folder}/kube-apiserver.log")
         yield kubernetes
+        kubernetes.close()
 
 
 @contextlib.contextmanager

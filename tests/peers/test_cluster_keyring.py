@@ -132,7 +132,7 @@ def ours(secrets: list[dict[str, Any]], image: str) -> list[list[str]] | None:
             keyring += parse_pull_secret(secret)
     except UnreadableCredentialsError:
         return None
-    return [[credential.username, credential.password] for credential in keyring.match(Reference.parse(image))]
+    return [[credential.username, credential.secret] for credential in keyring.match(Reference.parse(image))]
 
 
 def manifest(kind: str, content: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import msgspec
 
 from homeport.errors import HomeportError
 from homeport.reference import DOCKER_HUB, Reference
+from homeport.registry.credentials import Credential
 
 _FALLBACK_KEY: Final = "index.docker.io"
 """Docker's own name for Docker Hub: it serves Docker Hub's images where no other key does."""
@@ -27,16 +28,6 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 
 class UnreadableCredentialsError(HomeportError):
     """The kubelet cannot read a pull secret: every pull of a pod that names it fails."""
-
-
-class Credential(msgspec.Struct, frozen=True):
-    """A user and a password; both empty is an anonymous pull."""
-
-    username: str = ""
-    password: str = ""
-
-    def __repr__(self) -> str:
-        return f"Credential({self.username!r}, ...)"
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -138,7 +129,7 @@ def _label_matches(pattern: str, label: str) -> bool:
 
 
 def _credential(key: str, fields: Any) -> Credential:
-    """Read one entry; `auth` wins over `username` and `password`. Raises UnreadableCredentialsError."""
+    """Read one entry; `auth` wins over `username` and `password`, and no user is an anonymous pull. Raises UnreadableCredentialsError."""
     if fields is not None and not isinstance(fields, Mapping):
         raise UnreadableCredentialsError(f"its entry for {key!r} is not a mapping")
     known = {name.lower(): value for name, value in (fields or {}).items()}

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
-from homeport.cluster.keyring import Credential, Keyring, UnreadableCredentialsError, encode_auth
+from homeport.cluster.keyring import Keyring, UnreadableCredentialsError, encode_auth
 from homeport.errors import UsageError
 from homeport.mapping import Target
 from homeport.reference import Reference
+from homeport.registry.credentials import Credential
 
 DOCKER_CONFIG_JSON: Final = "kubernetes.io/dockerconfigjson"
 _DATA_KEYS: Final = {DOCKER_CONFIG_JSON: ".dockerconfigjson", "kubernetes.io/dockercfg": ".dockercfg"}
@@ -31,12 +32,12 @@ def make_pull_secret(name: str, namespace: str, target: Target, credential: Cred
         )
     entry = {
         "username": credential.username,
-        "password": credential.password,
-        "auth": encode_auth(credential.username, credential.password),
+        "password": credential.secret,
+        "auth": encode_auth(credential.username, credential.secret),
     }
     config = {"auths": {str(target): entry}}
     repository = f"{target.path}/image" if target.path else "image"
-    if Keyring.of(config["auths"]).match(Reference(target.registry, repository)) != [credential]:
+    if not Keyring.of(config["auths"]).match(Reference(target.registry, repository)):
         raise UsageError(
             f"no pull secret can serve {target}: the kubelet takes this host for a pattern",
             hint="Give the registry a name, or name its port (host:443).",
