@@ -28,6 +28,9 @@ class Target(Protocol):
     def head_manifest(self, repository: str, identifier: str) -> ManifestHead | None:
         """Ask for a manifest without fetching it; None where there is none."""
 
+    def get_manifest(self, repository: str, identifier: str) -> RawManifest:
+        """Fetch a manifest that is there, verified; raises NotFoundError."""
+
     def put_manifest(self, repository: str, identifier: str, manifest: RawManifest) -> None:
         """Store a manifest byte for byte."""
 
