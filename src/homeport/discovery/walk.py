@@ -26,19 +26,24 @@ Path = tuple[str | int, ...]
 
 
 class SecretPlace(msgspec.Struct, frozen=True, eq=False):
-    """Where pull secrets belong: under `path` in `object`, whose root is `root`; `names` are those that are there."""
+    """Where pull secrets belong: under `path` in an object's `root`; `names` are those that are there.
+
+    `where` is the path from the document's root, for people.
+    """
 
     object: ObjectKey
     root: Mapping[str, Any]
     path: Path
+    where: str
     names: tuple[str, ...]
 
 
 class ImpliedPlace(msgspec.Struct, frozen=True, eq=False):
-    """An image that an object pulls without naming it; `root` is the object."""
+    """An image that an object pulls without naming it; `root` is the object, `where` the path from the document's root."""
 
     object: ObjectKey
     root: Mapping[str, Any]
+    where: str
     implied: Implied
 
 
@@ -126,9 +131,9 @@ class _Walker:
         for secrets in filter(applies, self.knowledge.secrets):
             self._secrets(secrets.path)
         for imply in self.knowledge.implied:
-            self.noted.implied.extend(
-                ImpliedPlace(self.key, self.root, implied) for implied in imply(self.key, self.root)
-            )
+            for implied in imply(self.key, self.root):
+                where = write_path((*self.path, *implied.field.path))
+                self.noted.implied.append(ImpliedPlace(self.key, self.root, where, implied))
 
     def _shapes(self) -> None:
         """Look for pod specifications and lists of containers at any depth; what aliases share is looked at once."""
@@ -213,7 +218,9 @@ class _Walker:
     def _secrets(self, path: Path) -> None:
         value = dig(self.root, path)
         names = [text_of(dig(item, ("name",))) for item in value] if is_list(value) else []
-        self.noted.secrets.append(SecretPlace(self.key, self.root, path, tuple(filter(None, names))))
+        self.noted.secrets.append(
+            SecretPlace(self.key, self.root, path, write_path((*self.path, *path)), tuple(filter(None, names)))
+        )
 
 
 def _names_images(value: object) -> bool:
