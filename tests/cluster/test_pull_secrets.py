@@ -82,6 +82,15 @@ def test_string_data_wins_over_data():
     assert parse_pull_secret(manifest).match(IMAGE) == [Credential("ann", "secret")]
 
 
+def test_data_may_be_folded():
+    encoded = secret(json.dumps(CONFIG))["data"][".dockerconfigjson"]
+    folded = {
+        "type": "kubernetes.io/dockerconfigjson",
+        "data": {".dockerconfigjson": encoded[:40] + "\n" + encoded[40:]},
+    }
+    assert parse_pull_secret(folded).match(IMAGE) == [Credential("ann", "secret")]
+
+
 def test_the_legacy_type_has_no_auths():
     legacy = ("kubernetes.io/dockercfg", ".dockercfg")
     assert parse_pull_secret(secret(json.dumps(CONFIG["auths"]), *legacy)).match(IMAGE) == [Credential("ann", "secret")]

@@ -5,6 +5,7 @@ The form is that of Kubernetes 1.36, pkg/credentialprovider/secrets/secrets.go.
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -79,6 +80,7 @@ def _content(manifest: Mapping[str, Any], key: str) -> bytes:
     if key in plain:
         return str(plain[key] or "").encode()
     try:
-        return base64.b64decode(str((manifest.get("data") or {}).get(key) or ""), validate=True)
+        encoded = re.sub(r"[\r\n]", "", str((manifest.get("data") or {}).get(key) or ""))
+        return base64.b64decode(encoded, validate=True)
     except binascii.Error:
         raise UnreadableCredentialsError(f"its {key} is not base64") from None
