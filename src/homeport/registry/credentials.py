@@ -108,6 +108,18 @@ class Credentials:
         return self._answers[key]
 
 
+class OneCredential(Credentials):
+    """One identity, stored nowhere, whatever registry asks; None is nobody."""
+
+    def __init__(self, credential: Credential | None) -> None:
+        super().__init__(())
+        self._credential = credential
+
+    def resolve(self, registry: str, repository: str = "") -> Credential | None:  # noqa: ARG002  # it is always the same
+        """Return the credential."""
+        return self._credential
+
+
 def normalized(name: str) -> str:
     """Return the registry, with the path where there is one, that a key of ``auths`` means."""
     bare = name.partition("://")[2] or name
