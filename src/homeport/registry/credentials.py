@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -40,6 +41,13 @@ class Credential(msgspec.Struct, frozen=True):
     def identity(self) -> str:
         """Who this is, for a message."""
         return "an identity token" if self.is_identity_token else f"user {self.username}"
+
+
+class Resolver(Protocol):
+    """Knows who one is at a registry."""
+
+    def resolve(self, registry: str, repository: str = "") -> Credential | None:
+        """Return a credential, None for anonymous."""
 
 
 class _Entry(msgspec.Struct):
