@@ -103,6 +103,11 @@ class PullSecrets(msgspec.Struct, frozen=True):
         return f"is in namespace {', '.join(others)} only, where other pods cannot use it" if others else ""
 
 
+def path_in_object(path: str) -> str:
+    """Return a finding's path as it is inside its object, when the document is a List."""
+    return _LIST_ITEM.sub("", path, count=1) if path.startswith("items[") else path
+
+
 def secret_names(noted: Walk) -> set[Name]:
     """Return the pull secrets that objects name, for whoever is to fetch them."""
     return {(place.object.namespace, name) for place in noted.secrets for name in place.names}
@@ -132,8 +137,8 @@ def _names(references: object) -> tuple[str, ...]:
 
 def _governs(place: SecretPlace, path: str) -> bool:
     """Tell whether a list of pull secrets is for the image at a path: it stands in the same mapping, or further out."""
-    around, path = write_path(place.path[:-1]), _LIST_ITEM.sub("", path, count=1)
-    return not around or path.startswith((f"{around}.", f"{around}["))
+    around = write_path(place.path[:-1])
+    return not around or path_in_object(path).startswith((f"{around}.", f"{around}["))
 
 
 def _found(table: Mapping[Name, Any], namespace: str, name: str) -> Any:

@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -40,6 +41,23 @@ class Credential(msgspec.Struct, frozen=True):
     def identity(self) -> str:
         """Who this is, for a message."""
         return "an identity token" if self.is_identity_token else f"user {self.username}"
+
+
+class Resolver(Protocol):
+    """Knows who one is at a registry."""
+
+    def resolve(self, registry: str, repository: str = "") -> Credential | None:
+        """Return a credential, None for anonymous."""
+
+
+class OneCredential(msgspec.Struct, frozen=True):
+    """One identity, stored nowhere, whatever registry asks; None is nobody."""
+
+    credential: Credential | None
+
+    def resolve(self, registry: str, repository: str = "") -> Credential | None:  # noqa: ARG002  # always the same
+        """Return the credential."""
+        return self.credential
 
 
 class _Entry(msgspec.Struct):
@@ -106,18 +124,6 @@ class Credentials:
         if key not in self._answers:
             self._answers[key] = _ask_helper(helper, DOCKER_HUB_KEY if registry == DOCKER_HUB else registry, path)
         return self._answers[key]
-
-
-class OneCredential(Credentials):
-    """One identity, stored nowhere, whatever registry asks; None is nobody."""
-
-    def __init__(self, credential: Credential | None) -> None:
-        super().__init__(())
-        self._credential = credential
-
-    def resolve(self, registry: str, repository: str = "") -> Credential | None:  # noqa: ARG002  # it is always the same
-        """Return the credential."""
-        return self._credential
 
 
 def normalized(name: str) -> str:

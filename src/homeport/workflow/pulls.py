@@ -1,12 +1,11 @@
 """What will be pulled: each place that names an image, and the pull secrets it is pulled with."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from homeport.cluster.pull_access import Access, PullSecrets
+from homeport.cluster.pull_access import Access, PullSecrets, path_in_object
 from homeport.discovery.documents import parse_documents
 from homeport.discovery.findings import Finding, ObjectKey, Unresolved
 from homeport.discovery.inputs import Source
@@ -14,8 +13,6 @@ from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.walk import Walk, walk
 from homeport.errors import InputError
 from homeport.reference import DOCKER_HUB, Reference
-
-_LIST_ITEM: Final = re.compile(r"(?:items\[\d+\]\.)+")
 
 
 class Pull(msgspec.Struct, frozen=True):
@@ -99,7 +96,7 @@ def _pull(finding: Finding, noted: Walk, secrets: PullSecrets, knowledge: Knowle
 
 def _defaults(finding: Finding, knowledge: Knowledge) -> Iterator[str]:
     """Yield the tag that an operator takes where a field leaves it out: what it takes where all is left out."""
-    path = _LIST_ITEM.sub("", finding.path, count=1)
+    path = path_in_object(finding.path)
     for imply in knowledge.implied:
         for implied in imply(finding.object, {}):
             if ".".join(implied.field.path) == path and implied.reference and implied.reference.tag:

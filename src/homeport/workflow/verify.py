@@ -1,5 +1,6 @@
 """Prove that what manifests name is at the target, unchanged, and pullable with its pull secrets alone."""
 
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -24,8 +25,10 @@ _AT_ONCE: Final = 8
 
 
 class Verdict(msgspec.Struct, frozen=True, order=True):
-    """What is known of an image: pulled from elsewhere, missing at the target, another digest there, not pullable with its
-    pull secrets, unknown in some point, or proven. `places` are those that the verdict is about.
+    """What is known of an image, at some places.
+
+    It is pulled from elsewhere, missing at the target, there with another digest, not pullable with its pull secrets, unknown in
+    some point, or proven.
     """
 
     image: str
@@ -109,6 +112,7 @@ class _Judge:
         self._target, self._registries, self._origin = target, registries, origin
         self._stack = ExitStack()
         self._seen_by: dict[Credential | None, Registries] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -118,9 +122,8 @@ class _Judge:
 
     def __call__(self, reference: Reference, access: Access) -> Iterator[_Point]:
         """Yield what is known of an image that is pulled with an access."""
-        head = None
+        head, refusals = None, [""]
         if not access.unknown and not access.broken:
-            refusals = []
             for credential in _credentials(access, reference):
                 answer = self._ask(self._as(credential), reference)
                 if answer.head:
@@ -178,9 +181,10 @@ class _Judge:
             return _Answer(refusal=str(error))
 
     def _as(self, credential: Credential | None) -> Registries:
-        if credential not in self._seen_by:
-            self._seen_by[credential] = self._stack.enter_context(self._registries.seen_by(credential))
-        return self._seen_by[credential]
+        with self._lock:
+            if credential not in self._seen_by:
+                self._seen_by[credential] = self._stack.enter_context(self._registries.seen_by(credential))
+            return self._seen_by[credential]
 
 
 class _Verdicts:
