@@ -19,6 +19,8 @@ HomeportError                  what was being done, to what, what came back; ``h
 │   ├── RateLimitedError       429, with the seconds to wait where they are known
 │   └── BlockedAddressError    an address found in data that must not be dialled
 ├── StoreError                 a content store that cannot read or write
+│   ├── StoreFullError         no room is left; what was there before is untouched
+│   └── UploadTakenError       another request has taken an upload over
 └── ClusterError               a Kubernetes API server that did not do what was asked
 """
 
@@ -122,6 +124,14 @@ class BlockedAddressError(RegistryError):
 
 class StoreError(HomeportError):
     """A content store cannot read or write."""
+
+
+class StoreFullError(StoreError):
+    """A content store has no room left; what it held before is untouched."""
+
+
+class UploadTakenError(StoreError):
+    """Another request has taken an upload over."""
 
 
 class ClusterError(HomeportError):

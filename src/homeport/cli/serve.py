@@ -1,0 +1,58 @@
+"""`homeport serve`: a private registry."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from homeport.cli.app import DONE
+from homeport.errors import UsageError
+
+
+def serve(
+    *,
+    data: Path,
+    listen: str = "127.0.0.1:5000",
+    htpasswd: Path | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    access_log: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Run a private registry that Docker, containerd, skopeo, crane and the others push to and pull from.
+
+    Parameters
+    ----------
+    data
+        The directory of the registry; a new or empty one becomes a registry.
+    listen
+        HOST:PORT; port 0 picks a free one.
+    htpasswd
+        Let in the users of this file only (bcrypt: `htpasswd -B`). It is read again when it changes.
+    tls_cert
+        Serve https with this certificate and its chain (PEM).
+    tls_key
+        The key of the certificate (PEM).
+    access_log
+        Write a line for each request to stderr.
+    """
+    from homeport.server.app import Registry
+    from homeport.server.log import log_to_stderr
+    from homeport.server.login import HtpasswdLogin
+    from homeport.server.run import Listen, RegistryServer, tls_context
+    from homeport.store.filesystem import FileSystemStore
+
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("--tls-cert and --tls-key go together", hint="Name both files, or neither for plain HTTP.")
+    log_to_stderr()
+    tls = tls_context(tls_cert, tls_key) if tls_cert and tls_key else None
+    login = HtpasswdLogin(htpasswd) if htpasswd else None
+    store = FileSystemStore(data)
+    app = Registry(store, login=login, access_log=access_log)
+    address = Listen.parse(listen)
+    RegistryServer(app, address, tls=tls, on_ready=_announce).run()
+    return DONE
+
+
+def _announce(url: str) -> None:
+    print(f"listening on {url}", file=sys.stderr, flush=True)

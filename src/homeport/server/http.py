@@ -1,0 +1,128 @@
+"""HTTP/1.1 by uvicorn and httptools, with the bounds that neither of them sets.
+
+This leans on private parts of uvicorn's httptools protocol, which is why its version is pinned.
+"""
+
+import asyncio
+from typing import Any, cast
+
+import msgspec
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Bounds of a connection. The times are of silence: a slow transfer may take as long as it likes."""
+
+    head_bytes: int = 64 << 10
+    idle_seconds: float = 75
+    silence_seconds: float = 300
+
+
+def protocol_with(limits: Limits) -> type[asyncio.Protocol]:
+    """Return the protocol class with these bounds, for uvicorn to make one of for each connection."""
+
+    class Bounded(_BoundedProtocol):
+        pass
+
+    Bounded.limits = limits
+    return Bounded
+
+
+class _BoundedProtocol(HttpToolsProtocol):
+    """Refuses endless headers and closes connections on which nothing moves."""
+
+    limits = Limits()
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._in_head = True
+        self._head_bytes = 0
+        self._moved_at = self.loop.time()
+        self._unsent = 0
+        self._watch: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self._moved()
+        self._watch_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._watch:
+            self._watch.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._moved()
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        # The parser keeps a header to itself until it is complete, so what is unfinished is counted here.
+        if self._in_head and self._head_bytes > self.limits.head_bytes:
+            self._refuse_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        self._head_bytes = 0
+        if size > self.limits.head_bytes:
+            self._refuse_head()
+        elif not self.transport.is_closing():
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self.transport.is_closing():
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_head = True
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    def _refuse_head(self) -> None:
+        if not self.transport.is_closing():
+            head = STATUS_LINE[431] + b"connection: close\r\ncontent-length: 0\r\n\r\n"
+            self.transport.write(head)
+            self.transport.close()
+
+    def _moved(self) -> None:
+        self._moved_at = self.loop.time()
+
+    def _watch_on(self) -> None:
+        limit = min(self.limits.idle_seconds, self.limits.silence_seconds)
+        self._watch = self.loop.call_later(limit / 4, self._look)
+
+    def _look(self) -> None:
+        """Close the connection if it is the client that keeps still; while the server works, time does not count."""
+        unsent = self.transport.get_write_buffer_size()
+        answering = self._answering()
+        if unsent != self._unsent or (answering and not unsent and not self._waits_for_body()):
+            self._moved()
+        self._unsent = unsent
+        busy = answering or unsent
+        limit = self.limits.silence_seconds if busy else self.limits.idle_seconds
+        if self.loop.time() - self._moved_at > limit:
+            if busy:
+                self.transport.abort()
+            else:
+                self.transport.close()
+        self._watch_on()
+
+    def _answering(self) -> bool:
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request, whatever uvicorn says
+        return cycle is not None and not cycle.response_complete
+
+    def _waits_for_body(self) -> bool:
+        cycle = self.cycle
+        return bool(cycle.more_body and not self.flow.read_paused and not cycle.message_event.is_set())

@@ -1,0 +1,144 @@
+"""Logins from an htpasswd file, bcrypt only."""
+
+import asyncio
+import base64
+import binascii
+import hmac
+import os
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+import bcrypt
+
+from homeport.errors import ConfigError, UsageError
+from homeport.oci.error_codes import ErrorCode
+from homeport.server.replies import Refusal
+
+REMEMBERED: Final = 4096
+"""How many proven passwords are remembered, as keyed hashes, so that bcrypt runs once for each."""
+
+AT_ONCE: Final = 2
+"""How many bcrypt computations run at a time: each takes a core for a good part of a second."""
+
+_BCRYPT = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}")
+_CHALLENGE = (("www-authenticate", 'Basic realm="homeport", charset="UTF-8"'),)
+
+
+class Login(Protocol):
+    """How the registry learns who asks."""
+
+    async def check(self, headers: Mapping[str, str]) -> str:
+        """Return the user; raises Refusal with 401."""
+
+
+class HtpasswdLogin:
+    """Basic authentication against an htpasswd file, which is read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file; raises UsageError."""
+        self._path = path
+        self._key = secrets.token_bytes(32)
+        self._proven: OrderedDict[bytes, None] = OrderedDict()
+        self._running: dict[bytes, asyncio.Task[bool]] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._state = self._stat()
+        self._users = read_htpasswd(path)
+        self._decoy = _decoy(self._users)
+
+    async def check(self, headers: Mapping[str, str]) -> str:
+        """Return the user; raises Refusal with 401. An unknown user takes as long as a wrong password."""
+        self._refresh()
+        user, password = _credentials(headers.get("authorization", ""))
+        hashed = self._users.get(user)
+        proof = hmac.digest(self._key, b"\0".join((hashed or self._decoy, password)), "sha256")
+        if proof in self._proven:
+            self._proven.move_to_end(proof)
+            return user
+        if not await self._prove(proof, password, hashed or self._decoy) or hashed is None:
+            raise _unauthorized("user or password is wrong")
+        self._proven[proof] = None
+        if len(self._proven) > REMEMBERED:
+            self._proven.popitem(last=False)
+        return user
+
+    async def _prove(self, proof: bytes, password: bytes, hashed: bytes) -> bool:
+        """Run bcrypt once for all requests that bring the same password at the same time."""
+        task = self._running.get(proof)
+        if task is None:
+            task = self._running[proof] = asyncio.create_task(self._compute(password, hashed))
+            task.add_done_callback(lambda _: self._running.pop(proof, None))
+        return await asyncio.shield(task)
+
+    async def _compute(self, password: bytes, hashed: bytes) -> bool:
+        async with self._slots:
+            return await asyncio.to_thread(_matches, password, hashed)
+
+    def _refresh(self) -> None:
+        """Read the file again if it changed; while it cannot be read, the users stay as they were."""
+        state = self._stat()
+        if state != self._state:
+            try:
+                self._users = read_htpasswd(self._path)
+            except UsageError:
+                return
+            self._state = state
+
+    def _stat(self) -> tuple[int, int, int]:
+        try:
+            status = os.stat(self._path)  # noqa: PTH116 - asked for each request
+        except OSError:
+            return (0, 0, 0)
+        return (status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def read_htpasswd(path: Path) -> dict[str, bytes]:
+    """Read users and their bcrypt hashes; raises UsageError, with the line."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"cannot read {path}: {reason}", hint="Make it with `htpasswd -Bc FILE USER`.") from None
+    users: dict[str, bytes] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        user, _, hashed = line.strip().partition(":")
+        if not user or not _BCRYPT.fullmatch(hashed):
+            raise ConfigError(
+                "this is not a user with a bcrypt hash",
+                file=str(path),
+                line=number,
+                hint="Write it with `htpasswd -B FILE USER`; other kinds of hashes are too weak.",
+            )
+        users[user] = hashed.encode()
+    return users
+
+
+def _decoy(users: Mapping[str, bytes]) -> bytes:
+    """Return a hash that nobody has the password of, as costly as the file's first."""
+    cost = int(next(iter(users.values()), b"$2b$10$")[4:6])
+    return bcrypt.hashpw(secrets.token_hex(16).encode(), bcrypt.gensalt(cost))
+
+
+def _credentials(header: str) -> tuple[str, bytes]:
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        raise _unauthorized("a login is needed")
+    try:
+        user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+        return user.decode(), password if colon else b""
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise _unauthorized("the login cannot be read") from None
+
+
+def _matches(password: bytes, hashed: bytes) -> bool:
+    # bcrypt takes 72 bytes; htpasswd cuts longer passwords when it hashes them, so they are cut here too.
+    return bcrypt.checkpw(password[:72], hashed)
+
+
+def _unauthorized(message: str) -> Refusal:
+    return Refusal(401, ErrorCode.UNAUTHORIZED, message, headers=_CHALLENGE)

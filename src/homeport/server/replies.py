@@ -1,0 +1,47 @@
+"""What the registry answers."""
+
+from typing import Any
+
+import msgspec
+
+from homeport.oci.error_codes import ErrorCode, error_body
+from homeport.oci.ranges import ByteRange
+from homeport.store.protocol import Blob
+
+Headers = tuple[tuple[str, str], ...]
+
+JSON = "application/json"
+
+
+class BlobPart(msgspec.Struct, frozen=True):
+    """A part of an open blob, to be streamed and closed."""
+
+    blob: Blob
+    part: ByteRange
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A status, headers and a body; the length header comes from the body unless it is given."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes | BlobPart = b""
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not a fault of the server
+    """A request that is answered with an error of the protocol."""
+
+    def __init__(
+        self, status: int, code: ErrorCode, message: str, *, detail: Any = None, headers: Headers = ()
+    ) -> None:
+        super().__init__(message)
+        self.reply = Reply(status, (("content-type", JSON), *headers), error_body(code, message, detail))
+
+
+class Disconnected(Exception):  # noqa: N818 - nobody is left to answer
+    """The client went away before it had sent everything."""
+
+
+def json_reply(value: Any, *, headers: Headers = (), media_type: str = JSON) -> Reply:
+    """Answer with a JSON document."""
+    return Reply(200, (("content-type", media_type), *headers), msgspec.json.encode(value))

@@ -1,0 +1,133 @@
+"""Uploads: opened, written in one or in many requests, and closed with a digest."""
+
+from asyncio import to_thread
+
+from homeport.errors import ContentError
+from homeport.oci.error_codes import ErrorCode
+from homeport.oci.uploads import parse_chunk_range, received
+from homeport.server.replies import Headers, Refusal, Reply
+from homeport.server.requests import Request
+from homeport.store.protocol import Store, Upload
+
+
+async def start_upload(store: Store, request: Request) -> Reply:
+    """Mount a blob, take one whole, or open an upload for the requests to come (end-4, end-11)."""
+    repository = request.route.repository
+    mount, digest = request.digest("mount"), request.digest()
+    if mount and await _mount(store, request, mount):
+        return _created(repository, mount)
+    if request.parameter("digest-algorithm") not in (None, "sha256", "sha512"):
+        raise Refusal(400, ErrorCode.DIGEST_INVALID, "the algorithm is neither sha256 nor sha512")
+    session = await to_thread(store.start_upload, repository)
+    if digest is None or mount:
+        return Reply(202, _progress(repository, session, 0))
+    return await _finish(store, request, session, digest)
+
+
+async def append(store: Store, request: Request) -> Reply:
+    """Take a chunk, or a stream of any length (end-5)."""
+    repository, session = request.route.repository, request.route.identifier
+    upload = await _open(store, repository, session)
+    try:
+        await _write(request, session, upload)
+        return Reply(202, _progress(repository, session, upload.offset))
+    finally:
+        upload.close()
+
+
+async def finish(store: Store, request: Request) -> Reply:
+    """Take the last bytes, if there are any, and make the upload a blob (end-6)."""
+    digest = request.digest()
+    if digest is None:
+        raise Refusal(400, ErrorCode.DIGEST_INVALID, "an upload is closed with ?digest=")
+    return await _finish(store, request, request.route.identifier, digest)
+
+
+async def upload_status(store: Store, request: Request) -> Reply:
+    """Tell how far an upload has come (end-13)."""
+    repository, session = request.route.repository, request.route.identifier
+    size = store.upload_size(repository, session)
+    if size is None:
+        raise _unknown(session)
+    return Reply(204, _progress(repository, session, size))
+
+
+async def cancel(store: Store, request: Request) -> Reply:
+    """End an upload (end-14)."""
+    session = request.route.identifier
+    if not await to_thread(store.cancel_upload, request.route.repository, session):
+        raise _unknown(session)
+    return Reply(204)
+
+
+async def _mount(store: Store, request: Request, digest: str) -> bool:
+    """Take a blob from the repository that is named; without one, mounting would tell what others hold."""
+    source = request.parameter("from")
+    return source is not None and await to_thread(store.link_blob, request.route.repository, digest, source)
+
+
+async def _finish(store: Store, request: Request, session: str, digest: str) -> Reply:
+    repository = request.route.repository
+    upload = await _open(store, repository, session)
+    try:
+        await _write(request, session, upload)
+        await to_thread(upload.commit, digest)
+    except ContentError as error:
+        raise Refusal(400, ErrorCode.DIGEST_INVALID, error.message, detail={"digest": digest}) from None
+    finally:
+        upload.close()
+    return _created(repository, digest)
+
+
+async def _open(store: Store, repository: str, session: str) -> Upload:
+    upload = await to_thread(store.open_upload, repository, session)
+    if upload is None:
+        raise _unknown(session)
+    return upload
+
+
+async def _write(request: Request, session: str, upload: Upload) -> None:
+    """Store the body as it comes; a chunk must say where it belongs, and go on where the last one ended."""
+    expected = _expected_length(request, session, upload.offset)
+    start = upload.offset
+    async for chunk in request.chunks():
+        await to_thread(upload.write, chunk)
+    if expected is not None and upload.offset - start != expected:
+        raise Refusal(400, ErrorCode.SIZE_INVALID, f"{upload.offset - start} bytes came of a chunk of {expected}")
+
+
+def _expected_length(request: Request, session: str, offset: int) -> int | None:
+    header = request.headers.get("content-range")
+    if header is None:
+        return None
+    try:
+        chunk = parse_chunk_range(header)
+    except ContentError as error:
+        raise Refusal(400, ErrorCode.BLOB_UPLOAD_INVALID, error.message) from None
+    if chunk.start != offset:
+        raise Refusal(
+            416,
+            ErrorCode.BLOB_UPLOAD_INVALID,
+            f"the upload goes on at byte {offset}, not at {chunk.start}",
+            headers=_progress(request.route.repository, session, offset),
+        )
+    if request.content_length not in (None, chunk.length):
+        raise Refusal(400, ErrorCode.SIZE_INVALID, f"a chunk of {chunk.length} bytes has another content-length")
+    return chunk.length
+
+
+def _progress(repository: str, session: str, size: int) -> Headers:
+    """Say where an upload goes on; the location is relative, so that it holds behind any proxy."""
+    return (
+        ("location", f"/v2/{repository}/blobs/uploads/{session}"),
+        ("range", received(size)),
+        ("docker-upload-uuid", session),
+    )
+
+
+def _created(repository: str, digest: str) -> Reply:
+    return Reply(201, (("location", f"/v2/{repository}/blobs/{digest}"), ("docker-content-digest", digest)))
+
+
+def _unknown(session: str) -> Refusal:
+    return Refusal(404, ErrorCode.BLOB_UPLOAD_UNKNOWN, "there is no such upload", detail={"upload": session[:100]})

@@ -1,0 +1,113 @@
+"""Files that appear whole or not at all, and that a power cut cannot take back.
+
+A name is only as durable as its directory: after a file is written or renamed, its directory is synced too.
+"""
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from homeport.errors import StoreError, StoreFullError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn an OSError into StoreFullError or StoreError; `doing` continues "cannot"."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        if error.errno in _FULL:
+            raise StoreFullError(
+                f"cannot {doing}: {reason}",
+                hint="Free some room on the disk of the registry; nothing stored before is affected.",
+            ) from error
+        raise StoreError(
+            f"cannot {doing}: {reason}",
+            hint="Look at the disk of the registry and at the rights of its data directory.",
+        ) from error
+
+
+def write_all(handle: int, data: bytes | bytearray | memoryview) -> None:
+    """Write every byte, however many calls that takes."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def write_file(path: Path, content: bytes, staging: Path) -> None:
+    """Put a file in place of whatever was there, durably; `staging` is a directory of the same file system."""
+    temporary = staging / uuid.uuid4().hex
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            write_all(handle, content)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_directory(path.parent)
+
+
+def write_mark(path: Path) -> None:
+    """Create an empty file, durably; one that is there already is fine."""
+    path.touch(0o644)
+    sync_directory(path.parent)
+
+
+def remove_file(path: Path) -> bool:
+    """Remove a file, durably; False if there was none."""
+    try:
+        path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    sync_directory(path.parent)
+    return True
+
+
+def make_directory(path: Path, known: set[Path]) -> None:
+    """Create a directory and its parents, durably; `known` are those that need no second look.
+
+    A directory that is there may have been made by a process that was killed before it synced the parent.
+    """
+    if path in known:
+        return
+    if path != path.parent:
+        make_directory(path.parent, known)
+    path.mkdir(0o755, exist_ok=True)
+    sync_directory(path.parent)
+    known.add(path)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_file(path: str) -> bytes | None:
+    """Return a small file's content, or None where there is none."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        size = os.fstat(handle).st_size
+        content = os.read(handle, size + 1)
+        while len(content) < size and (more := os.read(handle, size - len(content))):
+            content += more
+        return content
+    finally:
+        os.close(handle)
