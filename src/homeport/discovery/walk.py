@@ -48,9 +48,10 @@ class ImpliedPlace(msgspec.Struct, frozen=True, eq=False):
 
 
 class Walk(msgspec.Struct, frozen=True, eq=False):
-    """What a walk noted; the lists grow while it goes."""
+    """What a walk noted; the lists grow while it goes. `scalars` are the findings' names or repositories, one for each."""
 
     findings: list[Finding]
+    scalars: list[Any]
     unresolved: list[Unresolved]
     secrets: list[SecretPlace]
     implied: list[ImpliedPlace]
@@ -96,7 +97,7 @@ class _Walker:
     """The walk over one document, object by object."""
 
     def __init__(self, source: str, knowledge: Knowledge, default_registry: str) -> None:
-        self.noted = Walk([], [], [], [])
+        self.noted = Walk([], [], [], [], [])
         self.source, self.knowledge, self.default_registry = source, knowledge, default_registry
         self.containers = 0
         self.visited: set[int] = set()
@@ -212,6 +213,7 @@ class _Walker:
         where = (self.source, line_of(value), self.key, write_path(path))
         if isinstance(read, Named):
             self.noted.findings.append(Finding(*where, how, read.text, read.reference, read.open, read.parts))
+            self.noted.scalars.append(value)
         elif isinstance(read, Unreadable):
             self.noted.unresolved.append(Unresolved(*where, read.text, read.reason))
 

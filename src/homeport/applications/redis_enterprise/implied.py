@@ -87,9 +87,9 @@ def implied_images(choice: Choice, key: ObjectKey, rec: Mapping[str, Any]) -> It
 def _unknown(operators: tuple[str, ...], openshift: bool | None) -> str:
     """Say why it is not known which release a cluster belongs to; empty where it is."""
     if not operators:
-        return "the operator's version is not known (--operator)"
+        return "the operator's version is not known"
     if len(operators) > 1:
-        return f"the operator may be {' or '.join(operators)} (--operator)"
+        return f"the operator may be {' or '.join(operators)}"
     return "operators for Kubernetes and for OpenShift are given" if openshift is None else ""
 
 
@@ -99,7 +99,7 @@ def _imply(field: ImageField, spec: Mapping[str, Any], images: Images, absent: s
     ]
     tag = text_of(spec.get(field.tag)) or default.tag
     if tag is None:
-        return Implied(field, f"{absent}; no Redis tag is known for operator {images.operator.tag} (--redis)")
+        return Implied(field, f"{absent}; no Redis tag is known for operator {images.operator.tag}")
     reference = msgspec.structs.replace(default, tag=tag, digest=text_of(spec.get(field.digest)) or None)
     return Implied(field, f"{absent}, which is {reference}", reference)
 
