@@ -13,18 +13,19 @@ from homeport.applications.redis_enterprise import choose, knowledge
 from homeport.cli.app import DONE, WRONG
 from homeport.cli.output import Form, columns, count, render
 from homeport.cli.registry_options import RegistryOptions
+from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.discovery.findings import Finding
-from homeport.discovery.inputs import read_inputs
+from homeport.discovery.inputs import MAX_SIZE, read_inputs
 from homeport.discovery.knowledge import Knowledge
 from homeport.errors import UsageError
 from homeport.mapping import Target
 from homeport.mirror.lock import Lock
 from homeport.reference import DOCKER_HUB, is_host
 from homeport.workflow.pulls import Pulls, read_pulls
-from homeport.workflow.verify import Origin, Verdict, Verification
+from homeport.workflow.verify import Origin, Status, Verdict, Verification
 from homeport.workflow.verify import verify as prove
 
-_MEANINGS = {
+_MEANINGS: dict[Status, str] = {
     "elsewhere": "pulled from elsewhere",
     "missing": "missing",
     "differs": "different",
@@ -41,7 +42,7 @@ class _Report(msgspec.Struct, frozen=True):
 
 
 def verify(
-    *files: str,
+    *files: SourceName,
     registry: str,
     secret: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     lock: Path | None = None,
@@ -75,6 +76,7 @@ def verify(
         registries: How registries are reached.
     """
     target = Target.parse(registry)
+    check_registry(default_registry)
     _check(files, source_registry, context, namespace, cluster=cluster)
     origin = Origin.of(target, Lock.read(lock) if lock else None, source_registry or "")
 
@@ -116,13 +118,12 @@ def _written(
     files: Sequence[str], secrets: Sequence[str], learn: Callable[[Iterable[Finding]], Knowledge], default_registry: str
 ) -> Pulls:
     """Read manifests; raises UsageError where there is nothing to verify in them."""
-    sources, errors = read_inputs(files, stdin=sys.stdin.buffer)
+    sources, errors = read_sources(files, MAX_SIZE)
     extra, secret_errors = read_inputs(secrets, stdin=sys.stdin.buffer)
     if secret_errors:
         raise UsageError(f"--secret {secret_errors[0]}", hint=secret_errors[0].hint)
-    pulls = Pulls(errors=tuple(map(str, errors))) + read_pulls(
-        sources, learn, secrets=extra, default_registry=default_registry
-    )
+    read = read_pulls(sources, learn, secrets=extra, default_registry=default_registry)
+    pulls = Pulls.joined((Pulls(errors=tuple(map(str, errors))), read))
     if not (pulls.pulls or pulls.unnamed or pulls.unresolved):
         reason = "; ".join(pulls.errors) or f"no image is named in {', '.join(files)}"
         raise UsageError(reason, hint="Name the manifests that are applied to the cluster.")
