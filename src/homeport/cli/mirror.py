@@ -52,11 +52,11 @@ class _Report(msgspec.Struct, frozen=True):
 
 
 def mirror(
-    *references: str,
+    *references: Annotated[str, Parameter(allow_leading_hyphen=True)],
     to: str,
     from_scan: Path | None = None,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Bring images to a registry under the same tags and digests; what is there already costs no pull.
@@ -150,13 +150,13 @@ def _summary(report: _Report, target: Target) -> str:
     statuses = [image.status for image in report.images]
     tally = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses)) or "no images"
     return (
-        f"{target}: {tally}; {_amount(report.bytes)}; {report.requests.source} requests at the source, "
-        f"{report.requests.target} at the target; {_pulls(report.counted_pulls)}"
+        f"{target}: {tally}; {_amount(report.bytes)}; {_number(report.requests.source, 'request')} at the source, "
+        f"{report.requests.target} at the target; {_number(report.counted_pulls, 'counted pull')}"
     )
 
 
-def _pulls(pulls: int | Bound) -> str:
-    return count(pulls, "counted pull") if isinstance(pulls, int) else f"{pulls} counted pulls"
+def _number(number: int | Bound, noun: str) -> str:
+    return count(number, noun) if isinstance(number, int) else f"{number} {noun}s"
 
 
 def _amount(amount: int | Bound) -> str:

@@ -75,6 +75,8 @@ def _read_scan(file: Path) -> Named:
 
 
 def _one(text: str, place: str) -> Named:
+    if text.startswith("-"):
+        raise UsageError(f"{place}unknown option: {text}", hint="`homeport mirror --help` shows how it is called.")
     is_open = text.startswith(_OPEN)
     try:
         reference = Reference.parse(text.removeprefix(_OPEN).strip())

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 class RegistryOptions:
     """Options that say how registries are reached."""
 
-    ca_file: Annotated[tuple[Path, ...], Parameter(negative="")] = ()
+    ca_file: Annotated[tuple[Path, ...], Parameter(negative="", show_default=False)] = ()
     """Trust the authorities of this file (PEM) too; may be repeated."""
-    plain_http: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    plain_http: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ()
     """Reach this host (host[:port]) by plain HTTP; may be repeated."""
-    insecure: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    insecure: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ()
     """Take this host's TLS certificate unseen; may be repeated."""
-    endpoint: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    endpoint: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ()
     """Reach a registry elsewhere: NAME=URL, as docker.io=https://cache.example.com; may be repeated."""
     authfile: Path | None = None
     """Take credentials from this file alone (config.json of Docker, auth.json of podman), not from the usual ones."""

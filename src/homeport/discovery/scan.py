@@ -38,9 +38,7 @@ def scan_object(
 def unresolved_of(noted: Walk, source: str) -> list[Unresolved]:
     """Return what a walk could not read, and the images that objects pull without naming them."""
     implied = [
-        Unresolved(
-            source, line_of(place.root), place.object, ".".join(place.implied.field.path), "", place.implied.reason
-        )
+        Unresolved(source, line_of(place.root), place.object, place.where, "", place.implied.reason)
         for place in noted.implied
     ]
     return noted.unresolved + implied

@@ -116,6 +116,12 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{host}{parts.path}"[:200]
 
 
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port: who shares them is one and the same peer (RFC 6454)."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
 def _connect(family: int, kind: int, protocol: int, address: tuple[object, ...], timeout: float) -> socket.socket:
     connection = socket.socket(family, kind, protocol)
     try:

@@ -17,6 +17,7 @@ from homeport.errors import (
 )
 from homeport.quota.reading import Reading
 from homeport.quota.retry_after import parse_retry_after
+from homeport.registry.addresses import shown
 from homeport.registry.retry import Transient
 from homeport.registry.transport import Response
 
@@ -41,24 +42,29 @@ class _Errors(msgspec.Struct):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """An answer that is not what was asked for: who gave it, to what request, on whose behalf, and its text."""
+    """An answer that is not what was asked for: who gave it, to what request, on whose behalf, and its text.
+
+    `login` is the name that `docker login` takes.
+    """
 
     host: str
     asked: str
     identity: str
+    login: str
     status: int
     headers: dict[str, str]
     text: str
     is_page: bool
 
     @classmethod
-    def of(cls, response: Response, *, host: str, asked: str, identity: str) -> "Refusal":
+    def of(cls, response: Response, *, host: str, asked: str, identity: str, login: str) -> "Refusal":
         """Read an answer, a limited part of it."""
         body = response.read(_MOST_BYTES)
         return cls(
             host=host,
             asked=asked,
             identity=identity,
+            login=login,
             status=response.status,
             headers={name.lower(): text for name, text in response.headers.items()},
             text=error_text(body),
@@ -81,7 +87,7 @@ class Refusal(msgspec.Struct, frozen=True):
         if _PULL_LIMIT.search(self.text) or (reading and reading.remaining == 0):
             known = f" ({reading})" if reading else ""
             return RateLimitedError(
-                f"{self._said('the pull limit is used up')} for {self.identity}{known}",
+                f"{self.host}: {self.asked}: the pull limit is used up for {self.identity}{known}",
                 host=self.host,
                 retry_after=wait,
                 hint="`homeport limits` shows the quota; log in for a larger one, or go on when the window has moved on.",
@@ -99,7 +105,7 @@ class Refusal(msgspec.Struct, frozen=True):
             return not_a_registry(self.host, self.asked, f"a web page (status {self.status})")
         if self.status == 401:
             return AuthenticationError(
-                self._said(f"{self.identity} may not"), host=self.host, status=401, hint=self._login_hint()
+                self._said(f"not allowed for {self.identity}"), host=self.host, status=401, hint=self._login_hint()
             )
         if self.status == 403:
             return ForbiddenError(
@@ -115,6 +121,14 @@ class Refusal(msgspec.Struct, frozen=True):
                 status=404,
                 hint="Check the name and the tag, letter by letter.",
             )
+        if 300 <= self.status < 400:
+            elsewhere = shown(self.headers.get("location", ""))
+            return RegistryError(
+                f"{self.host}: {self.asked}: it sends us to {elsewhere}, where this request cannot follow",
+                host=self.host,
+                status=self.status,
+                hint="Name the registry by the host that answers in the end.",
+            )
         return RegistryError(self._said(f"status {self.status}"), host=self.host, status=self.status, hint=self._hint())
 
     def _said(self, what: str) -> str:
@@ -122,8 +136,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
     def _login_hint(self) -> str:
         if self.identity == "anonymous":
-            return f"The name may be wrong or private; to log in: docker login {self.host}"
-        return f"The name may be wrong, or the password out of date: docker login {self.host}"
+            return f"The name may be wrong or private; to log in: docker login {self.login}"
+        return f"The name may be wrong, or the password out of date: docker login {self.login}"
 
     def _hint(self) -> str:
         if self.status in _FULL and _NO_SPACE.search(self.text):

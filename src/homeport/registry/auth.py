@@ -14,6 +14,7 @@ from homeport.registry.addresses import check_named, shown
 from homeport.registry.answers import Refusal, not_a_registry
 from homeport.registry.credentials import Credential
 from homeport.registry.retry import Clock
+from homeport.registry.settings import Endpoint
 from homeport.registry.transport import Request, Response
 
 _CLIENT_ID = "homeport"
@@ -43,9 +44,16 @@ class Authorizer:
     """The Authorization headers of one registry: tokens kept per realm, service and scope, each fetched by one thread."""
 
     def __init__(
-        self, host: str, resolve: Callable[[str], Credential | None], send: Post, clock: Clock, *, plain_http: bool
+        self,
+        endpoint: Endpoint,
+        resolve: Callable[[str], Credential | None],
+        send: Post,
+        clock: Clock,
+        *,
+        plain_http: bool,
     ) -> None:
-        self._host, self._resolve, self._send, self._clock, self._plain_http = host, resolve, send, clock, plain_http
+        self._endpoint, self._resolve, self._send = endpoint, resolve, send
+        self._clock, self._plain_http = clock, plain_http
         self._challenge: Challenge | None = None
         self._tokens: dict[tuple[str, str, str], _Token] = {}
         self._lock = threading.Lock()
@@ -83,21 +91,27 @@ class Authorizer:
 
     def _fetch(self, challenge: Challenge, credential: Credential | None, scopes: str) -> _Token:
         realm = challenge.realm
-        check_named(realm, by=self._host, plain_http=self._plain_http)
+        check_named(realm, by=self._endpoint.shown, plain_http=self._plain_http)
         asked = f"a token of {shown(realm)}"
         response = self._send(self._request(challenge, credential, scopes))
         try:
             if response.status != 200:
                 identity = credential.identity if credential else "anonymous"
-                raise Refusal.of(response, host=self._host, asked=asked, identity=identity).failure()
+                raise Refusal.of(
+                    response,
+                    host=self._endpoint.shown,
+                    asked=asked,
+                    identity=identity,
+                    login=self._endpoint.credential_name,
+                ).failure()
             answer = msgspec.json.decode(response.read(_MOST_BYTES), type=_Answer)
         except msgspec.DecodeError:
-            raise not_a_registry(self._host, asked, "no JSON") from None
+            raise not_a_registry(self._endpoint.shown, asked, "no JSON") from None
         finally:
             response.close()
         token = answer.token or answer.access_token
         if not token or not token.isprintable():
-            raise not_a_registry(self._host, asked, "an answer without a token")
+            raise not_a_registry(self._endpoint.shown, asked, "an answer without a token")
         life = max(answer.expires_in or _SHORTEST_LIFE, 1.0)
         return _Token(f"Bearer {token}", self._clock.now() + life * 0.8)
 
@@ -124,9 +138,9 @@ class Authorizer:
     def _basic(self, credential: Credential) -> str:
         if credential.is_identity_token:
             raise AuthenticationError(
-                f"{self._host} asks for user and password; an identity token is stored in {credential.source}",
-                host=self._host,
-                hint=f"Log in with user and password, or an access token as password: docker login {self._host}",
+                f"{self._endpoint.shown} asks for user and password; an identity token is stored in {credential.source}",
+                host=self._endpoint.name,
+                hint=f"Log in with user and password, or an access token as password: docker login {self._endpoint.credential_name}",
             )
         return "Basic " + base64.b64encode(f"{credential.username}:{credential.secret}".encode()).decode()
 

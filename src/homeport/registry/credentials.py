@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -40,6 +41,23 @@ class Credential(msgspec.Struct, frozen=True):
     def identity(self) -> str:
         """Who this is, for a message."""
         return "an identity token" if self.is_identity_token else f"user {self.username}"
+
+
+class Resolver(Protocol):
+    """Knows who one is at a registry."""
+
+    def resolve(self, registry: str, repository: str = "") -> Credential | None:
+        """Return a credential, None for anonymous."""
+
+
+class OneCredential(msgspec.Struct, frozen=True):
+    """One identity, stored nowhere, whatever registry asks; None is nobody."""
+
+    credential: Credential | None
+
+    def resolve(self, registry: str, repository: str = "") -> Credential | None:  # noqa: ARG002  # always the same
+        """Return the credential."""
+        return self.credential
 
 
 class _Entry(msgspec.Struct):

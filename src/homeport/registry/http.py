@@ -16,7 +16,7 @@ import msgspec
 from homeport.errors import RegistryError, TLSError, UnreachableError
 from homeport.oci.challenge import parse_challenges
 from homeport.quota.reading import Reading
-from homeport.registry.addresses import Reach, check_named, shown
+from homeport.registry.addresses import Reach, check_named, origin, shown
 from homeport.registry.answers import Refusal, is_page, not_a_registry
 from homeport.registry.auth import Authorizer
 from homeport.registry.credentials import Credential
@@ -159,8 +159,7 @@ class Host:
         if response.status in ask.expected:
             return response, url
         try:
-            identity = auth.identity(ask.repository)
-            raise Refusal.of(response, host=self._at(url), asked=ask.shown, identity=identity).failure()
+            raise self._refusal(response, url, ask.shown, auth.identity(ask.repository)).failure()
         finally:
             response.close()
 
@@ -194,7 +193,7 @@ class Host:
     def _send(self, ask: Ask, url: str, authorization: str | None) -> Response:
         is_own = self._is_own(url)
         if not is_own:
-            check_named(url, by=self.name, plain_http=self._scheme == "http")
+            check_named(url, by=self.endpoint.shown, plain_http=self._scheme == "http")
         headers = {**ask.headers, "Authorization": authorization} if authorization and is_own else ask.headers
         limit = Reach.LOCAL if is_own else self._reach
         self._traffic.add(self.name, requests=1)
@@ -212,16 +211,19 @@ class Host:
         return url
 
     def _is_own(self, url: str) -> bool:
-        parts = urlsplit(url)
-        return parts.scheme == self._scheme and parts.netloc.lower() == self.endpoint.host.lower()
+        return origin(url) == origin(f"{self._scheme}://{self.endpoint.host}")
 
     def _at(self, url: str) -> str:
         return self.endpoint.shown if self._is_own(url) else f"{self.endpoint.shown}, redirected to {shown(url)}"
 
+    def _refusal(self, response: Response, url: str, asked: str, identity: str) -> Refusal:
+        login = self.endpoint.credential_name
+        return Refusal.of(response, host=self._at(url), asked=asked, identity=identity, login=login)
+
     def _note(self, ask: Ask, response: Response) -> None:
         if reading := Reading.of({name.lower(): text for name, text in response.headers.items()}):
             self._traffic.note(self.name, reading)
-            if ask.is_pull:
+            if ask.is_pull and response.status == 200:
                 self._traffic.add(self.name, counted_pulls=1)
 
     def _meet(self) -> Authorizer:
@@ -257,18 +259,16 @@ class Host:
 
     def _introduced(self, response: Response, url: str) -> Authorizer:
         if response.status not in (200, 401, 404):
-            refusal = Refusal.of(response, host=self._at(url), asked="GET /v2/", identity="anonymous")
-            raise refusal.failure()
-        if response.status == 404 or is_page(response.headers):
-            raise not_a_registry(
-                self._at(url),
-                "GET /v2/",
-                f"{'a web page' if is_page(response.headers) else 'nothing'} (status {response.status})",
-            )
+            raise self._refusal(response, url, "GET /v2/", "anonymous").failure()
+        challenges = parse_challenges(response.header_list("WWW-Authenticate"))
+        # A proxy's log-in comes as a page with its 401 (nginx auth_basic); any other page is no registry's.
+        if response.status == 404 or (is_page(response.headers) and not (response.status == 401 and challenges)):
+            came = "a web page" if is_page(response.headers) else "nothing"
+            raise not_a_registry(self._at(url), "GET /v2/", f"{came} (status {response.status})")
         plain_http = self._scheme == "http"
-        auth = Authorizer(self.name, self._resolve, self._ask_for_token, self.pace.clock, plain_http=plain_http)
+        auth = Authorizer(self.endpoint, self._resolve, self._ask_for_token, self.pace.clock, plain_http=plain_http)
         if self._is_own(url):
-            auth.learn(parse_challenges(response.header_list("WWW-Authenticate")))
+            auth.learn(challenges)
         return auth
 
     def _ask_for_token(self, request: Request) -> Response:
