@@ -78,6 +78,8 @@ class Scripted:
     def _serve(self, plain: socket.socket) -> None:
         connection = plain
         try:
+            if not self._tls and plain.recv(1, socket.MSG_PEEK) == b"\x16":
+                return  # a client that tries TLS first
             if self._tls:
                 connection = self._tls.wrap_socket(plain, server_side=True)
                 self._open.add(connection)
