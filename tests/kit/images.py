@@ -141,7 +141,11 @@ class BytesReader:
     """Bytes at hand, read as a blob."""
 
     def __init__(self, data: bytes) -> None:
-        self._rest = memoryview(data)
+        self._data = data
+        self.rewind()
+
+    def rewind(self) -> None:
+        self._rest = memoryview(self._data)
 
     def readinto(self, buffer: memoryview, /) -> int:
         count = min(len(buffer), len(self._rest))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from homeport.errors import ContentError, NotFoundError, RegistryError
+from homeport.errors import ContentError, NotFoundError, RegistryError, UnreachableError
 from homeport.mirror.ports import BlobReader, ManifestHead, Upload
 from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.manifest import Descriptor, RawManifest, parse_manifest
@@ -27,7 +27,8 @@ class Call(msgspec.Struct, frozen=True):
 class MemoryRegistry:
     """Holds content in dictionaries and refuses manifests whose parts are missing, as distribution does.
 
-    `trouble` is asked before each answer: it may raise, wait for an event, or look. `lies` replaces a blob's bytes.
+    `trouble` is asked before each answer: it may raise, wait for an event, or look; an UnreachableError at "KEEP blob"
+    is a connection that breaks at the end of an upload. `lies` replaces a blob's bytes.
     """
 
     def __init__(self, host: str = "source.example", *, mounts: bool = True) -> None:
@@ -104,6 +105,11 @@ class MemoryRegistry:
         assert upload.location == f"{repository} {blob.digest}"
         self._enter("PUT blob", repository, blob.digest)
         data = _read_all(content)
+        try:
+            self._trouble("KEEP blob", repository, blob.digest)
+        except UnreachableError:
+            content.rewind()
+            data = _read_all(content)
         if digest_of(data, blob.digest.partition(":")[0]) != blob.digest:
             raise RegistryError(f"{self.host}: digest of the upload differs", host=self.host, status=400)
         with self._lock:
@@ -126,10 +132,14 @@ class _VerifiedReader:
     """Hands the last bytes out only when all of them are what the digest names."""
 
     def __init__(self, data: bytes, blob: Descriptor, look: Callable[[], None]) -> None:
-        self._rest = memoryview(data)
+        self._data = data
         self._look = look
+        self.rewind()
         self._true = len(data) == blob.size and digest_of(data, blob.digest.partition(":")[0]) == blob.digest
         self._name = blob.digest
+
+    def rewind(self) -> None:
+        self._rest = memoryview(self._data)
 
     def readinto(self, buffer: memoryview, /) -> int:
         self._look()

@@ -10,16 +10,12 @@ from typing import Self
 
 import msgspec
 
-from homeport.errors import UnreachableError
 from homeport.mirror.observer import Observer
 from homeport.mirror.plan import LARGE_BLOB
 from homeport.mirror.ports import BlobReader, Source, Target
 from homeport.mirror.traffic import Meter
 from homeport.mirror.workers import StoppedError, Workers
 from homeport.oci.manifest import Descriptor
-
-ATTEMPTS = 3
-"""How often a transfer begins whose connection breaks: the content of an upload cannot be sent twice from one stream."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -154,18 +150,6 @@ class BlobScheduler:
             transfer.arrived.set_exception(error)
 
     def _carry(self, transfer: Transfer) -> None:
-        for attempt in range(1, ATTEMPTS + 1):
-            counted = _CountedReader(self._meter, self._observer)
-            try:
-                self._try_to_carry(transfer, counted)
-            except BaseException as error:
-                counted.take_back()
-                if not isinstance(error, UnreachableError) or attempt == ATTEMPTS:
-                    raise
-            else:
-                return
-
-    def _try_to_carry(self, transfer: Transfer, counted: "_CountedReader") -> None:
         blob, place = transfer.blob, transfer.place
         # Mounting a blob from its own repository asks whether it is there and opens its upload if not, in one request.
         mount_from = self._homes.get(blob.digest) or place.beside or place.repository
@@ -177,8 +161,12 @@ class BlobScheduler:
             self._observer.bytes_expected(-blob.size)
             return
         with place.source.open_blob(place.origin, blob) as content:
-            counted.content = content
-            self._target.put_blob(place.repository, blob, counted, upload)
+            counted = _CountedReader(content, self._meter, self._observer)
+            try:
+                self._target.put_blob(place.repository, blob, counted, upload)
+            except BaseException:
+                counted.take_back()
+                raise
 
 
 class Claims:
@@ -206,22 +194,28 @@ class Claims:
 class _CountedReader:
     """Counts what is read, and ends where the job was stopped."""
 
-    content: BlobReader
-
-    def __init__(self, meter: Meter, observer: Observer) -> None:
+    def __init__(self, content: BlobReader, meter: Meter, observer: Observer) -> None:
+        self._content = content
         self._meter = meter
         self._observer = observer
         self._count = 0
 
     def readinto(self, buffer: memoryview, /) -> int:
         self._meter.check()
-        count = self.content.readinto(buffer)
-        self._count += count
-        self._meter.add_bytes(count)
-        self._observer.bytes_copied(count)
+        count = self._content.readinto(buffer)
+        self._add(count)
         return count
+
+    def rewind(self) -> None:
+        self._meter.check()
+        self.take_back()
+        self._content.rewind()
 
     def take_back(self) -> None:
         """Let what was read count as not copied."""
-        self._meter.add_bytes(-self._count)
-        self._observer.bytes_copied(-self._count)
+        self._add(-self._count)
+
+    def _add(self, count: int) -> None:
+        self._count += count
+        self._meter.add_bytes(count)
+        self._observer.bytes_copied(count)

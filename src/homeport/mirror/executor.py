@@ -134,11 +134,13 @@ class _Job:
 
     def _bring(self, seen: Seen, digest: str, source: Source) -> None:
         repository = seen.wanted.target.repository
-        if seen.at_target:
-            raw = self._target.get_manifest(repository, digest)
-        else:
-            place = _place(seen.wanted, source)
-            raw = self._trees.do((repository, digest), lambda: self._tree(place, digest))
+
+        def tree() -> RawManifest:
+            if seen.at_target:
+                return self._target.get_manifest(repository, digest)
+            return self._tree(_place(seen.wanted, source), digest)
+
+        raw = self._trees.do((repository, digest), tree)
         self._target.put_manifest(repository, seen.tag or digest, raw)
 
     def _tree(self, place: Place, digest: str) -> RawManifest:

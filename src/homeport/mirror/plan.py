@@ -16,7 +16,7 @@ from homeport.oci.manifest import Descriptor, Manifest, ManifestHead, is_index
 from homeport.oci.media_types import IMAGE_TYPES
 from homeport.reference import Reference
 
-LARGE_BLOB: Final = 8 << 20
+LARGE_BLOB: Final = 1 << 20
 """Bytes from which a blob is worth a HEAD before it is sent to a target that has not yet shown that it mounts."""
 
 _DIGEST = "sha256:" + 64 * "0"
@@ -152,26 +152,32 @@ def plan(images: Iterable[Seen], known: Known | None = None) -> Plan:
 
 
 class _Planner:
-    """Goes through a job in order and remembers what it will have brought."""
+    """Goes through a job in order and remembers what it will have brought.
+
+    The run has no such order: where images share content, the one or the other pays, so that `low` is lower there.
+    """
 
     def __init__(self, known: Known) -> None:
         self._known = known
-        self._brought: set[tuple[str, str]] = set()
-        self._blobs: set[str] = set()
+        self._roots: set[tuple[str, str]] = set()
+        self._brought: set[tuple[str, str | None]] = set()
+        self._somewhere = {digest for (_, digest), there in known.there.items() if there}
 
     def steps(self, seen: Seen) -> Iterable[Step]:
-        repository = seen.wanted.target.repository
-        looked = Cost(source=Bound.exactly(seen.asked[0]), target=Bound.exactly(seen.asked[1]))
-        yield Step("look", repository, seen.digest, looked)
-        if seen.present or seen.error or not seen.digest:
+        repository, digest = seen.wanted.target.repository, seen.digest
+        again = (repository, digest) in self._brought
+        looked = [Bound(0 if again else heads, heads) for heads in seen.asked]
+        yield Step("look", repository, digest, Cost(*looked))
+        if seen.present or digest is None:
             return
-        if seen.at_target:
-            yield Step("fetch", repository, seen.digest, _AT_TARGET)
-        elif (repository, seen.digest) not in self._brought:
-            self._brought.add((repository, seen.digest))
-            yield Step("fetch", repository, seen.digest, _COUNTED)
-            yield from self._content(repository, seen.digest, seen.head)
-        yield Step("push", repository, seen.digest, _AT_TARGET)
+        self._roots.add((repository, digest))
+        self._brought.add((repository, digest))
+        if again or seen.at_target:
+            yield Step("fetch", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
+        else:
+            yield Step("fetch", repository, digest, _COUNTED)
+            yield from self._content(repository, digest, seen.head)
+        yield Step("push", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
 
     def _content(self, repository: str, digest: str, head: ManifestHead | None) -> Iterable[Step]:
         """Bring what a manifest names."""
@@ -181,10 +187,12 @@ class _Planner:
             return
         pushed = []
         for child in {child.digest: child for child in manifest.children}.values():
-            if (repository, child.digest) in self._brought:
-                continue
-            self._brought.add((repository, child.digest))
             there = self._known.there.get((repository, child.digest))
+            if self._is_brought(repository, child.digest):
+                if (repository, child.digest) in self._roots:
+                    yield Step("look", repository, child.digest, _PERHAPS_AT_TARGET)
+                    pushed.append(Step("push", repository, child.digest, _PERHAPS_AT_TARGET))
+                continue
             yield Step("look", repository, child.digest, _AT_TARGET)
             if there:
                 continue
@@ -192,18 +200,22 @@ class _Planner:
             yield from self._content(repository, child.digest, _head(child))
             pushed.append(Step("push", repository, child.digest, _AT_TARGET if there is False else _PERHAPS_AT_TARGET))
         for blob in manifest.blobs:
-            yield from self._blob(repository, blob)
+            if not self._is_brought(repository, blob.digest):
+                yield self._blob(repository, blob)
         yield from pushed
 
-    def _blob(self, repository: str, blob: Descriptor) -> Iterable[Step]:
-        if (repository, blob.digest) in self._brought:
-            return
+    def _blob(self, repository: str, blob: Descriptor) -> Step:
         there = self._known.there.get((repository, blob.digest))
-        if blob.digest in self._blobs and not there:
-            there = None  # it will be in another repository, from which the target may mount it
-        self._brought.add((repository, blob.digest))
-        self._blobs.add(blob.digest)
-        yield Step("copy", repository, blob.digest, _blob_cost(blob.size, there=there))
+        if there is False and blob.digest in self._somewhere:
+            there = None  # the target may mount it from the other repository
+        self._somewhere.add(blob.digest)
+        return Step("copy", repository, blob.digest, _blob_cost(blob.size, there=there))
+
+    def _is_brought(self, repository: str, digest: str) -> bool:
+        """Tell whether something is brought already, and note that it is now."""
+        brought = (repository, digest) in self._brought
+        self._brought.add((repository, digest))
+        return brought
 
 
 _AT_TARGET = Cost(target=Bound.exactly(1))
@@ -213,10 +225,14 @@ _PERHAPS_COUNTED = Cost(source=Bound(0, 1), counted_pulls=Bound(0, 1))
 
 
 def _blob_cost(size: int, *, there: bool | None) -> Cost:
-    """A POST asks for the blob and opens its upload in one; None stands for a target that may have it."""
-    low, high = int(there is False), int(not there)
-    look = high if size >= LARGE_BLOB else 0
-    return Cost(source=Bound(low, high), target=Bound(1 + low, 1 + high + look), bytes=Bound(low * size, high * size))
+    """A POST asks for a blob and opens its upload in one; a target that does not mount gets small blobs again."""
+    large = size >= LARGE_BLOB
+    low, high = int(there is False), int(not (there and large))
+    return Cost(
+        source=Bound(low, high),
+        target=Bound(1 + low, 1 + high + large),
+        bytes=Bound(low * size, high * size),
+    )
 
 
 def _unexplored(head: ManifestHead | None) -> Cost:

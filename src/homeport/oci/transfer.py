@@ -11,6 +11,9 @@ class BlobReader(Protocol):
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer from its start; return the number of bytes, 0 at the end."""
 
+    def rewind(self) -> None:
+        """Start over, so that an upload that was cut can be sent anew."""
+
 
 class Upload(msgspec.Struct, frozen=True):
     """An upload that the target has opened; `location` is the target's own affair."""
