@@ -42,7 +42,7 @@ async def put_manifest(store: Store, request: Request) -> Reply:
     missing = await to_thread(store.put_manifest, repository, raw, tags=tags, needs=needs, subject=subject)
     if missing:
         raise Refusal(
-            404,
+            400,
             ErrorCode.MANIFEST_BLOB_UNKNOWN,
             "the manifest names blobs that the repository does not hold",
             detail={"digests": list(missing)},
