@@ -29,10 +29,9 @@ class RedisEnterprise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """How one registry is reached: other address, own certificate authority, plain HTTP, or TLS unverified."""
+    """How one registry is reached: at another address, by plain HTTP, or with its certificate unseen."""
 
     endpoint: str | None = None
-    ca_file: str | None = None
     plain_http: bool = False
     insecure: bool = False
 
@@ -46,6 +45,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     platforms: tuple[str, ...] = ()
     redis_enterprise: RedisEnterprise | None = None
     registries: dict[str, RegistryEntry] = {}
+    ca_files: tuple[str, ...] = ()
     default_registry: str = "docker.io"
     output: str = "relocated"
     file: str = "homeport.yaml"
@@ -166,6 +166,8 @@ def _check_values(config: Config, root: yaml.Node) -> None:
         raise wrong("target", error.message, error.hint) from None
     if not config.sources:
         raise wrong("sources", "names nothing", "List the files and folders that hold the manifests.")
+    if "-" in config.sources:
+        raise wrong("sources", "stdin cannot be a source here", "Write it to a file; a plan is to say the same twice.")
     if config.pull_secret:
         if not _SECRET_NAME.fullmatch(config.pull_secret.name):
             raise wrong("pullSecret.name", f"{config.pull_secret.name!r} is not a name that Kubernetes takes")
