@@ -5,8 +5,8 @@ plugin/pkg/admission/serviceaccount). A secret is looked up in the pod's namespa
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -37,70 +37,109 @@ class Access(msgspec.Struct, frozen=True):
     broken: str = ""
 
 
-class PullSecrets(msgspec.Struct, frozen=True):
-    """The pull secrets and service accounts at hand.
+class Held(msgspec.Struct, frozen=True):
+    """A pull secret as the kubelet has it: what it holds, nothing where it is absent.
 
-    A secret is a keyring, or the reason why each pull with it fails. `live` objects are all that the cluster has, but for those
-    that are `hidden`; a file says nothing of what else there is.
+    `broken` says why each pull with it fails, `unknown` why it cannot be told what it holds.
     """
 
-    secrets: Mapping[Name, Keyring | str] = {}
-    accounts: Mapping[Name, tuple[str, ...]] = {}
-    hidden: frozenset[Name] = frozenset()
-    live: bool = False
+    keyring: Keyring = Keyring()
+    broken: str = ""
+    unknown: str = ""
+
+
+class PullSecrets(Protocol):
+    """Knows pull secrets and service accounts."""
+
+    @property
+    def filled(self) -> bool:
+        """Whether pods have been through admission, which fills an empty list from the service account."""
+
+    def secret(self, namespace: str, name: str) -> Held:
+        """Return a pull secret."""
+
+    def lent(self, namespace: str, account: str) -> tuple[str, ...] | None:
+        """Return the names of the pull secrets that a service account lends; None where that cannot be told."""
+
+
+class FilePullSecrets(msgspec.Struct, frozen=True):
+    """What files hold; of what else there is in the cluster they say nothing.
+
+    An object without a namespace goes where it is applied, and so fits any.
+    """
+
+    secrets: dict[Name, Held] = {}
+    accounts: dict[Name, tuple[str, ...]] = {}
+    filled: bool = False
 
     @classmethod
-    def of(cls, objects: Iterable[object], *, live: bool = False, hidden: Iterable[Name] = ()) -> "PullSecrets":
+    def of(cls, objects: Iterable[object]) -> "FilePullSecrets":
         """Collect the secrets and accounts among objects and Lists of them."""
-        secrets: dict[Name, Keyring | str] = {}
-        accounts: dict[Name, tuple[str, ...]] = {}
+        found = cls({}, {})
         for value in _flat(objects):
             metadata = value.get("metadata")
             name = text_of(dig(metadata, ("namespace",))), text_of(dig(metadata, ("name",)))
             key = ObjectKey(text_of(value.get("apiVersion")), text_of(value.get("kind")), *name)
             if key.kind == "Secret" and key.api_version in ("", "v1"):
-                secrets[name] = _read(value)
+                found.secrets[name] = held(value)
             elif is_service_account(key):
-                accounts[name] = _names(value.get("imagePullSecrets"))
-        return cls(secrets, accounts, frozenset(hidden), live)
+                found.accounts[name] = names_in(value.get("imagePullSecrets"))
+        return found
 
-    def access(self, finding: Finding, noted: Walk) -> Access:
-        """Tell with what the image of a finding is pulled; `noted` is the walk that found it."""
-        places = [place for place in noted.secrets if place.object == finding.object and _governs(place, finding.path)]
-        if not places:
-            return Access(unknown=f"which pull secret a {finding.object.kind or 'thing'} pulls with is not known")
-        names = tuple(dict.fromkeys(name for place in places for name in place.names))
-        account = "" if names else self.lender(places[0])
-        if account:
-            names = _found(self.accounts, finding.object.namespace, account) or ()
-        return self._with(names, finding.object.namespace, account)
-
-    def lender(self, place: SecretPlace) -> str:
-        """Return the service account that fills an empty list of a pod; a live pod was filled when it was created."""
-        path = pod_spec_path(place.object)
-        if path is None or (self.live and place.object.kind == "Pod"):
-            return ""
-        spec = dig(place.root, path)
-        return text_of(dig(spec, ("serviceAccountName",))) or text_of(dig(spec, ("serviceAccount",))) or "default"
-
-    def _with(self, names: Sequence[str], namespace: str, account: str) -> Access:
-        access = Access(secrets=tuple(names), lender=account)
-        for name in names:
-            secret = _found(self.secrets, namespace, name)
-            if isinstance(secret, str):
-                return msgspec.structs.replace(access, broken=f"Secret {name}: {secret}")
-            if secret is None and (not self.live or (namespace, name) in self.hidden):
-                where = self._elsewhere(name) or ("may not be read" if self.live else "is in none of the files")
-                return msgspec.structs.replace(access, unknown=f"Secret {name} {where}")
-            if secret is not None:
-                ignored = tuple(f"Secret {name}: {sentence}" for sentence in secret.ignored)
-                access = msgspec.structs.replace(access, keyring=access.keyring + Keyring(secret.entries, ignored))
-        return access
-
-    def _elsewhere(self, name: str) -> str:
-        """Tell in which namespaces a secret is, when it is not in the pod's."""
+    def secret(self, namespace: str, name: str) -> Held:
+        """Return a pull secret; one that is in no file is unknown."""
+        found: Held | None = _find(self.secrets, namespace, name)
+        if found is not None:
+            return found
         others = sorted(namespace for namespace, other in self.secrets if other == name)
-        return f"is in namespace {', '.join(others)} only, where other pods cannot use it" if others else ""
+        where = (
+            f"only in namespace {', '.join(others)}, whose pods alone can use it" if others else "in none of the files"
+        )
+        return Held(unknown=f"Secret {name} is {where}")
+
+    def lent(self, namespace: str, account: str) -> tuple[str, ...]:
+        """Return the names of the pull secrets that a service account lends; one that is in no file lends none."""
+        return _find(self.accounts, namespace, account) or ()
+
+
+def access_to(finding: Finding, noted: Walk, secrets: PullSecrets) -> Access:
+    """Tell with what the image of a finding is pulled; `noted` is the walk that found it."""
+    places = [place for place in noted.secrets if place.object == finding.object and _governs(place, finding.path)]
+    if not places:
+        return Access(unknown=f"which pull secret a {finding.object.kind or 'thing'} pulls with is not known")
+    names = tuple(dict.fromkeys(name for place in places for name in place.names))
+    lender = "" if names else _lender(places[0], filled=secrets.filled)
+    if lender:
+        lent = secrets.lent(finding.object.namespace, lender)
+        if lent is None:
+            return Access(lender=lender, unknown=f"service account {lender} may not be read")
+        names = lent
+    found = {name: secrets.secret(finding.object.namespace, name) for name in names}
+    keyring = Keyring()
+    for name, each in found.items():
+        ignored = tuple(f"Secret {name}: {sentence}" for sentence in each.keyring.ignored)
+        keyring += Keyring(each.keyring.entries, ignored)
+    return Access(
+        keyring,
+        names,
+        lender,
+        unknown=next((each.unknown for each in found.values() if each.unknown), ""),
+        broken=next((f"Secret {name}: {each.broken}" for name, each in found.items() if each.broken), ""),
+    )
+
+
+def held(secret: Mapping[str, Any]) -> Held:
+    """Read a Secret's manifest."""
+    try:
+        return Held(parse_pull_secret(secret))
+    except UnreadableCredentialsError as error:
+        return Held(broken=str(error))
+
+
+def names_in(references: object) -> tuple[str, ...]:
+    """Return the names in a list of ``{name: NAME}``."""
+    names = (text_of(dig(reference, ("name",))) for reference in references) if is_list(references) else ()
+    return tuple(filter(None, names))
 
 
 def path_in_object(path: str) -> str:
@@ -108,9 +147,13 @@ def path_in_object(path: str) -> str:
     return _LIST_ITEM.sub("", path, count=1) if path.startswith("items[") else path
 
 
-def secret_names(noted: Walk) -> set[Name]:
-    """Return the pull secrets that objects name, for whoever is to fetch them."""
-    return {(place.object.namespace, name) for place in noted.secrets for name in place.names}
+def _lender(place: SecretPlace, *, filled: bool) -> str:
+    """Return the service account that fills an empty list of a pod; a pod that was filled at its creation stays as it is."""
+    path = pod_spec_path(place.object)
+    if path is None or (filled and place.object.kind == "Pod"):
+        return ""
+    spec = dig(place.root, path)
+    return text_of(dig(spec, ("serviceAccountName",))) or text_of(dig(spec, ("serviceAccount",))) or "default"
 
 
 def _flat(objects: Iterable[object]) -> Iterator[Mapping[str, Any]]:
@@ -123,25 +166,13 @@ def _flat(objects: Iterable[object]) -> Iterator[Mapping[str, Any]]:
             pending += items if text_of(value.get("kind")) == "List" and is_list(items) else ()
 
 
-def _read(secret: Mapping[str, Any]) -> Keyring | str:
-    try:
-        return parse_pull_secret(secret)
-    except UnreadableCredentialsError as error:
-        return str(error)
-
-
-def _names(references: object) -> tuple[str, ...]:
-    names = (text_of(dig(reference, ("name",))) for reference in references) if is_list(references) else ()
-    return tuple(filter(None, names))
-
-
 def _governs(place: SecretPlace, path: str) -> bool:
     """Tell whether a list of pull secrets is for the image at a path: it stands in the same mapping, or further out."""
     around = write_path(place.path[:-1])
     return not around or path_in_object(path).startswith((f"{around}.", f"{around}["))
 
 
-def _found(table: Mapping[Name, Any], namespace: str, name: str) -> Any:
+def _find(table: Mapping[Name, Any], namespace: str, name: str) -> Any:
     """Look up by name in a namespace, where one that is left out fits any."""
     if (namespace, name) in table or namespace:
         return table.get((namespace, name), table.get(("", name)))

@@ -1,11 +1,12 @@
 """What will be pulled: each place that names an image, and the pull secrets it is pulled with."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
 
-from homeport.cluster.pull_access import Access, PullSecrets, path_in_object
+from homeport.cluster.pull_access import Access, FilePullSecrets, PullSecrets, access_to, path_in_object
 from homeport.discovery.documents import parse_documents
 from homeport.discovery.findings import Finding, ObjectKey, Unresolved
 from homeport.discovery.inputs import Source
@@ -36,13 +37,11 @@ class Pulls(msgspec.Struct, frozen=True):
     unresolved: tuple[Unresolved, ...] = ()
     errors: tuple[str, ...] = ()
 
-    def __add__(self, other: "Pulls") -> "Pulls":
-        return Pulls(
-            self.pulls + other.pulls,
-            self.unnamed + other.unnamed,
-            self.unresolved + other.unresolved,
-            self.errors + other.errors,
-        )
+    @classmethod
+    def joined(cls, parts: Iterable["Pulls"]) -> "Pulls":
+        """Return all parts as one."""
+        lists = [(part.pulls, part.unnamed, part.unresolved, part.errors) for part in parts]
+        return cls(*(tuple(chain.from_iterable(each)) for each in zip(*lists, strict=True)))
 
 
 def read_pulls(
@@ -59,12 +58,13 @@ def read_pulls(
     """
     roots, errors = _parse(sources)
     extra, more_errors = _parse(secrets)
-    known = PullSecrets.of(root for _, root in roots + extra)
+    known = FilePullSecrets.of(root for _, root in roots + extra)
     plain = learn(())
     noted = [walk(root, name, plain, default_registry) for name, root in roots]
     knowledge = learn([finding for each in noted for finding in each.findings])
     noted = [walk(root, name, knowledge, default_registry) for name, root in roots]
-    return sum((pulls_of(each, known, knowledge) for each in noted), Pulls(errors=(*errors, *more_errors)))
+    found = [pulls_of(each, known, knowledge) for each in noted]
+    return Pulls.joined((Pulls(errors=(*errors, *more_errors)), *found))
 
 
 def pulls_of(noted: Walk, secrets: PullSecrets, knowledge: Knowledge) -> Pulls:
@@ -84,7 +84,7 @@ def _pull(finding: Finding, noted: Walk, secrets: PullSecrets, knowledge: Knowle
     pull = Pull(
         finding.reference,
         _written(finding.object, finding.path),
-        secrets.access(finding, noted),
+        access_to(finding, noted, secrets),
         open=finding.open,
     )
     tag = next(_defaults(finding, knowledge), None) if finding.open else None

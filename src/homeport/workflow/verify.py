@@ -136,7 +136,9 @@ class _Judge:
                 yield _Point("missing", f"not at {self._target.registry}")
                 return
             if access.unknown:
-                yield _Point("unknown", f"whether it can be pulled: {access.unknown}", own.head and own.head.digest)
+                yield _Point(
+                    "unknown", f"whether it can be pulled: {access.unknown}", own.head.digest if own.head else None
+                )
             else:
                 yield _Point("unpullable", access.broken or _explain(access, reference, refusals[-1]))
             if own.head is None:
