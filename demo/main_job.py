@@ -1,17 +1,9 @@
 """Run the main job on this machine: no internet, nothing left running. Started by `make demo`."""
 
-import contextlib
-import os
-import secrets
 import shlex
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
-
-from demo.manifests import CLUSTER, HOMEPORT, OPERATOR
 
 NAMESPACE = "redis"
 SECRET = "private-registry"
