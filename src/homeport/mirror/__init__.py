@@ -1,1 +1,29 @@
-"""Bring images from their sources to the target: a pure plan, and an executor."""
+"""Bring images from their sources to the target: a pure plan, and an executor.
+
+>>> mirror([Reference.parse("redislabs/redis:7.2.4-64")], Mapping(Target.parse("registry.example.com")), sources, target)
+"""
+
+from homeport.mirror.executor import Concurrency, Sources, forecast, mirror
+from homeport.mirror.observer import Observer
+from homeport.mirror.plan import Bound, Cost, ImagePlan, Plan, Seen, Step, Wanted, plan, want
+from homeport.mirror.result import ImageResult, MirrorResult, Traffic
+
+__all__ = [
+    "Bound",
+    "Concurrency",
+    "Cost",
+    "ImagePlan",
+    "ImageResult",
+    "MirrorResult",
+    "Observer",
+    "Plan",
+    "Seen",
+    "Sources",
+    "Step",
+    "Traffic",
+    "Wanted",
+    "forecast",
+    "mirror",
+    "plan",
+    "want",
+]

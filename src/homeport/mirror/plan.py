@@ -1,1 +1,249 @@
-"""Turn what is wanted and what the target has into ordered steps with their cost. Pure."""
+"""Turn what is wanted and what is known into ordered steps with their cost. Pure.
+
+Before any counted GET, HEADs tell a manifest's digest, type and size, and nothing of what it names: what
+is not known shows as a bound. With every manifest known, bounds that leave only the target open remain.
+"""
+
+from collections.abc import Iterable
+from functools import reduce
+from operator import add
+from typing import Final, Literal
+
+import msgspec
+
+from homeport.mapping import Mapping
+from homeport.oci.manifest import Descriptor, Manifest, ManifestHead, is_index
+from homeport.oci.media_types import IMAGE_TYPES
+from homeport.reference import Reference
+
+LARGE_BLOB: Final = 1 << 20
+"""Bytes from which a blob is worth a HEAD before it is sent to a target that has not yet shown that it mounts."""
+
+_DIGEST = "sha256:" + 64 * "0"
+_SMALLEST_CHILD = len(f'{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{_DIGEST}","size":100}}')
+_SMALLEST_BLOB = len(f'{{"mediaType":"","digest":"{_DIGEST}","size":0}}')
+
+Status = Literal["present", "pending", "failed"]
+Action = Literal["look", "fetch", "explore", "copy", "push"]
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """A number that is known to lie between two others; `high` is None where nothing bounds it."""
+
+    low: int = 0
+    high: int | None = 0
+
+    @classmethod
+    def exactly(cls, number: int) -> "Bound":
+        """Return the bound of a number that is known."""
+        return cls(number, number)
+
+    def __add__(self, other: "Bound") -> "Bound":
+        known = self.high is not None and other.high is not None
+        return Bound(self.low + other.low, (self.high or 0) + (other.high or 0) if known else None)
+
+    def __contains__(self, number: int) -> bool:
+        return self.low <= number and (self.high is None or number <= self.high)
+
+    def __str__(self) -> str:
+        if self.high is None:
+            return f"at least {self.low}"
+        return str(self.low) if self.low == self.high else f"{self.low} to {self.high}"
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """Requests at either side (logins and redirects not counted), bytes of blobs, manifest GETs that a source counts."""
+
+    source: Bound = Bound()
+    target: Bound = Bound()
+    bytes: Bound = Bound()
+    counted_pulls: Bound = Bound()
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.source + other.source,
+            self.target + other.target,
+            self.bytes + other.bytes,
+            self.counted_pulls + other.counted_pulls,
+        )
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """One image of a job: its name at the source, pinned, and at the target."""
+
+    source: Reference
+    target: Reference
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What HEADs told of one wanted image.
+
+    `tag` is to be given at the target, if any. `at_target` means that the target has the digest, `present` that
+    nothing is left to do. `asked` counts the HEADs at source and target. `note` is for a person.
+    """
+
+    wanted: Wanted
+    digest: str | None = None
+    head: ManifestHead | None = None
+    tag: str | None = None
+    at_target: bool = False
+    present: bool = False
+    asked: tuple[int, int] = (0, 0)
+    note: str = ""
+    error: str = ""
+    hint: str = ""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What is known beyond HEADs: manifests by digest, and whether (target repository, digest) is there."""
+
+    manifests: dict[str, Manifest] = {}
+    there: dict[tuple[str, str], bool] = {}
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One thing to do, for content of a repository of the target; `explore` stands for what is not known yet."""
+
+    action: Action
+    repository: str
+    digest: str | None
+    cost: Cost
+
+
+class ImagePlan(msgspec.Struct, frozen=True):
+    """What would be done for one image, in order."""
+
+    seen: Seen
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """Whether the image is there, would be brought, or cannot be."""
+        return "failed" if self.seen.error else "present" if self.seen.present else "pending"
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of all steps."""
+        return reduce(add, (step.cost for step in self.steps), Cost())
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a job would do; what an earlier image brings costs a later one nothing."""
+
+    images: tuple[ImagePlan, ...] = ()
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of all images."""
+        return reduce(add, (image.cost for image in self.images), Cost())
+
+
+def want(references: Iterable[Reference], mapping: Mapping) -> tuple[Wanted, ...]:
+    """Say what a job is to bring where, each image once; raises CollisionError where two would share a tag."""
+    pinned = dict.fromkeys(reference.pinned for reference in references)
+    mapping.relocate_all(msgspec.structs.replace(reference, digest=None) for reference in pinned if reference.tag)
+    return tuple(Wanted(reference, mapping.relocate(reference)) for reference in pinned)
+
+
+def plan(images: Iterable[Seen], known: Known | None = None) -> Plan:
+    """Turn what was seen and what is known into steps, image by image."""
+    planner = _Planner(known or Known())
+    return Plan(tuple(ImagePlan(seen, tuple(planner.steps(seen))) for seen in images))
+
+
+class _Planner:
+    """Goes through a job in order and remembers what it will have brought.
+
+    The run has no such order: where images share content, the one or the other pays, so that `low` is lower there.
+    """
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._roots: set[tuple[str, str]] = set()
+        self._brought: set[tuple[str, str | None]] = set()
+        self._somewhere = {digest for (_, digest), there in known.there.items() if there}
+
+    def steps(self, seen: Seen) -> Iterable[Step]:
+        repository, digest = seen.wanted.target.repository, seen.digest
+        again = (repository, digest) in self._brought
+        looked = [Bound(0 if again else heads, heads) for heads in seen.asked]
+        yield Step("look", repository, digest, Cost(*looked))
+        if seen.present or digest is None:
+            return
+        self._roots.add((repository, digest))
+        self._brought.add((repository, digest))
+        if again or seen.at_target:
+            yield Step("fetch", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
+        else:
+            yield Step("fetch", repository, digest, _COUNTED)
+            yield from self._content(repository, digest, seen.head)
+        yield Step("push", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
+
+    def _content(self, repository: str, digest: str, head: ManifestHead | None) -> Iterable[Step]:
+        """Bring what a manifest names."""
+        manifest = self._known.manifests.get(digest)
+        if manifest is None:
+            yield Step("explore", repository, digest, _unexplored(head))
+            return
+        pushed = []
+        for child in {child.digest: child for child in manifest.children}.values():
+            there = self._known.there.get((repository, child.digest))
+            if self._is_brought(repository, child.digest):
+                if (repository, child.digest) in self._roots:
+                    yield Step("look", repository, child.digest, _PERHAPS_AT_TARGET)
+                    pushed.append(Step("push", repository, child.digest, _PERHAPS_AT_TARGET))
+                continue
+            yield Step("look", repository, child.digest, _AT_TARGET)
+            if there:
+                continue
+            yield Step("fetch", repository, child.digest, _COUNTED if there is False else _PERHAPS_COUNTED)
+            yield from self._content(repository, child.digest, _head(child))
+            pushed.append(Step("push", repository, child.digest, _AT_TARGET if there is False else _PERHAPS_AT_TARGET))
+        for blob in manifest.blobs:
+            if not self._is_brought(repository, blob.digest):
+                yield self._blob(repository, blob)
+        yield from pushed
+
+    def _blob(self, repository: str, blob: Descriptor) -> Step:
+        there = self._known.there.get((repository, blob.digest))
+        if there is False and blob.digest in self._somewhere:
+            there = None  # the target may mount it from the other repository
+        self._somewhere.add(blob.digest)
+        return Step("copy", repository, blob.digest, _blob_cost(blob.size, there=there))
+
+    def _is_brought(self, repository: str, digest: str) -> bool:
+        """Tell whether something is brought already, and note that it is now."""
+        brought = (repository, digest) in self._brought
+        self._brought.add((repository, digest))
+        return brought
+
+
+_AT_TARGET = Cost(target=Bound.exactly(1))
+_PERHAPS_AT_TARGET = Cost(target=Bound(0, 1))
+_COUNTED = Cost(source=Bound.exactly(1), counted_pulls=Bound.exactly(1))
+_PERHAPS_COUNTED = Cost(source=Bound(0, 1), counted_pulls=Bound(0, 1))
+
+
+def _blob_cost(size: int, *, there: bool | None) -> Cost:
+    """A POST asks for a blob and opens its upload in one; a target that does not mount gets small blobs again."""
+    large = size >= LARGE_BLOB
+    low, high = int(there is False), int(not (there and large))
+    return Cost(
+        source=Bound(low, high),
+        target=Bound(1 + low, 1 + high + large),
+        bytes=Bound(low * size, high * size),
+    )
+
+
+def _unexplored(head: ManifestHead | None) -> Cost:
+    """Bound what a manifest names by its size alone; what a child names is bounded by nothing."""
+    if head and is_index(head.media_type):
+        return Cost(Bound(0, None), Bound(0, None), Bound(0, None), Bound(0, head.size // _SMALLEST_CHILD))
+    if head and head.media_type in IMAGE_TYPES:
+        most = head.size // _SMALLEST_BLOB
+        return Cost(Bound(0, most), Bound(0, 3 * most), Bound(0, None))
+    return Cost(Bound(0, None), Bound(0, None), Bound(0, None), Bound(0, None))
+
+
+def _head(child: Descriptor) -> ManifestHead:
+    return ManifestHead(child.digest, child.media_type, child.size)

@@ -3,30 +3,10 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-import msgspec
+from homeport.oci.manifest import Descriptor, ManifestHead, RawManifest
+from homeport.oci.transfer import BlobReader, Upload
 
-from homeport.oci.manifest import Descriptor, RawManifest
-
-
-class ManifestHead(msgspec.Struct, frozen=True):
-    """What a HEAD tells of a manifest; size in bytes."""
-
-    digest: str
-    media_type: str
-    size: int
-
-
-class BlobReader(Protocol):
-    """Verified content as it streams: the last read raises ContentError unless digest and size are as named."""
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the buffer from its start; return the number of bytes, 0 at the end."""
-
-
-class Upload(msgspec.Struct, frozen=True):
-    """An upload that the target has opened; `location` is the target's own affair."""
-
-    location: str
+__all__ = ["BlobReader", "ManifestHead", "Source", "Target", "Upload"]
 
 
 class Source(Protocol):
@@ -47,6 +27,9 @@ class Target(Protocol):
 
     def head_manifest(self, repository: str, identifier: str) -> ManifestHead | None:
         """Ask for a manifest without fetching it; None where there is none."""
+
+    def get_manifest(self, repository: str, identifier: str) -> RawManifest:
+        """Fetch a manifest that is there, verified; raises NotFoundError."""
 
     def put_manifest(self, repository: str, identifier: str, manifest: RawManifest) -> None:
         """Store a manifest byte for byte."""

@@ -65,6 +65,14 @@ class RawManifest(msgspec.Struct, frozen=True):
         return cls(body, media_type or media_type_in(body), digest_of(body))
 
 
+class ManifestHead(msgspec.Struct, frozen=True):
+    """What a HEAD tells of a manifest; size in bytes."""
+
+    digest: str
+    media_type: str
+    size: int
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """What a manifest names: children (of an index), config and layers (of an image)."""
 

@@ -1,0 +1,35 @@
+"""The commands, a sentence each. Imports nothing, so that `homeport --help` answers at once."""
+
+COMMANDS = {
+    "scan": "Find where images come from: manifests or a live cluster.",
+    "serve": "Run a private registry.",
+    "mirror": "Bring images to a registry under the same tags and digests.",
+    "relocate": "Point manifests at a registry.",
+    "secret": "Make pull secrets.",
+    "limits": "Show Docker Hub's pull quota, and what a mirror would count.",
+    "verify": "Prove that all is at the registry and nothing is pulled from elsewhere.",
+    "plan": "Show what apply would do, from homeport.yaml; change nothing.",
+    "apply": "Do the whole job of homeport.yaml; doing it again does nothing.",
+    "completion": "Print the completion script of a shell.",
+}
+
+SUMMARY = "Run Kubernetes applications from a registry of your own."
+
+
+def help_text() -> str:
+    """Return what `homeport --help` prints."""
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name.ljust(width)}  {sentence}" for name, sentence in COMMANDS.items()]
+    return "\n".join(
+        [
+            SUMMARY,
+            "",
+            "Usage: homeport COMMAND [OPTIONS]",
+            "",
+            "Commands:",
+            *rows,
+            "",
+            "`homeport COMMAND --help` shows a command's options. Exit codes: 0 done, 1 done but something",
+            "failed or is wrong, 2 nothing could be started, 130 interrupted.",
+        ]
+    )

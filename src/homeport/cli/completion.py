@@ -1,0 +1,14 @@
+"""`homeport completion`: let the shell complete commands and options."""
+
+from typing import Literal
+
+
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print the completion script of a shell.
+
+    Load it from the shell's start file: `source <(homeport completion bash)`.
+    """
+    from homeport.cli.app import DONE, build_app
+
+    print(build_app().generate_completion(prog_name="homeport", shell=shell))
+    return DONE

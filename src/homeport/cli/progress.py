@@ -1,0 +1,127 @@
+"""Show a job while it runs: bars on a terminal, plain lines elsewhere, both on stderr."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from homeport.mirror.observer import Observer
+from homeport.mirror.result import ImageResult
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from homeport.registry.retry import Wait
+
+_UNITS = ("kB", "MB", "GB", "TB", "PB")
+
+
+class Watcher(Observer):
+    """An observer that also hears of pauses which a registry asked for."""
+
+    def waits(self, wait: "Wait") -> None:
+        """A request is tried again after a pause."""
+
+
+class Lines(Watcher):
+    """A line for each image that is done, and for each pause."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._images = 0
+        self._done = 0
+
+    def job_started(self, images: int) -> None:
+        """Remember how many there are."""
+        self._images = images
+
+    def image_finished(self, result: ImageResult) -> None:
+        """Print what became of an image."""
+        with self._lock:
+            self._done += 1
+            counter = f"[{self._done}/{self._images}]"
+            print(f"{counter} {result.status} {result.wanted.source}", file=sys.stderr, flush=True)
+
+    def waits(self, wait: "Wait") -> None:
+        """Print a pause."""
+        print(describe_wait(wait), file=sys.stderr, flush=True)
+
+
+class Bars(Watcher):
+    """One bar for the bytes of all images, with rate and time left."""
+
+    def __init__(self, progress: "Progress") -> None:
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._images = 0
+        self._done = 0
+        self._bytes = 0
+        self._task = progress.add_task("looking", total=None)
+
+    def job_started(self, images: int) -> None:
+        """Show how many images there are."""
+        self._images = images
+        self._describe()
+
+    def bytes_expected(self, count: int) -> None:
+        """Lengthen or shorten the bar."""
+        with self._lock:
+            self._bytes += count
+            self._progress.update(self._task, total=self._bytes)
+
+    def bytes_copied(self, count: int) -> None:
+        """Fill the bar."""
+        self._progress.advance(self._task, count)
+
+    def image_finished(self, result: ImageResult) -> None:
+        """Count an image; one that failed is named at once."""
+        with self._lock:
+            self._done += 1
+        self._describe()
+        if result.status == "failed":
+            self._progress.console.print(f"failed {result.wanted.source}", markup=False, highlight=False)
+
+    def waits(self, wait: "Wait") -> None:
+        """Print a pause above the bar."""
+        self._progress.console.print(describe_wait(wait), markup=False, highlight=False)
+
+    def _describe(self) -> None:
+        self._progress.update(self._task, description=f"{self._done}/{self._images} images")
+
+
+@contextmanager
+def watching() -> Iterator[Watcher]:
+    """Show what happens until the end of the with statement."""
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield Bars(progress)
+
+
+def describe_wait(wait: "Wait") -> str:
+    """Say that a registry is given time."""
+    return f"waiting {wait.seconds:.0f} s for {wait.host}: {wait.reason}"
+
+
+def shown_bytes(count: int) -> str:
+    """Write a number of bytes for people: ``999 B``, ``12.3 MB``."""
+    if count < 1000:
+        return f"{count} B"
+    scaled = float(count)
+    for unit in _UNITS:  # noqa: B007 - used below
+        scaled /= 1000
+        if scaled < 999.95:
+            break
+    return f"{scaled:.1f} {unit}"

@@ -1,0 +1,86 @@
+"""What applications teach the walker, as values: which fields of which kinds name images and pull secrets."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from homeport.discovery.findings import ObjectKey
+from homeport.reference import Reference
+
+
+class ImageField(msgspec.Struct, frozen=True):
+    """A mapping that names an image in parts: under `path`, with the keys of its repository, tag and digest.
+
+    `rule` is the name that findings show; `role` says in words what the image is for.
+    """
+
+    rule: str
+    group: str
+    kind: str
+    path: tuple[str, ...]
+    role: str
+    repository: str = "repository"
+    tag: str = "tag"
+    digest: str = "digest"
+
+
+class ContainersField(msgspec.Struct, frozen=True):
+    """A list of containers under `path`."""
+
+    rule: str
+    group: str
+    kind: str
+    path: tuple[str, ...]
+
+
+class PodField(msgspec.Struct, frozen=True):
+    """A pod specification under `path`, whole or in part; its images' pull secrets stand elsewhere."""
+
+    rule: str
+    group: str
+    kind: str
+    path: tuple[str, ...]
+
+
+class SecretField(msgspec.Struct, frozen=True):
+    """A list of ``{name: SECRET}`` under `path` that a kind takes its images' pull secrets from."""
+
+    group: str
+    kind: str
+    path: tuple[str, ...]
+
+
+class Implied(msgspec.Struct, frozen=True):
+    """An image that an object pulls although its `field` does not name the repository.
+
+    `reference` is what belongs there, where that is known; `reason` says in words why it is pulled, or what is not known.
+    """
+
+    field: ImageField
+    reason: str
+    reference: Reference | None = None
+
+
+class Knowledge(msgspec.Struct, frozen=True):
+    """All rules. `implied` are pure functions that tell for an object which images it pulls without naming them."""
+
+    images: tuple[ImageField, ...] = ()
+    containers: tuple[ContainersField, ...] = ()
+    pods: tuple[PodField, ...] = ()
+    secrets: tuple[SecretField, ...] = ()
+    implied: tuple[Callable[[ObjectKey, Mapping[str, Any]], Iterable[Implied]], ...] = ()
+
+    def __add__(self, other: "Knowledge") -> "Knowledge":
+        return Knowledge(
+            self.images + other.images,
+            self.containers + other.containers,
+            self.pods + other.pods,
+            self.secrets + other.secrets,
+            self.implied + other.implied,
+        )
+
+
+def group_of(api_version: str) -> str:
+    """Return the API group of an apiVersion; the core group's is empty."""
+    return api_version.partition("/")[0] if "/" in api_version else ""

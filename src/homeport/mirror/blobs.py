@@ -1,0 +1,221 @@
+"""One scheduler for the blobs of all images of a job: each is fetched once, and mounted wherever else it belongs."""
+
+import threading
+from bisect import insort
+from collections.abc import Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from homeport.mirror.observer import Observer
+from homeport.mirror.plan import LARGE_BLOB
+from homeport.mirror.ports import BlobReader, Source, Target
+from homeport.mirror.traffic import Meter
+from homeport.mirror.workers import StoppedError, Workers
+from homeport.oci.manifest import Descriptor
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where content comes from and goes to. `beside` is the source's repository if the target serves that too."""
+
+    source: Source
+    origin: str
+    repository: str
+    beside: str | None = None
+
+
+class Transfer:
+    """One blob on its way to one repository."""
+
+    def __init__(self, blob: Descriptor, place: Place) -> None:
+        self.blob = blob
+        self.place = place
+        self.claims = 0
+        self.arrived: Future[None] = Future()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Repository and digest."""
+        return self.place.repository, self.blob.digest
+
+
+class BlobScheduler:
+    """Takes small blobs first, so that images are finished early; one thread at a time is at the largest."""
+
+    def __init__(self, target: Target, workers: Workers, meter: Meter, observer: Observer) -> None:
+        self._target = target
+        self._workers = workers
+        self._meter = meter
+        self._observer = observer
+        self._lock = threading.Lock()
+        self._transfers: dict[tuple[str, str], Transfer] = {}
+        self._ready: list[Transfer] = []
+        self._moving: dict[str, list[Transfer]] = {}
+        self._homes: dict[str, str] = {}
+        self._mounts = False
+        self._large: Transfer | None = None
+        self._small_next = False
+
+    def claim(self, place: Place, blobs: Iterable[Descriptor]) -> "Claims":
+        """Ask for blobs to be brought to a repository; a second claim joins the first."""
+        return Claims(self, [self._join(place, blob) for blob in blobs])
+
+    def release(self, transfers: Iterable[Transfer]) -> None:
+        """Give claims back; what nobody waits for any more is not begun."""
+        with self._lock:
+            for transfer in transfers:
+                transfer.claims -= 1
+
+    def stop(self) -> None:
+        """Let nobody wait for what has not begun; what has begun ends by itself."""
+        with self._lock:
+            waiting = [*self._ready, *(transfer for parked in self._moving.values() for transfer in parked)]
+            self._ready.clear()
+            self._moving.clear()
+        for transfer in waiting:
+            transfer.arrived.set_exception(StoppedError())
+
+    def _join(self, place: Place, blob: Descriptor) -> Transfer:
+        with self._lock:
+            transfer = self._transfers.get((place.repository, blob.digest))
+            if transfer is None:
+                self._meter.check()
+                transfer = Transfer(blob, place)
+                self._transfers[transfer.key] = transfer
+                self._observer.bytes_expected(blob.size)
+                self._enqueue(transfer)
+            transfer.claims += 1
+            return transfer
+
+    def _enqueue(self, transfer: Transfer) -> None:
+        insort(self._ready, transfer, key=lambda waiting: waiting.blob.size)
+        with suppress(StoppedError):  # then stop() settles what is ready
+            self._workers.submit(self._next)
+
+    def _next(self) -> None:
+        """Carry one transfer; there is one call for each that is ready."""
+        with self._lock:
+            transfer = self._pick()
+            if self._must_not_begin(transfer):
+                self._leave(transfer)
+                return
+            self._moving.setdefault(transfer.blob.digest, [])
+        error: BaseException | None = None
+        try:
+            self._carry(transfer)
+        except BaseException as caught:  # noqa: BLE001  # whoever waits for the blob gets it
+            error = caught
+        self._finish(transfer, error)
+
+    def _pick(self) -> Transfer:
+        """Take the largest if no thread is at one and a small one had its turn, else the smallest."""
+        if self._large is None and not self._small_next:
+            self._large = transfer = self._ready.pop()
+        else:
+            transfer = self._ready.pop(0)
+        self._small_next = not self._small_next
+        return transfer
+
+    def _must_not_begin(self, transfer: Transfer) -> bool:
+        """Forget what nobody waits for; park what is under way to another repository, to be mounted from there."""
+        digest = transfer.blob.digest
+        if not transfer.claims:
+            del self._transfers[transfer.key]
+            return True
+        if digest in self._moving and digest not in self._homes:
+            self._moving[digest].append(transfer)
+            return True
+        return False
+
+    def _leave(self, transfer: Transfer) -> None:
+        if self._large is transfer:
+            self._large = None
+
+    def _finish(self, transfer: Transfer, error: BaseException | None) -> None:
+        digest = transfer.blob.digest
+        with self._lock:
+            self._leave(transfer)
+            if error is None:
+                self._homes.setdefault(digest, transfer.place.repository)
+            else:
+                del self._transfers[transfer.key]
+            for waiting in self._moving.pop(digest, ()):
+                self._enqueue(waiting)
+        if error is None:
+            transfer.arrived.set_result(None)
+        else:
+            transfer.arrived.set_exception(error)
+
+    def _carry(self, transfer: Transfer) -> None:
+        blob, place = transfer.blob, transfer.place
+        # Mounting a blob from its own repository asks whether it is there and opens its upload if not, in one request.
+        mount_from = self._homes.get(blob.digest) or place.beside or place.repository
+        upload = self._target.start_blob(place.repository, blob.digest, mount_from=mount_from)
+        self._mounts = self._mounts or upload is None
+        if upload is None or (
+            blob.size >= LARGE_BLOB and not self._mounts and self._target.has_blob(place.repository, blob.digest)
+        ):
+            self._observer.bytes_expected(-blob.size)
+            return
+        with place.source.open_blob(place.origin, blob) as content:
+            counted = _CountedReader(content, self._meter, self._observer)
+            try:
+                self._target.put_blob(place.repository, blob, counted, upload)
+            except BaseException:
+                counted.take_back()
+                raise
+
+
+class Claims:
+    """Blobs that one manifest tree waits for; given back when it is done with them, however that ends."""
+
+    def __init__(self, scheduler: BlobScheduler, transfers: list[Transfer]) -> None:
+        self._scheduler = scheduler
+        self._transfers = {transfer.blob.digest: transfer for transfer in transfers}
+        self._all = transfers
+
+    def wait(self, blobs: Iterable[Descriptor]) -> None:
+        """Return when these are there; raises what kept one of them away."""
+        for blob in blobs:
+            self._transfers[blob.digest].arrived.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._scheduler.release(self._all)
+
+
+class _CountedReader:
+    """Counts what is read, and ends where the job was stopped."""
+
+    def __init__(self, content: BlobReader, meter: Meter, observer: Observer) -> None:
+        self._content = content
+        self._meter = meter
+        self._observer = observer
+        self._count = 0
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        self._meter.check()
+        count = self._content.readinto(buffer)
+        self._add(count)
+        return count
+
+    def rewind(self) -> None:
+        self._meter.check()
+        self.take_back()
+        self._content.rewind()
+
+    def take_back(self) -> None:
+        """Let what was read count as not copied."""
+        self._add(-self._count)
+
+    def _add(self, count: int) -> None:
+        self._count += count
+        self._meter.add_bytes(count)
+        self._observer.bytes_copied(count)

@@ -1,0 +1,192 @@
+"""Bring images to the target: the steps of the plan, taken by threads."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import chain
+
+import msgspec
+
+from homeport.errors import ContentError, HomeportError
+from homeport.mapping import Mapping
+from homeport.mirror.blobs import BlobScheduler, Place
+from homeport.mirror.observer import Observer
+from homeport.mirror.plan import Plan, Seen, Wanted, plan, want
+from homeport.mirror.ports import Source, Target
+from homeport.mirror.resolve import not_there, resolve
+from homeport.mirror.result import ImageResult, MirrorResult
+from homeport.mirror.traffic import Meter, MeteredSource, MeteredTarget
+from homeport.mirror.workers import Flights, Workers
+from homeport.oci.manifest import Manifest, RawManifest, parse_manifest
+from homeport.reference import Reference
+
+Sources = Callable[[str], Source]
+"""Finds the source for a registry's name."""
+
+MAX_DEPTH = 8
+"""How deep indexes may be nested in indexes; images found in use have 1 or 2."""
+
+
+class Concurrency(msgspec.Struct, frozen=True):
+    """How much is done at once; each blob on its way holds 1 MiB of memory."""
+
+    images: int = 16
+    manifests: int = 16
+    blobs: int = 6
+
+
+def mirror(
+    references: Iterable[Reference],
+    mapping: Mapping,
+    sources: Sources,
+    target: Target,
+    *,
+    observer: Observer | None = None,
+    concurrency: Concurrency | None = None,
+) -> MirrorResult:
+    """Bring images to the target under the names of the mapping, with everything that they name.
+
+    One that fails does not stop the others. Raises CollisionError before anything is done; on KeyboardInterrupt
+    nothing more is begun, and nothing half-done is visible at the target.
+    """
+    wanted = want(references, mapping)
+    job = _Job(sources, target, observer or Observer(), concurrency or Concurrency())
+    try:
+        return job.run(wanted)
+    finally:
+        job.stop()
+
+
+def forecast(
+    references: Iterable[Reference],
+    mapping: Mapping,
+    sources: Sources,
+    target: Target,
+    *,
+    concurrency: Concurrency | None = None,
+) -> Plan:
+    """Say what `mirror` would do and cost, by HEADs alone: no counted pull. Raises CollisionError."""
+    wanted = want(references, mapping)
+    job = _Job(sources, target, Observer(), concurrency or Concurrency())
+    try:
+        return plan(job.look(wanted))
+    finally:
+        job.stop()
+
+
+class _Job:
+    """What the images of one run share."""
+
+    def __init__(self, sources: Sources, target: Target, observer: Observer, concurrency: Concurrency) -> None:
+        self._meter = Meter()
+        self._observer = observer
+        self._sources: Flights[str, Source] = Flights()
+        self._find_source = sources
+        self._target = MeteredTarget(target, self._meter)
+        self._images = Workers(concurrency.images, "image")
+        self._manifests = Workers(concurrency.manifests, "manifest")
+        self._carriers = Workers(concurrency.blobs, "blob")
+        self._blobs = BlobScheduler(self._target, self._carriers, self._meter, observer)
+        self._learned: Flights[tuple[str, str], RawManifest | None] = Flights()
+        self._trees: Flights[tuple[str, str], RawManifest] = Flights()
+        self._pushed: Flights[tuple[str, str], None] = Flights()
+
+    def run(self, wanted: Iterable[Wanted]) -> MirrorResult:
+        wanted = tuple(wanted)
+        self._observer.job_started(len(wanted))
+        results = self._images.map(self._image, wanted)
+        return MirrorResult(tuple(results), self._meter.traffic)
+
+    def look(self, wanted: Iterable[Wanted]) -> list[Seen]:
+        return self._images.map(self._look, wanted)
+
+    def stop(self) -> None:
+        self._meter.stop()
+        for workers in (self._images, self._manifests, self._carriers):
+            workers.stop()
+        self._blobs.stop()
+
+    def _look(self, wanted: Wanted) -> Seen:
+        try:
+            source = self._source(wanted.source.registry)
+            seen = resolve(wanted, source, self._target)
+            if seen.present or seen.at_target or seen.head or not seen.digest:
+                return seen
+            head = source.head_manifest(wanted.source.repository, seen.digest)
+            if head is None:
+                raise not_there(wanted)
+            return msgspec.structs.replace(seen, head=head)
+        except HomeportError as error:
+            return Seen(wanted, wanted.source.digest, error=error.message, hint=error.hint)
+
+    def _image(self, wanted: Wanted) -> ImageResult:
+        self._observer.image_started(wanted)
+        seen = Seen(wanted, wanted.source.digest)
+        try:
+            source = self._source(wanted.source.registry)
+            seen = resolve(wanted, source, self._target)
+            if seen.digest and not seen.present:
+                self._bring(seen, seen.digest, source)
+            result = ImageResult(wanted, "present" if seen.present else "copied", seen.digest, note=seen.note)
+        except HomeportError as error:
+            result = ImageResult(wanted, "failed", seen.digest, error.message, error.hint, seen.note)
+        self._observer.image_finished(result)
+        return result
+
+    def _bring(self, seen: Seen, digest: str, source: Source) -> None:
+        repository = seen.wanted.target.repository
+
+        def tree() -> RawManifest:
+            if seen.at_target:
+                return self._target.get_manifest(repository, digest)
+            return self._tree(_place(seen.wanted, source), digest)
+
+        raw = self._trees.do((repository, digest), tree)
+        self._target.put_manifest(repository, seen.tag or digest, raw)
+
+    def _tree(self, place: Place, digest: str) -> RawManifest:
+        """Bring everything below a manifest and return it, not yet pushed: a tag comes last."""
+        fetch = partial(place.source.get_manifest, place.origin, digest)
+        raw = self._learned.do((place.repository, digest), fetch) or self._target.get_manifest(place.repository, digest)
+        self._below(place, parse_manifest(raw))
+        return raw
+
+    def _below(self, place: Place, manifest: Manifest, depth: int = 0) -> None:
+        """Bring what a manifest names: blobs, then the children that name them."""
+        if depth > MAX_DEPTH:
+            raise ContentError(f"{place.origin}: indexes are nested more than {MAX_DEPTH} deep")
+        digests = dict.fromkeys(child.digest for child in manifest.children)
+        learned = self._manifests.map(partial(self._learn, place), digests)
+        children = [(raw, parse_manifest(raw)) for raw in learned if raw]
+        blobs = chain.from_iterable(named.blobs for named in (manifest, *(child for _, child in children)))
+        pushes = []
+        with self._blobs.claim(place, blobs) as claims:
+            for raw, child in children:
+                if child.children:
+                    self._below(place, child, depth + 1)
+                claims.wait(child.blobs)
+                pushes.append(self._manifests.submit(partial(self._push, place, raw)))
+            claims.wait(manifest.blobs)
+        for push in pushes:
+            push.result()
+
+    def _learn(self, place: Place, digest: str) -> RawManifest | None:
+        """Fetch a child, unless the target has it: a HEAD there is free, a GET at the source counts."""
+
+        def ask() -> RawManifest | None:
+            if self._target.head_manifest(place.repository, digest):
+                return None
+            return place.source.get_manifest(place.origin, digest)
+
+        return self._learned.do((place.repository, digest), ask)
+
+    def _push(self, place: Place, raw: RawManifest) -> None:
+        push = partial(self._target.put_manifest, place.repository, raw.digest, raw)
+        self._pushed.do((place.repository, raw.digest), push)
+
+    def _source(self, registry: str) -> Source:
+        return self._sources.do(registry, lambda: MeteredSource(self._find_source(registry), self._meter))
+
+
+def _place(wanted: Wanted, source: Source) -> Place:
+    same = wanted.source.registry == wanted.target.registry
+    return Place(source, wanted.source.repository, wanted.target.repository, wanted.source.repository if same else None)

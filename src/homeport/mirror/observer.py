@@ -1,0 +1,23 @@
+"""Who watches a job while it runs."""
+
+from homeport.mirror.plan import Wanted
+from homeport.mirror.result import ImageResult
+
+
+class Observer:
+    """Is told what happens, by many threads; the methods do nothing here and are quick elsewhere."""
+
+    def job_started(self, images: int) -> None:
+        """So many images are looked at now."""
+
+    def image_started(self, wanted: Wanted) -> None:
+        """An image is looked at."""
+
+    def bytes_expected(self, count: int) -> None:
+        """So many more bytes are to be copied; negative where fewer are than was thought."""
+
+    def bytes_copied(self, count: int) -> None:
+        """So many more bytes have gone to the target; negative where they must go again."""
+
+    def image_finished(self, result: ImageResult) -> None:
+        """An image is there, or has failed."""

@@ -1,0 +1,53 @@
+"""Ask source and target for an image by HEADs alone: what is to be brought, and what is there."""
+
+import msgspec
+
+from homeport.errors import NotFoundError
+from homeport.mirror.plan import Seen, Wanted
+from homeport.mirror.ports import Source, Target
+from homeport.oci.manifest import ManifestHead
+
+
+def resolve(wanted: Wanted, source: Source, target: Target) -> Seen:
+    """Look for an image at both sides; raises NotFoundError where the source has no such tag."""
+    if wanted.source.digest:
+        return _resolve_pinned(wanted, wanted.source.digest, source, target)
+    repository, tag = wanted.target.repository, wanted.source.identifier
+    head = source.head_manifest(wanted.source.repository, tag)
+    if head is None:
+        raise not_there(wanted)
+    seen = Seen(wanted, head.digest, head, tag=tag, asked=(1, 1))
+    if _names(target.head_manifest(repository, tag), head.digest):
+        return msgspec.structs.replace(seen, present=True)
+    at_target = target.head_manifest(repository, head.digest) is not None
+    return msgspec.structs.replace(seen, at_target=at_target, asked=(1, 2))
+
+
+def _resolve_pinned(wanted: Wanted, digest: str, source: Source, target: Target) -> Seen:
+    """A digest needs no source to be known; its tag is given at the target only if it means the same at the source."""
+    repository, tag = wanted.target.repository, wanted.source.tag
+    head, note, asked = None, "", (0, 0)
+    if tag:
+        if _names(target.head_manifest(repository, tag), digest):
+            return Seen(wanted, digest, present=True, asked=(0, 1))
+        head, asked = source.head_manifest(wanted.source.repository, tag), (1, 1)
+        if not _names(head, digest):
+            now = f"is {head.digest} now" if head else "is gone"
+            tag, head, note = None, None, f"its tag {tag} {now} at the source: brought by digest alone"
+    at_target = target.head_manifest(repository, digest) is not None
+    asked = (asked[0], asked[1] + 1)
+    return Seen(wanted, digest, head, tag, at_target, present=at_target and not tag, asked=asked, note=note)
+
+
+def not_there(wanted: Wanted) -> NotFoundError:
+    """Return the error for an image that its source does not have."""
+    return NotFoundError(
+        f"{wanted.source} is not there",
+        host=wanted.source.registry,
+        status=404,
+        hint="Check the name and the tag; some registries also hide what an identity may not see.",
+    )
+
+
+def _names(head: ManifestHead | None, digest: str) -> bool:
+    return head is not None and head.digest == digest

@@ -1,0 +1,161 @@
+"""Blobs on their way: downloads that verify and resume, uploads that stream."""
+
+from contextlib import suppress
+from typing import Protocol, runtime_checkable
+
+from homeport.errors import ContentError, HomeportError, UnreachableError
+from homeport.oci.digest import hasher_for, matches
+from homeport.oci.manifest import Descriptor
+from homeport.oci.transfer import BlobReader
+from homeport.registry.auth import pull_scope
+from homeport.registry.http import Answer, Ask, Host
+from homeport.registry.retry import ATTEMPTS, backoff
+from homeport.registry.transport import BLOCK
+
+
+@runtime_checkable
+class Rewindable(Protocol):
+    """Content that can be read once more from its start."""
+
+    def rewind(self) -> None:
+        """Start over."""
+
+
+class BlobDownload:
+    """A blob as it streams from a registry: hashed on the way, asked for again from where a cut came.
+
+    The bytes that complete the blob are handed out only if digest and size are right.
+    """
+
+    def __init__(self, host: Host, repository: str, blob: Descriptor) -> None:
+        self._host, self._repository, self._blob = host, repository, blob
+        self._hasher = hasher_for(blob.digest)
+        self._offset = 0
+        self._answer: Answer | None = None
+        self._open()
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the buffer from its start; return the number of bytes, 0 at the end. Raises ContentError, RegistryError."""
+        wanted = min(len(buffer), self._blob.size - self._offset)
+        if wanted == 0:
+            return 0
+        count = self._read(buffer[:wanted])
+        self._hasher.update(buffer[:count])
+        self._offset += count
+        self._host.received(count)
+        if self._offset == self._blob.size:
+            self._finish()
+        return count
+
+    def rewind(self) -> None:
+        """Start over."""
+        self.close()
+        self._hasher, self._offset = hasher_for(self._blob.digest), 0
+        self._open()
+
+    def close(self) -> None:
+        """Be done, at the end or before."""
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.close()
+
+    def _read(self, buffer: memoryview) -> int:
+        failures = 0
+        while True:
+            try:
+                answer = self._answer or self._open()
+                count = answer.readinto(buffer)
+                if count:
+                    return count
+                failure = UnreachableError(f"{self._named}: the connection ended early", host=self._host.name)
+            except UnreachableError as error:
+                failure = error
+            self.close()
+            failures += 1
+            if failures == ATTEMPTS:
+                raise UnreachableError(
+                    f"{self._named}: cut off {failures} times at byte {self._offset} of {self._blob.size}: {failure}",
+                    host=self._host.name,
+                    hint=failure.hint,
+                ) from failure
+            self._host.pace.pause(backoff(failures), failures, failure.message)
+
+    def _open(self) -> Answer:
+        headers = {"Range": f"bytes={self._offset}-"} if self._offset else {}
+        ask = Ask(
+            "GET",
+            f"/v2/{self._repository}/blobs/{self._blob.digest}",
+            f"blob {self._repository}@{self._blob.digest}",
+            repository=self._repository,
+            scopes=(pull_scope(self._repository),),
+            expected=frozenset({200, 206}) if self._offset else frozenset({200}),
+            headers=headers,
+            lane="download",
+        )
+        answer = self._answer = self._host.open(ask)
+        try:
+            self._position(answer)
+        except BaseException:
+            self.close()
+            raise
+        if self._blob.size == 0:
+            self._finish()
+        return answer
+
+    def _position(self, answer: Answer) -> None:
+        """Make sure that the next byte is the one at the offset; a registry without ranges starts anew."""
+        start = self._offset if answer.status == 206 else 0
+        announced = answer.headers.get("Content-Length", "")
+        if announced.isdigit() and int(announced) != self._blob.size - start:
+            raise ContentError(
+                f"{self._named}: {int(announced) + start} bytes are announced, {self._blob.size} are right",
+                hint=f"The content at {self._host.name} is damaged, or a proxy changes it.",
+            )
+        shown = answer.headers.get("Content-Range", "")
+        if answer.status == 206 and not shown.replace(" ", "").lower().startswith(f"bytes{start}-"):
+            raise ContentError(f"{self._named}: bytes from {start} were asked for, {shown[:80]!r} came")
+        rest = memoryview(bytearray(min(BLOCK, self._offset))) if not start else memoryview(b"")
+        skipped = start
+        while skipped < self._offset:
+            count = answer.readinto(rest[: self._offset - skipped])
+            if not count:
+                raise UnreachableError(f"{self._named}: the connection ended early", host=self._host.name)
+            skipped += count
+
+    def _finish(self) -> None:
+        has_more = 0
+        # All is there: that the connection then breaks is of no interest.
+        with suppress(UnreachableError):
+            has_more = self._answer.readinto(memoryview(bytearray(1))) if self._answer else 0
+        self.close()
+        if has_more:
+            raise ContentError(f"{self._named}: more than {self._blob.size} bytes came")
+        if not matches(self._hasher, self._blob.digest):
+            raise ContentError(
+                f"{self._named}: the content that came has another digest, {self._hasher.hexdigest()}",
+                hint=f"The content at {self._host.name} is damaged, or a proxy changes it; nothing of it was kept.",
+            )
+
+    @property
+    def _named(self) -> str:
+        return f"{self._host.endpoint.shown}: blob {self._repository}@{self._blob.digest}"
+
+
+class UploadBody:
+    """Content as the body of a request: one buffer, sent before it is filled again."""
+
+    def __init__(self, content: BlobReader, host: Host) -> None:
+        self._content, self._host = content, host
+        self._buffer = memoryview(bytearray(BLOCK))
+        self.failure: HomeportError | None = None
+        """The error that came from the content, to tell it from one of the target."""
+
+    def read(self, amount: int, /) -> memoryview:
+        """Return the next bytes, nothing at the end."""
+        try:
+            count = self._content.readinto(self._buffer[:amount])
+        except HomeportError as error:
+            self.failure = error
+            raise
+        self._host.sent(count)
+        return self._buffer[:count]

@@ -1,0 +1,277 @@
+"""The one HTTP policy: whoever asks a registry for something asks through a Host.
+
+Here live authentication, redirects, retries and their pace, the pull limit, the number of requests at a time, and the counting of
+all of it. What is above sees an answer that it expected, or an exception of homeport.errors.
+"""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from typing import Literal, Self, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from homeport.errors import RegistryError, TLSError, UnreachableError
+from homeport.oci.challenge import parse_challenges
+from homeport.quota.reading import Reading
+from homeport.registry.addresses import Reach, check_named, origin, shown
+from homeport.registry.answers import Refusal, is_page, not_a_registry
+from homeport.registry.auth import Authorizer
+from homeport.registry.credentials import Credential
+from homeport.registry.retry import Pace, Transient
+from homeport.registry.settings import Endpoint
+from homeport.registry.traffic import Traffic
+from homeport.registry.transport import SILENCE_SECONDS, Body, Request, Response, Transport, root_cause
+
+T = TypeVar("T")
+
+_MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LASTING = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierror)
+"""Causes at the first contact that a second try does not heal: a name or port is wrong, rather than a registry restarting."""
+
+Lane = Literal["ask", "download", "upload"]
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One request to a registry, in its own terms.
+
+    `path` may be a whole address that the registry gave. `what` is for messages. `body` is bytes, which can be sent again, or a
+    Body, which cannot. `expected` are the statuses that the asker understands.
+    """
+
+    method: str
+    path: str
+    what: str
+    repository: str = ""
+    scopes: tuple[str, ...] = ()
+    expected: frozenset[int] = frozenset({200})
+    headers: dict[str, str] = {}
+    body: bytes | Body | None = None
+    lane: Lane = "ask"
+    silence: float = SILENCE_SECONDS
+    is_pull: bool = False
+    """Whether a limited registry counts it: the GET of a manifest."""
+
+    @property
+    def shown(self) -> str:
+        """The request for a message."""
+        return f"{self.method} {self.what}"
+
+
+class Answer:
+    """An expected answer, to be closed; it holds a place in its lane until then."""
+
+    def __init__(self, response: Response, url: str, on_close: Callable[[], None]) -> None:
+        self._response, self._on_close = response, on_close
+        self.status: int = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self.url = url
+        """Where it came from in the end."""
+        self.readinto = response.readinto
+        self.read = response.read
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Be done, and make room in the lane."""
+        try:
+            self._response.close()
+        finally:
+            self._on_close()
+
+
+class Host:
+    """One registry as it is reached, with all its state: scheme, tokens, pace, lanes."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        transport: Transport,
+        resolve: Callable[[str], Credential | None],
+        pace: Pace,
+        traffic: Traffic,
+        connections: int,
+    ) -> None:
+        self.endpoint = endpoint
+        self.name = endpoint.name
+        self.pace = pace
+        self._transport, self._resolve, self._traffic = transport, resolve, traffic
+        self._lanes: dict[Lane, threading.BoundedSemaphore] = {
+            lane: threading.BoundedSemaphore(connections) for lane in ("ask", "download", "upload")
+        }
+        self._scheme = ""
+        self._reach = Reach.PUBLIC
+        self._auth: Authorizer | None = None
+        self._meeting = threading.Lock()
+
+    def request(self, ask: Ask, use: Callable[[Answer], T]) -> T:
+        """Ask, use the answer and close it, again while that may help; the body must be bytes. Raises RegistryError."""
+
+        def once() -> T:
+            with self.attempt(ask) as answer:
+                try:
+                    return use(answer)
+                except UnreachableError as error:
+                    raise Transient(error) from error
+
+        return self.pace.run(once)
+
+    def open(self, ask: Ask) -> Answer:
+        """Ask, again while that may help, for content that the caller streams. Raises RegistryError."""
+        return self.pace.run(lambda: self.attempt(ask))
+
+    def received(self, amount: int) -> None:
+        """Count content that came."""
+        self._traffic.add(self.name, received=amount)
+
+    def sent(self, amount: int) -> None:
+        """Count content that went."""
+        self._traffic.add(self.name, sent=amount)
+
+    def attempt(self, ask: Ask) -> Answer:
+        """Ask once; the answer has an expected status. Raises Transient where asking again may help, else RegistryError."""
+        auth = self._meet()
+        lane = self._lanes[ask.lane]
+        lane.acquire()
+        try:
+            response, url = self._expected(ask, auth)
+        except UnreachableError as error:
+            lane.release()
+            if isinstance(ask.body, bytes | None) or ask.body.failure is not error:
+                raise Transient(error) from error
+            raise
+        except BaseException:
+            lane.release()
+            raise
+        return Answer(response, url, lane.release)
+
+    def _expected(self, ask: Ask, auth: Authorizer) -> tuple[Response, str]:
+        response, url = self._authorized(ask, auth)
+        self._note(ask, response)
+        if response.status in ask.expected:
+            return response, url
+        try:
+            raise self._refusal(response, url, ask.shown, auth.identity(ask.repository)).failure()
+        finally:
+            response.close()
+
+    def _authorized(self, ask: Ask, auth: Authorizer) -> tuple[Response, str]:
+        header = auth.header(ask.repository, ask.scopes)
+        response, url = self._followed(ask, header)
+        if response.status != 401 or not self._is_own(url):
+            return response, url
+        auth.learn(parse_challenges(response.header_list("WWW-Authenticate")))
+        fresh = auth.header(ask.repository, ask.scopes, rejected=header or "")
+        if fresh is None or not isinstance(ask.body, bytes | None):
+            return response, url
+        response.close()
+        return self._followed(ask, fresh)
+
+    def _followed(self, ask: Ask, authorization: str | None) -> tuple[Response, str]:
+        url = self._absolute(ask.path)
+        for _ in range(_MOST_REDIRECTS):
+            response = self._send(ask, url, authorization)
+            location = response.headers.get("Location")
+            if response.status not in _REDIRECTS or not location or not isinstance(ask.body, bytes | None):
+                return response, url
+            response.close()
+            url = urljoin(url, location)
+        raise RegistryError(
+            f"{self.endpoint.shown}: {ask.shown}: redirected more than {_MOST_REDIRECTS} times, at last to {shown(url)}",
+            host=self.name,
+            hint="Check the registry's address; a proxy before it may redirect in a circle.",
+        )
+
+    def _send(self, ask: Ask, url: str, authorization: str | None) -> Response:
+        is_own = self._is_own(url)
+        if not is_own:
+            check_named(url, by=self.endpoint.shown, plain_http=self._scheme == "http")
+        headers = {**ask.headers, "Authorization": authorization} if authorization and is_own else ask.headers
+        limit = Reach.LOCAL if is_own else self._reach
+        self._traffic.add(self.name, requests=1)
+        response = self._transport.send(Request(ask.method, url, headers, ask.body, limit, ask.silence))
+        if is_own:
+            self._reach = response.reach
+        return response
+
+    def _absolute(self, path: str) -> str:
+        """Return the address of a path, or one that the registry gave; behind many a TLS proxy it says http of itself."""
+        url = urljoin(f"{self._scheme}://{self.endpoint.host}", path)
+        parts = urlsplit(url)
+        if (parts.scheme, self._scheme) == ("http", "https") and parts.netloc == self.endpoint.host:
+            url = parts._replace(scheme="https").geturl()
+        return url
+
+    def _is_own(self, url: str) -> bool:
+        return origin(url) == origin(f"{self._scheme}://{self.endpoint.host}")
+
+    def _at(self, url: str) -> str:
+        return self.endpoint.shown if self._is_own(url) else f"{self.endpoint.shown}, redirected to {shown(url)}"
+
+    def _refusal(self, response: Response, url: str, asked: str, identity: str) -> Refusal:
+        login = self.endpoint.credential_name
+        return Refusal.of(response, host=self._at(url), asked=asked, identity=identity, login=login)
+
+    def _note(self, ask: Ask, response: Response) -> None:
+        if reading := Reading.of({name.lower(): text for name, text in response.headers.items()}):
+            self._traffic.note(self.name, reading)
+            if ask.is_pull and response.status == 200:
+                self._traffic.add(self.name, counted_pulls=1)
+
+    def _meet(self) -> Authorizer:
+        """Ask /v2/ once: is it a registry, over which scheme, where is it, and what does it want to see?"""
+        with self._meeting:
+            if self._auth is None:
+                response, url = self._first_contact()
+                try:
+                    self._auth = self._introduced(response, url)
+                finally:
+                    response.close()
+            return self._auth
+
+    def _first_contact(self) -> tuple[Response, str]:
+        *tried, last = self.endpoint.schemes
+        for scheme in tried:
+            # What does not speak TLS is asked again in plain HTTP; a wrong certificate is TLS all the same.
+            try:
+                return self._ping(scheme)
+            except (TLSError, UnreachableError) as error:
+                if isinstance(root_cause(error), _LASTING):
+                    raise
+        try:
+            return self._ping(last)
+        except UnreachableError as error:
+            if isinstance(root_cause(error), _LASTING):
+                raise
+            raise Transient(error) from error
+
+    def _ping(self, scheme: str) -> tuple[Response, str]:
+        self._scheme = scheme
+        return self._followed(Ask("GET", "/v2/", "/v2/"), None)
+
+    def _introduced(self, response: Response, url: str) -> Authorizer:
+        if response.status not in (200, 401, 404):
+            raise self._refusal(response, url, "GET /v2/", "anonymous").failure()
+        challenges = parse_challenges(response.header_list("WWW-Authenticate"))
+        # A proxy's log-in comes as a page with its 401 (nginx auth_basic); any other page is no registry's.
+        if response.status == 404 or (is_page(response.headers) and not (response.status == 401 and challenges)):
+            came = "a web page" if is_page(response.headers) else "nothing"
+            raise not_a_registry(self._at(url), "GET /v2/", f"{came} (status {response.status})")
+        plain_http = self._scheme == "http"
+        auth = Authorizer(self.endpoint, self._resolve, self._ask_for_token, self.pace.clock, plain_http=plain_http)
+        if self._is_own(url):
+            auth.learn(challenges)
+        return auth
+
+    def _ask_for_token(self, request: Request) -> Response:
+        limit = Reach.LOCAL if self._is_own(request.url) else self._reach
+        self._traffic.add(self.name, requests=1)
+        return self._transport.send(msgspec.structs.replace(request, limit=limit))

@@ -1,0 +1,81 @@
+"""All registries of one job."""
+
+import threading
+from collections.abc import Callable
+from typing import Self
+
+from homeport.quota.reading import Reading
+from homeport.registry.client import RegistryClient
+from homeport.registry.credentials import Credential, Credentials, OneCredential, Resolver
+from homeport.registry.http import Host
+from homeport.registry.retry import Clock, Pace, Wait
+from homeport.registry.settings import Endpoint, Settings
+from homeport.registry.traffic import Traffic
+from homeport.registry.transport import PooledTransport
+from homeport.registry.trust import Trust
+
+
+class Registries:
+    """One client per registry, with shared connections, credentials and counters; any number of threads may use it.
+
+    Use it in a with statement, or close it: that ends waits and connections.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        credentials: Resolver | None = None,
+        *,
+        on_wait: Callable[[Wait], None] = lambda _: None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._settings = settings or Settings.of()
+        self._credentials: Resolver = credentials or Credentials.from_environment()
+        self._on_wait = on_wait
+        self._clock = clock or Clock()
+        self._transport = PooledTransport(Trust(self._settings), self._settings.connections)
+        self._clients: dict[str, RegistryClient] = {}
+        self._lock = threading.Lock()
+        self.traffic = Traffic()
+
+    def client(self, registry: str) -> RegistryClient:
+        """Return the client of a registry by its name in references."""
+        with self._lock:
+            if registry not in self._clients:
+                self._clients[registry] = self._open(self._settings.endpoint(registry))
+            return self._clients[registry]
+
+    def quota(self, registry: str) -> Reading | None:
+        """Return the pull limit as the registry last stated it; None: it never stated one."""
+        return self.traffic.quota(registry)
+
+    def credential(self, registry: str, repository: str = "") -> Credential | None:
+        """Return who one is at a registry; at another endpoint that was set for it, who one is there."""
+        endpoint = self._settings.endpoint(registry)
+        return self._credentials.resolve(endpoint.credential_name, repository)
+
+    def seen_by(self, credential: Credential | None) -> "Registries":
+        """Return the same registries as another identity sees them, None being nobody; close them as well."""
+        return Registries(self._settings, OneCredential(credential), on_wait=self._on_wait)
+
+    def close(self) -> None:
+        """End all waits and close idle connections."""
+        self._clock.stop()
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self, endpoint: Endpoint) -> RegistryClient:
+        host = Host(
+            endpoint,
+            transport=self._transport,
+            resolve=lambda repository: self._credentials.resolve(endpoint.credential_name, repository),
+            pace=Pace(endpoint.shown, self._clock, self._on_wait),
+            traffic=self.traffic,
+            connections=self._settings.connections,
+        )
+        return RegistryClient(host)

@@ -1,0 +1,294 @@
+"""One HTTP exchange: a request out, an answer in. No policy: no retry, no redirect, no credentials of its own."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Protocol, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import msgspec
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from homeport import __version__
+from homeport.errors import HomeportError, RegistryError, TLSError, UnreachableError
+from homeport.registry.addresses import Reach, check_host, dial, literal_reach, shown
+from homeport.registry.trust import Trust
+
+SILENCE_SECONDS = 60.0
+"""How long a peer may say nothing, or take nothing."""
+BLOCK = 1 << 20
+USER_AGENT = f"homeport/{__version__}"
+
+
+class Body(Protocol):
+    """A request's body that is made while it is sent; `failure` is the error that ended it, where one did."""
+
+    failure: HomeportError | None
+
+    def read(self, amount: int, /) -> bytes | memoryview:
+        """Return the next bytes, nothing at the end; they are sent before the next call."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is sent. `limit` is how near an address may be that the URL leads to; `silence` in seconds."""
+
+    method: str
+    url: str
+    headers: dict[str, str] = {}
+    body: bytes | Body | None = None
+    limit: Reach = Reach.LOCAL
+    silence: float = SILENCE_SECONDS
+
+
+class Response(Protocol):
+    """What came back; its body streams, undecoded."""
+
+    status: int
+    headers: Mapping[str, str]
+    reach: Reach
+    """Of the address that was dialled."""
+
+    def header_list(self, name: str) -> list[str]:
+        """Return every header of a name."""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the buffer from its start; return the number of bytes, 0 at the end; raises UnreachableError."""
+
+    def read(self, most: int) -> bytes:
+        """Return the body's first bytes, at most so many; raises UnreachableError."""
+
+    def close(self) -> None:
+        """Be done; the connection is used again when nothing is left to read."""
+
+
+class Transport(Protocol):
+    """Does one exchange."""
+
+    def send(self, request: Request) -> Response:
+        """Send and wait for the answer's head; raises UnreachableError, TLSError, BlockedAddressError."""
+
+
+class PooledTransport:
+    """HTTP/1.1 over kept connections; any number of threads may use it."""
+
+    def __init__(self, trust: Trust, connections: int) -> None:
+        self._trust = trust
+        self._connections = connections
+        self._pools: dict[tuple[str, str, Reach], _Pool] = {}
+        self._lock = threading.Lock()
+
+    def send(self, request: Request) -> Response:
+        """Send and wait for the answer's head; raises UnreachableError, TLSError, BlockedAddressError."""
+        parts = urlsplit(request.url)
+        pool = self._pool(parts.scheme, parts.netloc.rpartition("@")[2], request.limit)
+        target = parts.path or "/"
+        try:
+            answer = pool.connections.urlopen(
+                request.method,
+                f"{target}?{parts.query}" if parts.query else target,
+                body=cast(Any, request.body),
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **request.headers},
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                timeout=urllib3.Timeout(connect=request.silence, read=request.silence),
+                preload_content=False,
+                decode_content=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _failure(error, request, parts.netloc) from error
+        return _Answer(answer, pool.reach, parts.netloc)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        with self._lock:
+            for pool in self._pools.values():
+                pool.connections.close()
+            self._pools.clear()
+
+    def _pool(self, scheme: str, host: str, limit: Reach) -> "_Pool":
+        key = scheme, host, limit
+        with self._lock:
+            if key not in self._pools:
+                self._pools[key] = self._open_pool(scheme, host, limit)
+            return self._pools[key]
+
+    def _open_pool(self, scheme: str, host: str, limit: Reach) -> "_Pool":
+        parts = urlsplit(f"{scheme}://{host}")
+        name, port = parts.hostname or "", parts.port or (443 if scheme == "https" else 80)
+        pool = _Pool(limit)
+        sizes: dict[str, Any] = {"maxsize": 3 * self._connections, "blocksize": BLOCK}
+        secure: dict[str, Any] = {"ssl_context": self._trust.context(host)} if scheme == "https" else {}
+        if proxy := _proxy_for(scheme, name, port):
+            check_host(name, limit)
+            manager = urllib3.ProxyManager(proxy, **sizes, **secure)
+            pool.connections = manager.connection_from_host(name, port, scheme)
+            # Behind a proxy names are resolved elsewhere: only a number tells how near a host is.
+            pool.reach = literal_reach(name, Reach.PUBLIC)
+        elif scheme == "https":
+            verified = self._trust.is_verified(host)
+            pool.connections = _TLSPool(name, port, **sizes, **secure, dialled=pool, verified=verified)
+        else:
+            pool.connections = _PlainPool(name, port, **sizes, dialled=pool)
+        return pool
+
+
+class _Pool:
+    """Connections to one host, the limit they keep to, and the farthest address that was dialled for it."""
+
+    connections: urllib3.HTTPConnectionPool
+
+    def __init__(self, limit: Reach) -> None:
+        self.limit = limit
+        self.reach = Reach.LOCAL
+
+    def dial(self, host: str, port: int) -> socket.socket:
+        connection, reach = dial(host, port, self.limit)
+        self.reach = min(self.reach, reach)
+        return connection
+
+
+class _Dialling(HTTPConnection):
+    """Dials the very address that was judged, and counts silence, not duration, when it sends."""
+
+    def __init__(self, *arguments: Any, dialled: _Pool, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._dialled = dialled
+
+    def _new_conn(self) -> socket.socket:
+        return self._dialled.dial(self.host, self.port)
+
+    def connect(self) -> None:
+        # Until here, TLS included, the shorter time-out of connecting holds.
+        super().connect()
+        self.sock.settimeout(self.timeout)
+
+    def send(self, data: Any) -> None:
+        # socket.sendall's time-out is for the whole of the data: a slow line would look like a dead one.
+        if not isinstance(data, memoryview) or self.sock is None:
+            super().send(data)
+            return
+        while data:
+            data = data[self.sock.send(data) :]
+
+
+class _TLSDialling(_Dialling, HTTPSConnection):
+    def __init__(self, *arguments: Any, verified: bool, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._verified = verified
+
+    def connect(self) -> None:
+        super().connect()
+        if not self._verified:
+            self.is_verified = True  # urllib3 warns otherwise; --insecure has named this host
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Dialling
+
+
+class _TLSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TLSDialling
+
+
+class _Answer:
+    def __init__(self, answer: urllib3.BaseHTTPResponse, reach: Reach, host: str) -> None:
+        self._answer = answer
+        self._host = host
+        self.status = answer.status
+        self.headers: Mapping[str, str] = answer.headers
+        self.reach = reach
+
+    def header_list(self, name: str) -> list[str]:
+        return list(self._answer.headers.getlist(name))
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        try:
+            return self._answer.readinto(buffer)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise UnreachableError(
+                f"{self._host}: the connection broke off: {_reason(error)}", host=self._host
+            ) from error
+
+    def read(self, most: int) -> bytes:
+        content = bytearray()
+        chunk = memoryview(bytearray(min(most, 1 << 16)))
+        while len(content) < most and (count := self.readinto(chunk[: most - len(content)])):
+            content += chunk[:count]
+        return bytes(content)
+
+    def close(self) -> None:
+        left = self._answer.length_remaining
+        if left is None or left > BLOCK:
+            self._answer.close()
+            return
+        with suppress(urllib3.exceptions.HTTPError, OSError):
+            self._answer.drain_conn()
+        self._answer.close()
+
+
+def _proxy_for(scheme: str, host: str, port: int) -> str | None:
+    proxies = getproxies()
+    proxy = proxies.get(scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(f"{host}:{port}"):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _failure(error: Exception, request: Request, host: str) -> RegistryError:
+    cause = root_cause(error)
+    asked = f"{request.method} {shown(request.url)}"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return TLSError(
+            f"{asked}: the certificate is not trusted: {cause.verify_message or cause.reason}",
+            host=host,
+            hint=f"Trust its authority: --ca-file FILE, or FILE as /etc/docker/certs.d/{host}/ca.crt.",
+        )
+    if isinstance(cause, ssl.SSLError):
+        return TLSError(
+            f"{asked}: no TLS: {_tls_reason(cause)}",
+            host=host,
+            hint=f"If the registry speaks plain HTTP, say so: --plain-http {host}.",
+        )
+    return UnreachableError(f"{asked}: {_reason(error)}", host=host, hint=_advice(cause))
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Dig for the cause of a failed exchange below all wrappings."""
+    seen: set[int] = set()
+    while id(error) not in seen and not isinstance(error, ssl.SSLError):
+        seen.add(id(error))
+        inner = next((part for part in reversed(error.args) if isinstance(part, BaseException)), None)
+        error = inner or error.__cause__ or error
+    return error
+
+
+def _tls_reason(cause: ssl.SSLError) -> str:
+    return (cause.reason or str(cause)).replace("_", " ").lower()
+
+
+def _reason(error: Exception) -> str:
+    cause = root_cause(error)
+    if isinstance(cause, socket.gaierror):
+        return "the name is unknown"
+    if isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError):
+        return "silence: it did not answer in time"
+    if isinstance(cause, ConnectionRefusedError):
+        return "the connection is refused"
+    if isinstance(cause, urllib3.exceptions.IncompleteRead):
+        return f"{cause.partial} bytes came, {cause.expected} more were announced"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror.lower()
+    return str(cause) or type(cause).__name__
+
+
+def _advice(cause: BaseException) -> str:
+    if isinstance(cause, socket.gaierror):
+        return "Check the registry's name, and DNS or HTTPS_PROXY on this machine."
+    if isinstance(cause, ConnectionRefusedError):
+        return "Check host and port, and that the registry runs."
+    return "Try again; if it stays so, check the network between here and there, and HTTPS_PROXY."

@@ -1,0 +1,158 @@
+"""A registry in memory: source and target at once, which counts what it is asked and can be told to misbehave."""
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from homeport.errors import ContentError, NotFoundError, RegistryError, UnreachableError
+from homeport.mirror.ports import BlobReader, ManifestHead, Upload
+from homeport.oci.digest import digest_of, is_digest
+from homeport.oci.manifest import Descriptor, RawManifest, parse_manifest
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One request that a registry got."""
+
+    verb: str
+    repository: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.repository} {self.what}"
+
+
+class MemoryRegistry:
+    """Holds content in dictionaries and refuses manifests whose parts are missing, as distribution does.
+
+    `trouble` is asked before each answer: it may raise, wait for an event, or look; an UnreachableError at "KEEP blob"
+    is a connection that breaks at the end of an upload. `lies` replaces a blob's bytes.
+    """
+
+    def __init__(self, host: str = "source.example", *, mounts: bool = True) -> None:
+        self.host = host
+        self.mounts = mounts
+        self.calls: list[Call] = []
+        self.trouble: Callable[[Call], None] = lambda _call: None
+        self.lies: dict[str, bytes] = {}
+        self.manifests: dict[str, dict[str, RawManifest]] = defaultdict(dict)
+        self.tags: dict[str, dict[str, str]] = defaultdict(dict)
+        self.blobs: dict[str, dict[str, bytes]] = defaultdict(dict)
+        self._lock = threading.Lock()
+
+    @property
+    def counted_pulls(self) -> int:
+        """Manifest GETs, as Docker Hub counts them."""
+        return self.count("GET manifest")
+
+    def count(self, *verbs: str) -> int:
+        """Return how often it was asked, of some verbs or in all."""
+        tally = Counter(call.verb for call in self.calls)
+        return sum(tally[verb] for verb in verbs) if verbs else tally.total()
+
+    def forget_calls(self) -> None:
+        """Start counting anew."""
+        self.calls.clear()
+
+    def head_manifest(self, repository: str, identifier: str) -> ManifestHead | None:
+        self._enter("HEAD manifest", repository, identifier)
+        raw = self._manifest(repository, identifier)
+        return ManifestHead(raw.digest, raw.media_type, len(raw.body)) if raw else None
+
+    def get_manifest(self, repository: str, identifier: str) -> RawManifest:
+        self._enter("GET manifest", repository, identifier)
+        raw = self._manifest(repository, identifier)
+        if raw is None:
+            raise NotFoundError(f"{self.host} has no {repository} {identifier}", host=self.host, status=404)
+        return raw
+
+    @contextmanager
+    def open_blob(self, repository: str, blob: Descriptor) -> Iterator[BlobReader]:
+        self._enter("GET blob", repository, blob.digest)
+        data = self.lies.get(blob.digest) or self.blobs[repository].get(blob.digest)
+        if data is None:
+            raise NotFoundError(f"{self.host} has no blob {blob.digest}", host=self.host, status=404)
+        yield _VerifiedReader(data, blob, lambda: self._trouble("READ blob", repository, blob.digest))
+
+    def put_manifest(self, repository: str, identifier: str, manifest: RawManifest) -> None:
+        self._enter("PUT manifest", repository, identifier)
+        named = parse_manifest(manifest)
+        with self._lock:
+            missing = [blob.digest for blob in named.blobs if blob.digest not in self.blobs[repository]]
+            missing += [child.digest for child in named.children if child.digest not in self.manifests[repository]]
+            if missing:
+                raise RegistryError(f"{self.host}: manifest names unknown {missing}", host=self.host, status=400)
+            self.manifests[repository][manifest.digest] = manifest
+            if not is_digest(identifier):
+                self.tags[repository][identifier] = manifest.digest
+
+    def has_blob(self, repository: str, digest: str) -> bool:
+        self._enter("HEAD blob", repository, digest)
+        return digest in self.blobs[repository]
+
+    def start_blob(self, repository: str, digest: str, *, mount_from: str | None = None) -> Upload | None:
+        self._enter("POST blob", repository, digest)
+        with self._lock:
+            data = self.blobs[mount_from].get(digest) if mount_from and self.mounts else None
+            if data is None:
+                return Upload(f"{repository} {digest}")
+            self.blobs[repository][digest] = data
+            return None
+
+    def put_blob(self, repository: str, blob: Descriptor, content: BlobReader, upload: Upload) -> None:
+        assert upload.location == f"{repository} {blob.digest}"
+        self._enter("PUT blob", repository, blob.digest)
+        data = _read_all(content)
+        try:
+            self._trouble("KEEP blob", repository, blob.digest)
+        except UnreachableError:
+            content.rewind()
+            data = _read_all(content)
+        if digest_of(data, blob.digest.partition(":")[0]) != blob.digest:
+            raise RegistryError(f"{self.host}: digest of the upload differs", host=self.host, status=400)
+        with self._lock:
+            self.blobs[repository][blob.digest] = data
+
+    def _enter(self, verb: str, repository: str, what: str) -> None:
+        self.calls.append(Call(verb, repository, what))
+        self._trouble(verb, repository, what)
+
+    def _trouble(self, verb: str, repository: str, what: str) -> None:
+        self.trouble(Call(verb, repository, what))
+
+    def _manifest(self, repository: str, identifier: str) -> RawManifest | None:
+        with self._lock:
+            digest = identifier if is_digest(identifier) else self.tags[repository].get(identifier, "")
+            return self.manifests[repository].get(digest)
+
+
+class _VerifiedReader:
+    """Hands the last bytes out only when all of them are what the digest names."""
+
+    def __init__(self, data: bytes, blob: Descriptor, look: Callable[[], None]) -> None:
+        self._data = data
+        self._look = look
+        self.rewind()
+        self._true = len(data) == blob.size and digest_of(data, blob.digest.partition(":")[0]) == blob.digest
+        self._name = blob.digest
+
+    def rewind(self) -> None:
+        self._rest = memoryview(self._data)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        self._look()
+        count = min(len(buffer), len(self._rest))
+        if count == len(self._rest) and not self._true:
+            raise ContentError(f"blob {self._name} is not what its digest says")
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def _read_all(content: BlobReader) -> bytes:
+    held, buffer = bytearray(), memoryview(bytearray(64 << 10))
+    while count := content.readinto(buffer):
+        held += buffer[:count]
+    return bytes(held)

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from homeport.errors import InputError, StoreError
+from homeport.mirror.lock import Lock
+from homeport.reference import Reference
+from tests.kit import images
+from tests.mirror.conftest import World
+
+DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64).map("sha256:".__add__)
+NAMES = st.from_regex(r"[a-z]{1,9}(/[a-z]{1,9})?:[a-z0-9]{1,9}", fullmatch=True).map(lambda name: f"docker.io/{name}")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(NAMES, DIGESTS))
+def test_what_is_written_is_read(tmp_path: Path, digests: dict[str, str]):
+    Lock(digests).write(tmp_path / "homeport.lock")
+    assert Lock.read(tmp_path / "homeport.lock") == Lock(digests)
+
+
+def test_the_same_lock_is_the_same_bytes_and_leaves_nothing_beside_it(tmp_path: Path):
+    one, two = f"sha256:{64 * '1'}", f"sha256:{64 * '2'}"
+    Lock({"docker.io/b/b:1": one, "docker.io/a/a:1": two}).write(tmp_path / "a")
+    Lock({"docker.io/a/a:1": two, "docker.io/b/b:1": one}).write(tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a").read_text().startswith('{\n  "docker.io/a/a:1"')
+    assert {file.name for file in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_it_holds_what_a_mirror_brought(world: World):
+    content = images.image(images.layer("a"))
+    images.put(content, world.source, "app", "latest")
+
+    lock = Lock.of(world.mirror("source.example/app", "source.example/missing:1"))
+
+    assert lock.digests == {"source.example/app:latest": content.digest}
+    assert lock.digest(Reference.parse("source.example/app")) == content.digest
+    assert lock.digest(Reference.parse("source.example/other")) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a/b:1": 1}', '{"a/b:1": "sha256:12"}', '{"A B": "sha256:12"}'])
+def test_what_is_no_lock_is_refused(tmp_path: Path, text: str):
+    file = tmp_path / "homeport.lock"
+    file.write_text(text)
+    with pytest.raises(InputError, match=r"homeport\.lock: is no lock"):
+        Lock.read(file)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
+    with pytest.raises(StoreError, match=r"cannot write .*/none/homeport\.lock: No such file"):
+        Lock().write(tmp_path / "none" / "homeport.lock")

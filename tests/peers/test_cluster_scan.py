@@ -1,0 +1,22 @@
+"""The scan of a cluster on a real kube-apiserver."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kit.cluster_contract import ClusterContract, build_world
+from tests.peers import kube
+from tests.peers.kube import Kubernetes
+
+pytestmark = pytest.mark.peers
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
+    with kube.running(tmp_path_factory.mktemp("kube")) as kubernetes:
+        build_world(kubernetes)
+        yield kubernetes
+
+
+class TestKubernetes(ClusterContract):
+    pass
