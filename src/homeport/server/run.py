@@ -33,12 +33,7 @@ class Listen:
     def __init__(self, host: str, port: int) -> None:
         """Bind; port 0 picks a free one. Raises UsageError."""
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            self.socket = socket.socket(family, kind, protocol)
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.socket.bind(address)
+            self.socket = _bound(host, port)
         except OSError as error:
             raise UsageError(
                 f"cannot listen on {host}:{port}: {error.strerror}",
@@ -56,6 +51,20 @@ class Listen:
         if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
             raise UsageError(f"{text!r} is not an address", hint="Write HOST:PORT, for example 127.0.0.1:5000.")
         return cls(host, int(port))
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
