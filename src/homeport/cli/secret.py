@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from homeport.cli.app import DONE
 from homeport.cli.output import render
 from homeport.cluster.expiry import expiring, provider_config
-from homeport.cluster.pull_secrets import make_pull_secret
+from homeport.cluster.pull_secrets import make_pull_secret, stored_credential
 from homeport.errors import UsageError
 from homeport.mapping import Target
 from homeport.registry.credentials import Credential, Credentials
@@ -84,23 +84,9 @@ def _password(username: str | None, *, asked: bool) -> str:
 
 
 def _stored(target: Target, authfile: Path | None) -> Credential:
-    """Return what is stored for a target; the kubelet reads no store and no helper, so the secret holds their answer."""
     if authfile and not authfile.is_file():
         raise UsageError(f"--authfile {authfile}: there is no such file")
-    credentials = Credentials((authfile,)) if authfile else Credentials.from_environment()
-    found = credentials.resolve(target.registry, target.path)
-    if found is None:
-        raise UsageError(
-            f"no credentials are stored for {target}",
-            hint=f"Log in (docker login {target.registry}), or name a user: --username USER --password-stdin < FILE",
-        )
-    if found.is_identity_token:
-        raise UsageError(
-            f"what is stored for {target} in {found.helper or found.source} is an identity token, which the kubelet ignores",
-            hint="Make a password for the cluster (an access token, a robot or service account): "
-            "--username USER --password-stdin < FILE",
-        )
-    return found
+    return stored_credential(target, Credentials((authfile,)) if authfile else Credentials.from_environment())
 
 
 def _warn_of_expiry(registry: str, credential: Credential) -> None:

@@ -15,7 +15,7 @@ from homeport.cluster.keyring import Keyring, UnreadableCredentialsError, encode
 from homeport.errors import UsageError
 from homeport.mapping import Target
 from homeport.reference import Reference
-from homeport.registry.credentials import Credential
+from homeport.registry.credentials import Credential, Credentials
 
 DOCKER_CONFIG_JSON: Final = "kubernetes.io/dockerconfigjson"
 _DATA_KEYS: Final = {DOCKER_CONFIG_JSON: ".dockerconfigjson", "kubernetes.io/dockercfg": ".dockercfg"}
@@ -50,6 +50,27 @@ def make_pull_secret(name: str, namespace: str, target: Target, credential: Cred
         "type": DOCKER_CONFIG_JSON,
         "data": {_DATA_KEYS[DOCKER_CONFIG_JSON]: base64.b64encode(msgspec.json.encode(config)).decode()},
     }
+
+
+def stored_credential(target: Target, credentials: Credentials) -> Credential:
+    """Return what is stored for a target, as a secret can hold it; raises UsageError.
+
+    The kubelet reads no credential store and no helper, so the secret holds their answer.
+    """
+    found = credentials.resolve(target.registry, target.path)
+    if found is None:
+        raise UsageError(
+            f"no credentials are stored for {target}",
+            hint=f"Log in (docker login {target.registry}), or make the secret from a user and a password: "
+            f"homeport secret NAME --registry {target} --username USER --password-stdin < FILE",
+        )
+    if found.is_identity_token:
+        raise UsageError(
+            f"what is stored for {target} in {found.helper or found.source} is an identity token, which the kubelet ignores",
+            hint="Make a password for the cluster (an access token, a robot or service account): "
+            "--username USER --password-stdin < FILE",
+        )
+    return found
 
 
 def parse_pull_secret(manifest: Mapping[str, Any]) -> Keyring:

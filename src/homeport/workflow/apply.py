@@ -1,7 +1,5 @@
 """Do the whole job of one homeport.yaml; doing it again does nothing."""
 
-import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,7 +7,6 @@ import yaml
 
 from homeport.cluster.pull_secrets import make_pull_secret, stored_credential
 from homeport.discovery.inputs import Source
-from homeport.errors import HomeportError
 from homeport.mirror.executor import mirror
 from homeport.mirror.lock import Lock
 from homeport.mirror.observer import Observer
@@ -17,12 +14,12 @@ from homeport.mirror.result import MirrorResult
 from homeport.registry.credentials import Credentials
 from homeport.registry.session import Registries
 from homeport.relocation.write import write_whole
-from homeport.workflow.job import Job, versions_of
+from homeport.workflow.job import Job, holds, versions_of
 from homeport.workflow.pulls import read_pulls
 from homeport.workflow.rewrite import learner
 from homeport.workflow.verify import Origin, Verification, verify
 
-SECRET_FILE = "pull-secret.yaml"
+CREDENTIALS_FILE = "pull-secret.yaml"
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -54,14 +51,16 @@ def apply_job(job: Job, registries: Registries, credentials: Credentials, observ
     if secret:
         # The folder may be under version control, and this one file holds a password.
         folder = job.config.output_folder
-        written += _write({folder / SECRET_FILE: secret.encode(), folder / ".gitignore": f"{SECRET_FILE}\n".encode()})
+        written += _write(
+            {folder / CREDENTIALS_FILE: secret.encode(), folder / ".gitignore": f"{CREDENTIALS_FILE}\n".encode()}
+        )
     return Applied(result, written, prove_job(job, registries, lock, secret))
 
 
 def prove_job(job: Job, registries: Registries, lock: Lock, secret: str) -> Verification:
     """Verify the manifests as they were written, with the pull secret alone."""
     sources = [msgspec.structs.replace(file.source, text=file.result.text) for file in job.files.values()]
-    secrets = [Source(SECRET_FILE, secret)] if secret else []
+    secrets = [Source(CREDENTIALS_FILE, secret)] if secret else []
     learn = learner(versions_of(job.config))
     pulls = read_pulls(sources, learn, secrets=secrets, default_registry=job.config.default_registry)
     return verify(pulls, job.mapping.target, registries, Origin.of(job.mapping.target, lock))
@@ -90,5 +89,5 @@ def _write(contents: dict[Path, bytes]) -> tuple[Path, ...]:
     """Write the files that are not yet as they should be, each in one piece."""
     changed = tuple(path for path, content in contents.items() if not holds(path, content))
     for path in changed:
-        write_whole(path, contents[path], mode=0o600 if path.name == SECRET_FILE else None)
+        write_whole(path, contents[path], mode=0o600 if path.name == CREDENTIALS_FILE else None)
     return changed

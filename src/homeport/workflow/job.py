@@ -1,15 +1,13 @@
 """The whole job of one homeport.yaml: what it reads, what it would do. Changes nothing."""
 
 import io
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
-from homeport.applications.redis_enterprise import choose, images_of, knowledge
-from homeport.discovery.findings import Finding, Unresolved
-from homeport.discovery.inputs import Source, read_inputs
-from homeport.discovery.knowledge import Knowledge
+from homeport.applications.redis_enterprise import images_of
+from homeport.discovery.findings import Unresolved
+from homeport.discovery.inputs import read_inputs
 from homeport.errors import UsageError
 from homeport.mapping import Mapping, Target
 from homeport.mirror.executor import forecast
@@ -19,7 +17,7 @@ from homeport.reference import Reference
 from homeport.registry.session import Registries
 from homeport.workflow.config import Config
 from homeport.workflow.pulls import Pulls, read_pulls
-from homeport.workflow.rewrite import Rewritten, Versions, place_in, rewrite
+from homeport.workflow.rewrite import Rewritten, Versions, learner, place_in, rewrite
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -40,7 +38,7 @@ class Job(msgspec.Struct, frozen=True):
     @property
     def changed_files(self) -> tuple[Path, ...]:
         """The manifests that are not yet as they will be."""
-        return tuple(path for path, file in self.files.items() if not _holds(path, file.content))
+        return tuple(path for path, file in self.files.items() if not holds(path, file.content))
 
 
 class JobPlan(msgspec.Struct, frozen=True):
@@ -58,7 +56,7 @@ def read_job(config: Config) -> Job:
     sources, unread = read_inputs(names, stdin=io.BytesIO())
     if not sources:
         raise UsageError("; ".join(map(str, unread)), hint=f"`sources` in {config.file} names what to read.")
-    versions = _versions(config)
+    versions = versions_of(config)
     files, failures = rewrite(
         sources,
         mapping,
@@ -66,7 +64,7 @@ def read_job(config: Config) -> Job:
         default_registry=config.default_registry,
         pull_secret=config.pull_secret.name if config.pull_secret else None,
     )
-    pulls = read_job_pulls(sources, versions, config.default_registry)
+    pulls = read_pulls(sources, learner(versions), default_registry=config.default_registry)
     references = tuple(dict.fromkeys((*_named(pulls), *_released(config))))
     mapping.relocate_all(references)
     return Job(
@@ -89,18 +87,18 @@ def plan_job(job: Job, registries: Registries) -> JobPlan:
     return JobPlan(job, planned, quotas)
 
 
-def read_job_pulls(sources: Iterable[Source], versions: Versions, default_registry: str) -> Pulls:
-    """Return what manifests pull, the operator's defaults included where its version is known."""
-
-    def learn(findings: Iterable[Finding]) -> Knowledge:
-        return knowledge(choose(findings, versions.operator, versions.redis))
-
-    return read_pulls(list(sources), learn, default_registry=default_registry)
-
-
-def _versions(config: Config) -> Versions:
+def versions_of(config: Config) -> Versions:
+    """Return what a configuration says of the release."""
     redis = config.redis_enterprise
     return Versions(redis.operator, redis.redis) if redis else Versions()
+
+
+def holds(path: Path, content: bytes) -> bool:
+    """Tell whether a file has this content already."""
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def _named(pulls: Pulls) -> list[Reference]:
@@ -111,10 +109,3 @@ def _released(config: Config) -> list[Reference]:
     """Return the images of the release that the configuration names: they are brought even where no manifest names them yet."""
     redis = config.redis_enterprise
     return images_of(redis.operator, redis.redis) if redis else []
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    try:
-        return path.read_bytes() == content
-    except OSError:
-        return False

@@ -1,12 +1,14 @@
 """Point many manifests at a target at once: one release, one set of names, no two sources on one target."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from homeport.applications.redis_enterprise import KNOWLEDGE, choose, knowledge
+from homeport.discovery.findings import Finding
 from homeport.discovery.inputs import Source
+from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.scan import scan_source
 from homeport.errors import HomeportError, UsageError
 from homeport.mapping import Mapping
@@ -33,6 +35,15 @@ class Versions(msgspec.Struct, frozen=True):
     redis: str | None = None
 
 
+def learner(versions: Versions) -> Callable[[Iterable[Finding]], Knowledge]:
+    """Return what makes the rules from a first look at the manifests."""
+
+    def learn(findings: Iterable[Finding]) -> Knowledge:
+        return knowledge(choose(findings, versions.operator, versions.redis))
+
+    return learn
+
+
 def rewrite(
     sources: Sequence[Source],
     mapping: Mapping,
@@ -46,7 +57,7 @@ def rewrite(
     Raises CollisionError where two images of different manifests would get one name.
     """
     findings = [it for source in sources for it in scan_source(source, KNOWLEDGE, default_registry).findings]
-    rules = knowledge(choose(findings, versions.operator, versions.redis))
+    rules = learner(versions)(findings)
     done: list[Rewritten] = []
     failures: list[HomeportError] = []
     for source in sources:
