@@ -137,3 +137,11 @@ def test_places_cover_what_was_read(value, flow):
             pending += [*node.keys_written, *node.values()]
         else:
             pending += node
+
+
+@given(st.text(st.sampled_from("ab:-[]{}&*!|>'\"%@`#,?<~ \n\t\r\ufeff\x85é"), max_size=40))
+def test_any_text_is_read_or_refused(text):
+    try:
+        parse(text)
+    except InputError as error:
+        assert error.line is None or 1 <= error.line <= text.count("\n") + text.count("\r") + text.count("\x85") + 2
