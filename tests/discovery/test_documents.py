@@ -1,5 +1,7 @@
 """How texts become values with places, and what is said about those that cannot be read."""
 
+import contextlib
+
 import pytest
 import yaml
 from hypothesis import given
@@ -137,3 +139,9 @@ def test_places_cover_what_was_read(value, flow):
             pending += [*node.keys_written, *node.values()]
         else:
             pending += node
+
+
+@given(st.text(st.sampled_from("ab:-[]{}&*!|>'\"%@`#,?<~ \n\t\r\ufeff\x85é"), max_size=40))
+def test_any_text_is_read_or_refused(text):
+    with contextlib.suppress(InputError):
+        parse(text)

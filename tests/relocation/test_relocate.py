@@ -185,9 +185,12 @@ def test_a_text_ends_as_it_ended(end):
 
 def test_a_block_scalar_before_an_insertion_keeps_its_value():
     for last in ("|\n    text", "|\n    text\n", "|+\n    text\n\n\n", ">-\n    text\n"):
-        text = f"apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: {last}"
-        result = rewritten(text, "s")
-        assert yaml.safe_load(result)["metadata"] == yaml.safe_load(text)["metadata"]
+        for rest in ("", "---\nkind: X\n") if last.endswith("\n") else ("",):
+            text = f"apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: {last}{rest}"
+            before, *others = yaml.safe_load_all(text)
+            after, *after_others = yaml.safe_load_all(rewritten(text, "s"))
+            assert after == before | {"imagePullSecrets": [{"name": "s"}]}
+            assert after_others == others
 
 
 REC = """\
@@ -286,6 +289,32 @@ def test_a_clusters_pods_take_its_secrets_and_get_none_of_their_own():
     assert result.count("name: s\n") == 1
 
 
+def test_an_empty_repository_is_filled():
+    spec = yaml.safe_load(rewritten(REC + "  redisEnterpriseImageSpec: {repository: '', versionTag: 7.2.4-105}\n"))[
+        "spec"
+    ]
+    assert spec["redisEnterpriseImageSpec"] == {
+        "repository": "reg.io:5000/m/redislabs/redis",
+        "versionTag": "7.2.4-105",
+    }
+
+
+def test_a_custom_resources_pods_get_the_secret_where_they_surely_have_the_field():
+    template = "apiVersion: argoproj.io/v1\nkind: Rollout\nspec: {template: {spec: {containers: [{image: a}]}}}\n"
+    assert "template: {spec: {imagePullSecrets: [{name: s}], containers:" in rewritten(template, "s")
+    other = "apiVersion: x.io/v1\nkind: X\nspec: {containers: [{image: a}]}\n"
+    assert "imagePullSecrets" not in rewritten(other, "s")
+    known = "apiVersion: x.io/v1\nkind: X\nspec: {imagePullSecrets: [], containers: [{image: a}]}\n"
+    assert "imagePullSecrets: [{name: s}]" in rewritten(known, "s")
+
+
+def test_a_value_that_looks_like_a_comment_stays_whole():
+    text = "apiVersion: v1\nkind: Pod\nspec:\n  hostname: 'x\n  # y'\n  # about\n  containers:\n  - image: a\n"
+    assert yaml.safe_load(rewritten(text, "s"))["spec"]["hostname"] == "x # y"
+    odd = text.replace("  # y'\n  # about\n", "  # y'\n")
+    assert yaml.safe_load(rewritten(odd, "s"))["spec"]["hostname"] == "x # y"
+
+
 def test_a_place_for_secrets_that_is_no_list_is_named():
     result = relocate(Source("f", REC + "  pullSecrets: mine\n"), MIRROR, knowledge=RELEASE, pull_secret="s")
     assert [place.path for place in result.unresolved] == ["spec.pullSecrets"]
@@ -304,7 +333,7 @@ def test_an_anchor_whose_uses_are_all_images_moves_as_one():
     assert rewritten(text) == text.replace("nginx:1", "reg.io:5000/m/library/nginx:1")
 
 
-def test_an_alias_of_a_name_that_must_become_another_is_refused():
+def test_what_an_alias_shares_moves_once():
     text = (
         REC
         + "  redisEnterpriseImageSpec: {repository: &x a/b, versionTag: '1'}\n  sideContainersSpec: [{name: s, image: *x}]\n"
@@ -350,7 +379,8 @@ def test_a_broken_text_is_not_rewritten():
     "spoil",
     [
         lambda text, changes: text,
-        lambda text, changes: text + "---\nkind: X\n",
+        lambda text, changes: real(text, changes) + "---\nkind: X\n",
+        lambda text, changes: real(text, changes).replace("}]}}", "}, {image: '$(X)'}]}}"),
         lambda text, changes: text + "\n: [",
         lambda text, changes: real(text, changes).replace("/m/library/a", "/m/library/b"),
         lambda text, changes: real(text, changes).replace("imagePullSecrets", "imagePullSecretz"),

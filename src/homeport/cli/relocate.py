@@ -1,5 +1,6 @@
 """`homeport relocate`: point manifests at a registry."""
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import msgspec
 from cyclopts import Parameter
 
 from homeport.applications.redis_enterprise import KNOWLEDGE, choose, knowledge
+from homeport.applications.redis_enterprise.fields import KIND
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.output import count
 from homeport.cli.scan import describe
@@ -22,6 +24,8 @@ from homeport.reference import DOCKER_HUB, is_tag
 from homeport.relocation.relocate import Relocated
 from homeport.relocation.relocate import relocate as rewrite
 from homeport.relocation.write import join, unified_diff, write_whole
+
+_SECRET_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 class _Done(msgspec.Struct, frozen=True):
@@ -59,12 +63,14 @@ def relocate(
         dry_run: Write nothing; only report.
         max_size: The largest file to read, in bytes.
     """
-    _check(sources, in_place, output_dir, default_registry, (operator, redis))
+    check_registry(default_registry)
+    _check(sources, in_place, output_dir, pull_secret, (operator, redis))
     mapping = Mapping(Target.parse(to))
     read, errors = read_sources(sources, max_size)
     failures: list[HomeportError] = list(errors)
     findings = [it for source in read for it in scan_source(source, KNOWLEDGE, default_registry).findings]
-    rules = knowledge(choose(findings, operator, redis))
+    choice = choose(findings, operator, redis)
+    rules = knowledge(choice)
     done: list[_Done] = []
     for source in read:
         try:
@@ -81,6 +87,10 @@ def relocate(
         sys.stdout.write("".join(unified_diff(one.source, one.relocated.text) for one in done))
     for one in done:
         _report(one)
+    if len(choice.operators) != 1 and any(_lacks_release(one.relocated) for one in done):
+        print(
+            "  --operator TAG names the Redis Enterprise operator where the manifests do not tell it", file=sys.stderr
+        )
     for failure in (*failures, *written):
         complain(failure)
     if not done and all(isinstance(failure, InputError) for failure in failures):
@@ -88,20 +98,27 @@ def relocate(
     return WRONG if failures or written or any(one.relocated.unresolved for one in done) else DONE
 
 
+def _lacks_release(result: Relocated) -> bool:
+    return any(place.object.kind == KIND for place in result.unresolved)
+
+
 def _check(
     sources: Sequence[str],
     in_place: bool,
     output_dir: Path | None,
-    default_registry: str,
+    pull_secret: str | None,
     tags: Sequence[str | None],
 ) -> None:
-    check_registry(default_registry)
     if not sources:
         raise UsageError("nothing to relocate", hint="Name files or folders, or - for stdin.")
     if in_place and output_dir is not None:
         raise UsageError("--in-place and --output-dir exclude each other")
     if "-" in sources and (in_place or output_dir is not None):
         raise UsageError("stdin has no file to write to", hint="Take the result from stdout.")
+    if pull_secret is not None and not _SECRET_NAME.fullmatch(pull_secret):
+        raise UsageError(
+            f"{pull_secret!r} is not a Secret's name", hint="A name has lower-case letters, digits, dashes and dots."
+        )
     for tag in tags:
         if tag is not None and not is_tag(tag):
             raise UsageError(
