@@ -15,10 +15,22 @@ from homeport.cluster.keyring import Keyring, UnreadableCredentialsError, encode
 from homeport.errors import UsageError
 from homeport.mapping import Target
 from homeport.reference import Reference
-from homeport.registry.credentials import Credential, Credentials
+from homeport.registry.credentials import Credential
 
 DOCKER_CONFIG_JSON: Final = "kubernetes.io/dockerconfigjson"
+_SECRET_NAME: Final = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
+_NAMESPACE: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _DATA_KEYS: Final = {DOCKER_CONFIG_JSON: ".dockerconfigjson", "kubernetes.io/dockercfg": ".dockercfg"}
+
+
+def is_secret_name(text: str) -> bool:
+    """Tell whether a Secret may be called so: a DNS subdomain (RFC 1123), as Kubernetes takes it."""
+    return bool(_SECRET_NAME.fullmatch(text))
+
+
+def is_namespace(text: str) -> bool:
+    """Tell whether a namespace may be called so: a DNS label (RFC 1123)."""
+    return bool(_NAMESPACE.fullmatch(text))
 
 
 def make_pull_secret(name: str, namespace: str, target: Target, credential: Credential) -> dict[str, Any]:
@@ -52,12 +64,11 @@ def make_pull_secret(name: str, namespace: str, target: Target, credential: Cred
     }
 
 
-def stored_credential(target: Target, credentials: Credentials) -> Credential:
-    """Return what is stored for a target, as a secret can hold it; raises UsageError.
+def check_for_kubelet(found: Credential | None, target: Target) -> Credential:
+    """Return what is stored for a target if a pull secret can hold it; raises UsageError.
 
     The kubelet reads no credential store and no helper, so the secret holds their answer.
     """
-    found = credentials.resolve(target.registry, target.path)
     if found is None:
         raise UsageError(
             f"no credentials are stored for {target}",

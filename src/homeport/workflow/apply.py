@@ -5,13 +5,12 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from homeport.cluster.pull_secrets import make_pull_secret, stored_credential
+from homeport.cluster.pull_secrets import make_pull_secret, check_for_kubelet
 from homeport.discovery.inputs import Source
 from homeport.mirror.executor import mirror
 from homeport.mirror.lock import Lock
 from homeport.mirror.observer import Observer
 from homeport.mirror.result import MirrorResult
-from homeport.registry.credentials import Credentials
 from homeport.registry.session import Registries
 from homeport.relocation.write import write_whole
 from homeport.workflow.job import Job, holds, versions_of
@@ -36,9 +35,9 @@ class Applied(msgspec.Struct, frozen=True):
         return self.verification is not None and not self.verification.wrong and not self.errors
 
 
-def apply_job(job: Job, registries: Registries, credentials: Credentials, observer: Observer | None = None) -> Applied:
+def apply_job(job: Job, registries: Registries, observer: Observer | None = None) -> Applied:
     """Bring the images, then write lock, manifests and pull secret, then prove it."""
-    secret = _secret_text(job, credentials)
+    secret = _secret_text(job, registries)
     target = registries.client(job.mapping.target.registry)
     result = mirror(
         job.references, job.mapping, registries.client, target, observer=observer, platforms=job.config.platforms
@@ -74,12 +73,12 @@ def _lock(job: Job, result: MirrorResult) -> Lock:
     return Lock({**{name: digest for name, digest in before.items() if name in wanted}, **Lock.of(result).digests})
 
 
-def _secret_text(job: Job, credentials: Credentials) -> str:
+def _secret_text(job: Job, registries: Registries) -> str:
     """Return the manifests of the pull secret; raises UsageError where no credentials for it are stored."""
     wanted, target = job.config.pull_secret, job.mapping.target
     if wanted is None:
         return ""
-    credential = stored_credential(target, credentials)
+    credential = check_for_kubelet(registries.credential(target.registry, target.path), target)
     manifests = [make_pull_secret(wanted.name, namespace, target, credential) for namespace in wanted.namespaces]
     text: str = yaml.dump_all(manifests, Dumper=yaml.CSafeDumper, sort_keys=False)
     return text

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from homeport.cluster.pull_secrets import is_namespace, is_secret_name
 from homeport.errors import ConfigError, UsageError
 from homeport.mapping import Target
 
@@ -66,8 +67,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
         return self.folder / "homeport.lock"
 
 
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_SECRET_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 
 
@@ -169,10 +168,10 @@ def _check_values(config: Config, root: yaml.Node) -> None:
     if "-" in config.sources:
         raise wrong("sources", "stdin cannot be a source here", "Write it to a file; a plan is to say the same twice.")
     if config.pull_secret:
-        if not _SECRET_NAME.fullmatch(config.pull_secret.name):
+        if not is_secret_name(config.pull_secret.name):
             raise wrong("pullSecret.name", f"{config.pull_secret.name!r} is not a name that Kubernetes takes")
         for index, namespace in enumerate(config.pull_secret.namespaces):
-            if not _DNS_LABEL.fullmatch(namespace):
+            if not is_namespace(namespace):
                 raise wrong(f"pullSecret.namespaces[{index}]", f"{namespace!r} is not a namespace")
     for index, platform in enumerate(config.platforms):
         if not _PLATFORM.fullmatch(platform):

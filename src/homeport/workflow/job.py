@@ -57,7 +57,7 @@ def read_job(config: Config) -> Job:
     if not sources:
         raise UsageError("; ".join(map(str, unread)), hint=f"`sources` in {config.file} names what to read.")
     versions = versions_of(config)
-    files, failures = rewrite(
+    rewriting = rewrite(
         sources,
         mapping,
         versions=versions,
@@ -71,10 +71,10 @@ def read_job(config: Config) -> Job:
         config,
         mapping,
         references,
-        place_in(config.output_folder, files),
+        place_in(config.output_folder, rewriting.files),
         tuple(dict.fromkeys(pull.reference for pull in pulls.pulls if pull.open)),
-        tuple(place for file in files for place in file.result.unresolved),
-        tuple(map(str, (*unread, *failures))),
+        tuple(place for file in rewriting.files for place in file.result.unresolved),
+        tuple(map(str, (*unread, *rewriting.failures))),
     )
 
 

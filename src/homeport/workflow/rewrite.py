@@ -10,7 +10,7 @@ from homeport.discovery.findings import Finding
 from homeport.discovery.inputs import Source
 from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.scan import scan_source
-from homeport.errors import HomeportError, UsageError
+from homeport.errors import CollisionError, HomeportError, UsageError
 from homeport.mapping import Mapping
 from homeport.reference import DOCKER_HUB
 from homeport.relocation.relocate import Relocated, relocate
@@ -26,6 +26,14 @@ class Rewritten(msgspec.Struct, frozen=True):
     def content(self) -> bytes:
         """The result as bytes."""
         return self.source.encode(self.result.text)
+
+
+class Rewriting(msgspec.Struct, frozen=True):
+    """What became of many manifests; `operators` are the tags of the Redis Enterprise operator that they may belong to."""
+
+    files: tuple[Rewritten, ...]
+    failures: tuple[HomeportError, ...]
+    operators: tuple[str, ...]
 
 
 class Versions(msgspec.Struct, frozen=True):
@@ -51,13 +59,14 @@ def rewrite(
     versions: Versions,
     default_registry: str = DOCKER_HUB,
     pull_secret: str | None = None,
-) -> tuple[list[Rewritten], list[HomeportError]]:
+) -> Rewriting:
     """Rewrite manifests; one that cannot be read or proved is an error beside the others.
 
     Raises CollisionError where two images of different manifests would get one name.
     """
     findings = [it for source in sources for it in scan_source(source, KNOWLEDGE, default_registry).findings]
-    rules = learner(versions)(findings)
+    choice = choose(findings, versions.operator, versions.redis)
+    rules = knowledge(choice)
     done: list[Rewritten] = []
     failures: list[HomeportError] = []
     for source in sources:
@@ -65,12 +74,14 @@ def rewrite(
             result = relocate(
                 source, mapping, knowledge=rules, default_registry=default_registry, pull_secret=pull_secret
             )
+        except CollisionError:
+            raise
         except HomeportError as error:
             failures.append(error)
         else:
             done.append(Rewritten(source, result))
     mapping.relocate_all(sorted({it for one in done for it in one.result.references}, key=str))
-    return done, failures
+    return Rewriting(tuple(done), tuple(failures), choice.operators)
 
 
 def place_in(folder: Path, files: Sequence[Rewritten]) -> dict[Path, Rewritten]:
