@@ -253,6 +253,19 @@ def test_requests_sent_at_once_are_answered_in_order(patient):
     assert [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404", b"200"]
 
 
+def test_a_fault_behind_a_request_is_not_written_into_its_answer(patient):
+    upload = patient.store.open_upload("a", patient.store.start_upload("a"))
+    content = bytes(16 << 20)
+    upload.write(content)
+    upload.commit(digest_of(content))
+    with connected(patient) as connection:
+        get = f"GET /v2/a/blobs/{digest_of(content)} HTTP/1.1\r\nhost: x\r\n\r\n"
+        connection.sendall(get.encode())
+        connection.recv(10)
+        connection.sendall(b"no request\r\n\r\n")
+        assert b"HTTP/1.1 4" not in until_closed(connection)
+
+
 def test_a_client_that_asks_first_is_told_to_go_on_or_why_not(patient):
     head = b"host: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n"
     with connected(patient) as connection:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import signal
 import socket
 import ssl
@@ -106,7 +107,7 @@ class RegistryServer(Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                timeout_keep_alive=int(limits.idle_seconds) or 1,
+                timeout_keep_alive=math.ceil(limits.idle_seconds),
                 timeout_graceful_shutdown=GRACE_SECONDS,
                 ssl_context_factory=(lambda _config, _default: tls) if tls else None,
             )
