@@ -21,9 +21,8 @@ from homeport.oci.transfer import BlobReader, Upload
 from homeport.quota.reading import Reading
 from homeport.registry.answers import is_page, not_a_registry
 from homeport.registry.auth import pull_scope, push_scope
-from homeport.registry.blobs import BlobDownload, Rewindable, UploadBody
+from homeport.registry.blobs import BlobDownload, UploadBody
 from homeport.registry.http import Answer, Ask, Host
-from homeport.registry.retry import Transient
 from homeport.registry.transport import BLOCK, SILENCE_SECONDS
 
 _SLOWEST_STORE = 10 << 20
@@ -127,16 +126,7 @@ class RegistryClient:
         return Upload(location) if location else None
 
     def put_blob(self, repository: str, blob: Descriptor, content: BlobReader, upload: Upload) -> None:
-        """Stream content into an upload and close it.
-
-        Content that can be rewound is sent anew after a cut, and in pieces where the registry refuses a whole blob.
-        """
-        if not isinstance(content, Rewindable):
-            try:
-                self._put_whole(repository, blob, content, upload.location)
-            except Transient as failure:
-                raise failure.error from failure
-            return
+        """Stream content into an upload and close it; sent anew after a cut, in pieces where whole blobs are refused."""
         open_uploads = [upload.location]
 
         def once() -> None:
