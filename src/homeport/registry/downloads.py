@@ -1,11 +1,10 @@
-"""Blobs on their way: downloads that verify and resume, uploads that stream."""
+"""Downloads of blobs: verified as they stream, resumed after cuts."""
 
 from contextlib import suppress
 
-from homeport.errors import ContentError, HomeportError, UnreachableError
+from homeport.errors import ContentError, UnreachableError
 from homeport.oci.digest import hasher_for, matches
 from homeport.oci.manifest import Descriptor
-from homeport.oci.transfer import BlobReader
 from homeport.registry.auth import pull_scope
 from homeport.registry.http import Answer, Ask, Host
 from homeport.registry.retry import ATTEMPTS, backoff
@@ -140,23 +139,3 @@ class BlobDownload:
     @property
     def _named(self) -> str:
         return f"{self._host.endpoint.shown}: blob {self._repository}@{self._blob.digest}"
-
-
-class UploadBody:
-    """Content as the body of a request: one buffer, sent before it is filled again."""
-
-    def __init__(self, content: BlobReader, host: Host) -> None:
-        self._content, self._host = content, host
-        self._buffer = memoryview(bytearray(BLOCK))
-        self.failure: HomeportError | None = None
-        """The error that came from the content, to tell it from one of the target."""
-
-    def read(self, amount: int, /) -> memoryview:
-        """Return the next bytes, nothing at the end."""
-        try:
-            count = self._content.readinto(self._buffer[:amount])
-        except HomeportError as error:
-            self.failure = error
-            raise
-        self._host.sent(count)
-        return self._buffer[:count]
