@@ -78,6 +78,9 @@ class Scripted:
     def _serve(self, plain: socket.socket) -> None:
         connection = plain
         try:
+            if not self._tls and plain.recv(1, socket.MSG_PEEK) == b"\x16":
+                plain.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")  # as web servers say to a client that tries TLS
+                return
             if self._tls:
                 connection = self._tls.wrap_socket(plain, server_side=True)
                 self._open.add(connection)

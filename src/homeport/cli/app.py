@@ -24,6 +24,7 @@ def build_app() -> App:
         help_formatter="plain",
         print_error=False,
         exit_on_error=False,
+        suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
     for name, sentence in COMMANDS.items():

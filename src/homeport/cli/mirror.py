@@ -54,7 +54,7 @@ class _Report(msgspec.Struct, frozen=True):
 def mirror(
     *references: Annotated[str, Parameter(allow_leading_hyphen=True)],
     to: str,
-    from_scan: Path | None = None,
+    from_scan: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
     dry_run: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default

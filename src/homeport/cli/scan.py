@@ -98,6 +98,9 @@ def _table(report: Report) -> Iterator[str]:
                 ],
                 indent="    ",
             )
+    if not report.images:
+        yield "no image found"
+        return
     registries = len({image.registry for image in report.images})
     places = sum(len(image.findings) for image in report.images)
     summary = f"{count(len(report.images), 'image')} from {_registries(registries)}, named in {count(places, 'place')}"

@@ -60,9 +60,14 @@ class MeteredSource:
         return self._source.head_manifest(repository, identifier)
 
     def get_manifest(self, repository: str, identifier: str) -> RawManifest:
-        """Fetch a manifest; raises RateLimitedError again once it was raised."""
-        if self._limited:
-            raise self._limited
+        """Fetch a manifest; raises RateLimitedError without asking once it was raised."""
+        if limited := self._limited:
+            raise RateLimitedError(
+                f"not asked for any more: {limited.message}",
+                host=limited.host,
+                retry_after=limited.retry_after,
+                hint=limited.hint,
+            )
         self._meter.count("source", "counted_pulls")
         try:
             return self._source.get_manifest(repository, identifier)

@@ -1,5 +1,6 @@
 """Blobs on their way: downloads that verify and resume, uploads that stream."""
 
+from contextlib import suppress
 from typing import Protocol, runtime_checkable
 
 from homeport.errors import ContentError, HomeportError, UnreachableError
@@ -97,6 +98,8 @@ class BlobDownload:
         except BaseException:
             self.close()
             raise
+        if self._blob.size == 0:
+            self._finish()
         return answer
 
     def _position(self, answer: Answer) -> None:
@@ -120,7 +123,10 @@ class BlobDownload:
             skipped += count
 
     def _finish(self) -> None:
-        has_more = self._answer is not None and self._answer.readinto(memoryview(bytearray(1)))
+        has_more = 0
+        # All is there: that the connection then breaks is of no interest.
+        with suppress(UnreachableError):
+            has_more = self._answer.readinto(memoryview(bytearray(1))) if self._answer else 0
         self.close()
         if has_more:
             raise ContentError(f"{self._named}: more than {self._blob.size} bytes came")

@@ -153,8 +153,8 @@ class RegistryClient:
         """Yield the tags of a repository, page after page; raises NotFoundError."""
         path: str | None = f"/v2/{repository}/tags/list?n=1000"
         seen: set[str] = set()
-        while path is not None and path not in seen:
-            seen.add(path)
+        while path is not None and (query := urlsplit(path).query) not in seen:
+            seen.add(query)
             ask = Ask("GET", path, f"tags of {repository}", repository=repository, scopes=(pull_scope(repository),))
             page, path = self._host.request(ask, self._read_tags)
             yield from page

@@ -160,9 +160,12 @@ class _Dialling(HTTPConnection):
         self._dialled = dialled
 
     def _new_conn(self) -> socket.socket:
-        connection = self._dialled.dial(self.host, self.port)
-        connection.settimeout(self.timeout)
-        return connection
+        return self._dialled.dial(self.host, self.port)
+
+    def connect(self) -> None:
+        # Until here, TLS included, the shorter time-out of connecting holds.
+        super().connect()
+        self.sock.settimeout(self.timeout)
 
     def send(self, data: Any) -> None:
         # socket.sendall's time-out is for the whole of the data: a slow line would look like a dead one.

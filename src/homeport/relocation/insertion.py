@@ -101,7 +101,9 @@ class Additions:
         """Return the text's changes; raises UnprovenError where a place allows no safe one."""
         if self._entries or self._items:
             self.style = style_of(self.text, self.root)
-        changes = [self._new_entries(node, entries) for node, entries in self._entries.values()]
+        # Where two mappings end at one place, the inner one's entries come first.
+        innermost = sorted(self._entries.values(), key=lambda addition: -addition[0].column)
+        changes = [self._new_entries(node, entries) for node, entries in innermost]
         return changes + [self._new_items(node, items) for node, items in self._items.values()]
 
     def _new_entries(self, node: Map | Scalar, entries: dict[str, Any]) -> Splice:

@@ -164,9 +164,7 @@ class _Plan:
         text = raw if target == finding.reference else respell(raw, part.value, new)
         if text is None:
             raise self._refuse(finding, f"{part.value} is written in a way that cannot be edited in place")
-        first = self._new.setdefault(part.start, (Splice(part.start, part.end, text), finding))[0]
-        if first.text != text:
-            raise self._refuse(finding, f"{part.value} is an alias of a name that must become another one")
+        self._new.setdefault(part.start, (Splice(part.start, part.end, text), finding))
         self._uses.setdefault(part.start, set()).add(id(scalar))
         if target != finding.reference:
             self.edits.append(Edit(finding.source, finding.line, finding.object, finding.path, part.value, new))

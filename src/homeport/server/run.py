@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 
 import uvloop
@@ -45,6 +46,7 @@ class Listen:
             ) from None
         shown = f"[{host}]" if ":" in host else host
         self.host = f"{shown}:{self.socket.getsockname()[1]}"
+        self.is_loopback = ip_address(self.socket.getsockname()[0]).is_loopback
 
     @classmethod
     def parse(cls, text: str) -> "Listen":

@@ -1,0 +1,253 @@
+"""`homeport mirror` as a person runs it."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.kit import images
+from tests.kit.clients import open_registries
+from tests.kit.servers import HOMEPORT, RunningRegistry, running_registry
+from tests.kit.tally import Tally
+
+OLD = "redislabs/redis:7.2.4-64"
+
+
+class Shell:
+    """A source and a target, and the command between them."""
+
+    def __init__(self, stack: ExitStack, home: Path) -> None:
+        self.from_source, self.to_target = Tally(), Tally()
+        self.source: RunningRegistry = stack.enter_context(running_registry(app_wrapper=self.from_source.wrap))
+        self.target: RunningRegistry = stack.enter_context(running_registry(app_wrapper=self.to_target.wrap))
+        stack.callback(self.from_source.go.set)
+        stack.callback(self.to_target.go.set)
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200"}
+
+    def publish(self, content: images.Content, name: str) -> str:
+        repository, _, tag = name.partition(":")
+        with open_registries() as registries:
+            images.put(content, registries.client(self.source.host), repository, tag)
+        self.from_source.requests.clear()
+        return f"{self.source.host}/{name}"
+
+    def run(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        command = (*HOMEPORT, "mirror", "--to", self.target.host, *arguments)
+        return subprocess.run(
+            command, input=typed, capture_output=True, text=True, check=False, timeout=60, env=self.environment
+        )
+
+    def report(self, *arguments: str, typed: str = "") -> dict[str, Any]:
+        return json.loads(self.run(*arguments, "-o", "json", typed=typed).stdout)
+
+    def begin(self, *arguments: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            (*HOMEPORT, "mirror", "--to", self.target.host, *arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment,
+        )
+
+    def tag(self, repository: str, tag: str) -> str | None:
+        with open_registries() as registries:
+            head = registries.client(self.target.host).head_manifest(repository, tag)
+            return head.digest if head else None
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    with ExitStack() as stack:
+        yield Shell(stack, tmp_path)
+
+
+def test_the_report_keeps_to_its_contract(shell: Shell):
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
+
+    report = shell.report(name, f"{shell.source.host}/none:1")
+
+    assert report["images"][0] == {
+        "source": name,
+        "target": f"{shell.target.host}/{OLD}",
+        "digest": content.digest,
+        "status": "copied",
+    }
+    assert report["images"][1]["status"] == "failed"
+    assert report["images"][1]["digest"] is None
+    assert "is not there" in report["images"][1]["error"]
+    assert report["counted_pulls"] == 1 + len(content.children)
+    assert report["bytes"] == content.size
+    pings = 1
+    assert report["requests"] == {
+        "source": shell.from_source.count() - pings,
+        "target": shell.to_target.count() - pings,
+    }
+
+
+def test_exit_codes_tell_whether_all_is_there(shell: Shell):
+    name = shell.publish(images.image(), "app:1")
+    assert shell.run(name).returncode == 0
+    assert shell.run(name, f"{shell.source.host}/none:1").returncode == 1
+    assert shell.run().returncode == 2
+
+
+def test_references_come_from_stdin_with_comments(shell: Shell):
+    one, two = shell.publish(images.image(label="1"), "app:1"), shell.publish(images.image(label="2"), "app:2")
+    report = shell.report("-", typed=f"# images\n\n{one}  # the first\n  {two}\n")
+    assert [image["source"] for image in report["images"]] == [one, two]
+
+
+def test_an_open_tag_is_refused_in_words_and_the_rest_is_brought(shell: Shell):
+    name = shell.publish(images.image(), "app:1")
+
+    done = shell.run("-", typed=f"{name}\nopen: redislabs/redis\n")
+
+    assert done.returncode == 1
+    assert "docker.io/redislabs/redis: its tag comes from elsewhere" in done.stdout
+    assert shell.tag("app", "1")
+    assert shell.tag("redislabs/redis", "latest") is None
+
+
+def test_references_come_from_a_scan(shell: Shell, tmp_path: Path):
+    name = shell.publish(images.image(), "app:1")
+    scan = {
+        "images": [
+            {"reference": name, "registry": shell.source.host, "open": False, "findings": []},
+            {"reference": "docker.io/redislabs/redis", "registry": "docker.io", "open": True, "findings": []},
+        ],
+        "unresolved": [{"path": "spec.x"}],
+        "errors": [],
+    }
+    (tmp_path / "scan.json").write_text(json.dumps(scan))
+
+    done = shell.run("--from-scan", str(tmp_path / "scan.json"), "-o", "json")
+
+    assert [image["status"] for image in json.loads(done.stdout)["images"]] == ["copied", "failed"]
+    assert "1 places name no image" in done.stderr
+    assert shell.report("--from-scan", "-", typed=json.dumps(scan))["images"][0]["status"] == "present"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "typed", "words"),
+    [
+        ((), "", "no image is named"),
+        (("Upper/Case",), "", "'Upper/Case' is not an image name"),
+        (("-",), "fine:1\nnot fine\n", "stdin, line 2: 'not fine' is not an image name"),
+        (("--dryrun", "app:1"), "", "unknown option: --dryrun"),
+        (("--from-scan", "none.json"), "", "none.json: No such file"),
+        (("--from-scan", "-"), "[]", "is not the report of a scan"),
+        (("--ca-file", "none.pem", "app:1"), "", "--ca-file none.pem: there is no such file"),
+        (("--authfile", "none.json", "app:1"), "", "--authfile none.json: there is no such file"),
+        (("a.example/app:1", "b.example/app:1"), "", "a.example/app:1 and b.example/app:1 would both become"),
+    ],
+)
+def test_what_cannot_be_started_is_said_in_two_lines(shell: Shell, arguments: tuple[str, ...], typed: str, words: str):
+    done = shell.run(*arguments, typed=typed)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert done.stdout == ""
+
+
+def test_a_scheme_in_the_target_is_refused(shell: Shell):
+    done = subprocess.run(
+        (*HOMEPORT, "mirror", "--to", "https://registry.example.com", "app:1"),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=shell.environment,
+    )
+    assert done.returncode == 2
+    assert "without a scheme" in done.stderr
+
+
+def test_no_images_are_nothing_to_do(shell: Shell):
+    done = shell.run("-")
+    assert done.returncode == 0
+    assert "no images" in done.stdout
+
+
+def test_a_dry_run_changes_nothing_and_costs_no_pull(shell: Shell):
+    name = shell.publish(images.multi_arch("redis"), OLD)
+
+    report = shell.report(name, "--dry-run")
+
+    assert report["images"][0]["status"] == "pending"
+    assert report["counted_pulls"]["low"] == 1
+    assert report["bytes"] == {"low": 0, "high": None}
+    assert shell.from_source.kinds() == {"GET /v2/": 1, "HEAD manifests": 1}
+    assert set(shell.to_target.kinds()) == {"GET /v2/", "HEAD manifests"}
+
+
+def test_yaml_says_what_json_says(shell: Shell):
+    name = shell.publish(images.image(), "app:1")
+    shell.run(name)
+    assert yaml.safe_load(shell.run(name, "-o", "yaml").stdout) == shell.report(name)
+
+
+def test_one_error_of_many_images_is_shown_once(shell: Shell):
+    done = subprocess.run(
+        (*HOMEPORT, "mirror", "--to", "127.0.0.1:1", *(shell.publish(images.image(), f"app:{n}") for n in range(3))),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=shell.environment,
+    )
+    assert done.returncode == 1
+    assert done.stdout.count("error: ") == 1
+    assert "refused" in done.stdout
+
+
+def test_an_interrupt_ends_the_command_and_the_next_run_goes_on(shell: Shell):
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
+    layer = content.children[1].blobs[1][0].digest
+    shell.from_source.hold = lambda asked: asked.path.endswith(layer)
+
+    with shell.begin(name) as process:
+        assert shell.from_source.held.wait(30)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert "run the same command again" in errors
+    assert "Traceback" not in errors
+    assert shell.tag("redislabs/redis", "7.2.4-64") is None
+    shell.from_source.go.set()
+    assert shell.report(name)["images"][0]["digest"] == shell.tag("redislabs/redis", "7.2.4-64") == content.digest
+
+
+def test_a_killed_run_leaves_no_tag_and_the_next_fetches_only_what_is_missing(shell: Shell):
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
+    layer = content.children[1].blobs[1][0].digest
+    shell.from_source.hold = lambda asked: asked.path.endswith(layer) and not shell.from_source.go.is_set()
+
+    with shell.begin(name) as process:
+        assert shell.from_source.held.wait(30)
+        process.kill()
+    assert shell.tag("redislabs/redis", "7.2.4-64") is None
+    shell.from_source.go.set()
+    with open_registries() as registries:
+        client = registries.client(shell.target.host)
+        kept = [digest for digest in content.all_blobs if client.has_blob("redislabs/redis", digest)]
+    shell.from_source.requests.clear()
+
+    report = shell.report(name)
+
+    assert report["images"][0]["status"] == "copied"
+    assert shell.tag("redislabs/redis", "7.2.4-64") == content.digest
+    assert layer not in kept
+    assert shell.from_source.count("GET blobs") == len(content.all_blobs) - len(kept)
+    with open_registries() as registries:
+        client = registries.client(shell.target.host)
+        assert all(client.get_manifest("redislabs/redis", part.digest) == part.manifest for part in content.walk())
