@@ -56,19 +56,23 @@ class RegistryClient:
 
     def head_manifest(self, repository: str, identifier: str) -> ManifestHead | None:
         """Ask for a manifest by tag or digest without fetching it; None where there is none. Never a counted pull."""
-        head, is_limited = self._host.request(self._manifest_ask("HEAD", repository, identifier), self._read_head)
+        return self.look_up(repository, identifier)[0]
+
+    def look_up(self, repository: str, identifier: str) -> tuple[ManifestHead | None, Reading | None]:
+        """Ask as `head_manifest` does, and also for the limit that pulls of this very image count against, if any."""
+        head, reading = self._host.request(self._manifest_ask("HEAD", repository, identifier), self._read_head)
         if head is None or head.digest:
-            return head
+            return head, reading
         if is_digest(identifier):
-            return msgspec.structs.replace(head, digest=identifier)
-        if is_limited:
+            return msgspec.structs.replace(head, digest=identifier), reading
+        if reading:
             raise RegistryError(
                 f"{self.registry}: HEAD manifest {_named(repository, identifier)}: no digest came back",
                 host=self.registry,
                 hint="Name the image by its digest.",
             )
         raw = self.get_manifest(repository, identifier)
-        return ManifestHead(raw.digest, raw.media_type, len(raw.body))
+        return ManifestHead(raw.digest, raw.media_type, len(raw.body)), None
 
     def get_manifest(self, repository: str, identifier: str) -> RawManifest:
         """Fetch a manifest by tag or digest, verified; raises NotFoundError, ContentError."""
@@ -171,9 +175,9 @@ class RegistryClient:
             is_pull=method == "GET",
         )
 
-    def _read_head(self, answer: Answer) -> tuple[ManifestHead | None, bool]:
+    def _read_head(self, answer: Answer) -> tuple[ManifestHead | None, Reading | None]:
         if answer.status == 404:
-            return None, False
+            return None, None
         if is_page(answer.headers):
             raise not_a_registry(self.registry, "HEAD of a manifest", "a web page")
         digest = answer.headers.get("Docker-Content-Digest", "")
@@ -183,7 +187,7 @@ class RegistryClient:
             media_type=_media_type(answer),
             size=int(size) if size.isdigit() else 0,
         )
-        return head, Reading.of(answer.headers) is not None
+        return head, Reading.of(answer.headers)
 
     def _read_manifest(self, answer: Answer, ask: Ask, identifier: str) -> RawManifest:
         body = answer.read(MAX_MANIFEST_BYTES + 1)
