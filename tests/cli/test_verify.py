@@ -186,3 +186,12 @@ def test_secrets_that_may_not_be_read_are_unknown(host, cluster, lock, monkeypat
     err = capsys.readouterr().err
     assert "Secret pull may not be read" in err
     assert "service account default may not be read" in err
+
+
+def test_what_a_live_operator_pulls_by_default_is_wrong_and_named(host, cluster, capsys):
+    operator = pod_spec(f"{host}/mirror/redislabs/operator:7.2.4-7")
+    cluster.create(made("Pod", "redis-enterprise-operator", operator, api_version="v1"))
+    cluster.define("app.redislabs.com", "RedisEnterpriseCluster", "v1")
+    cluster.create(made("RedisEnterpriseCluster", "rec", {}, api_version="app.redislabs.com/v1"))
+    assert run(["verify", "--registry", f"{host}/mirror", "--cluster"]) == 1
+    assert "docker.io/redislabs/redis:7.2.4-64" in capsys.readouterr().out.splitlines()

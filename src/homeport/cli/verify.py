@@ -141,7 +141,7 @@ def _live(
     require_kube()
     from homeport.workflow.live_pulls import read_live_pulls
 
-    return read_live_pulls(context, namespaces, learn(()), default_registry)
+    return read_live_pulls(context, namespaces, learn, default_registry)
 
 
 def _print(verification: Verification, target: Target, form: Form) -> None:
