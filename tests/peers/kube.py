@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.kit.api_server import ADMIN, PLURALS, kubeconfig
 
 START_SECONDS = 60
-USERS = ("reader", "shopkeeper", "nobody")
+USERS = ("reader", "shopkeeper", "role-of-the-docs")
+RBAC = "rbac.authorization.k8s.io"
 
 
 def peer(program: str) -> str:
@@ -96,11 +97,15 @@ class Kubernetes:
             rules.append({"apiGroups": [group], "resources": [resource], "verbs": ["get", "list"]})
         scope = {"namespace": namespace} if namespace else {}
         kind = "Role" if namespace else "ClusterRole"
-        rbac, meta = {"apiVersion": "rbac.authorization.k8s.io/v1"}, {"name": user, **scope}
-        self.create({**rbac, "kind": kind, "metadata": meta, "rules": rules})
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": user}
-        subjects = [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}]
-        self.create({**rbac, "kind": f"{kind}Binding", "metadata": meta, "roleRef": role, "subjects": subjects})
+        self.create({"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": {"name": user, **scope}, "rules": rules})
+        self.bind(user, user, namespace)
+
+    def bind(self, user: str, role: str, namespace: str = "") -> None:
+        """Give a user a role of a namespace, or of the cluster."""
+        scope, kind = ({"namespace": namespace}, "Role") if namespace else ({}, "ClusterRole")
+        binding = {"apiVersion": f"{RBAC}/v1", "kind": f"{kind}Binding", "metadata": {"name": user, **scope}}
+        subjects = [{"kind": "User", "name": user, "apiGroup": RBAC}]
+        self.create({**binding, "roleRef": {"apiGroup": RBAC, "kind": kind, "name": role}, "subjects": subjects})
 
     def kubeconfig(self, user: str = ADMIN) -> Path:
         """Write a kubeconfig for a user and return its path."""

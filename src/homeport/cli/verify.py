@@ -141,7 +141,7 @@ def _live(
     require_kube()
     from homeport.workflow.live_pulls import read_live_pulls
 
-    return read_live_pulls(context, namespaces, learn(()), default_registry)
+    return read_live_pulls(context, namespaces, learn, default_registry)
 
 
 def _print(verification: Verification, target: Target, form: Form) -> None:
@@ -156,14 +156,13 @@ def _print(verification: Verification, target: Target, form: Form) -> None:
 
 def _table(report: _Report) -> str:
     lines = columns([("STATUS", "IMAGE"), *((verdict.status, verdict.image) for verdict in report.images)])
+    alike: dict[tuple[Status, tuple[str, ...]], list[Verdict]] = {}
     for verdict in report.images:
-        if verdict.reasons:
-            lines += [
-                "",
-                f"{verdict.image} is {_MEANINGS[verdict.status]}:",
-                *(f"  {reason}" for reason in verdict.reasons),
-            ]
-            lines += [f"    {place}" for place in verdict.places]
+        alike.setdefault((verdict.status, verdict.reasons), []).append(verdict)
+    for (status, reasons), verdicts in alike.items():
+        lines += ["", *(f"{_MEANINGS[status]}: {reason}" for reason in reasons)] if reasons else []
+        for verdict in verdicts if reasons else ():
+            lines += [f"  {verdict.image}", *(f"    {place}" for place in verdict.places)]
     lines += [f"error: {error}" for error in report.errors]
     return "\n".join([*lines, "", _summary(report)])
 

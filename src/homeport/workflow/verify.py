@@ -12,7 +12,7 @@ from homeport.cluster.pull_access import Access
 from homeport.errors import AuthenticationError, ForbiddenError, RegistryError
 from homeport.mapping import Mapping, Target
 from homeport.mirror.lock import Lock
-from homeport.mirror.workers import Workers
+from homeport.mirror.workers import Flights, Workers
 from homeport.oci.manifest import ManifestHead
 from homeport.reference import Reference
 from homeport.registry.credentials import Credential
@@ -111,8 +111,9 @@ class _Judge:
     def __init__(self, target: Target, registries: Registries, origin: Origin) -> None:
         self._target, self._registries, self._origin = target, registries, origin
         self._stack = ExitStack()
-        self._seen_by: dict[Credential | None, Registries] = {}
+        self._identities: dict[Credential | None, Registries] = {}
         self._lock = threading.Lock()
+        self._asked: Flights[tuple[Registries, Reference], _Answer] = Flights()
 
     def __enter__(self) -> Self:
         return self
@@ -166,16 +167,21 @@ class _Judge:
         prefix = f"{self._target.path}/" if self._target.path else ""
         source = Reference(self._origin.registry, reference.repository.removeprefix(prefix), reference.tag)
         try:
-            head = self._registries.client(source.registry).head_manifest(source.repository, source.identifier)
+            answer = self._ask(self._registries, source)
         except RegistryError as error:
-            return _Point("unknown", f"whether it is the source's digest: {error}", digest)
-        if head is None:
-            return _Point("unknown", f"whether it is the source's digest: there is no {source}", digest)
-        if head.digest != digest:
-            return _Point("differs", f"{digest} there, {head.digest} at {source}", digest)
+            answer = _Answer(refusal=str(error))
+        if answer.head is None:
+            reason = answer.refusal or f"there is no {source}"
+            return _Point("unknown", f"whether it is the source's digest: {reason}", digest)
+        if answer.head.digest != digest:
+            return _Point("differs", f"{digest} there, {answer.head.digest} at {source}", digest)
         return _Point("proven", digest=digest)
 
     def _ask(self, registries: Registries, reference: Reference) -> _Answer:
+        """Ask for an image's head, once for each identity."""
+        return self._asked.do((registries, reference), lambda: self._head(registries, reference))
+
+    def _head(self, registries: Registries, reference: Reference) -> _Answer:
         try:
             client = registries.client(reference.registry)
             return _Answer(client.head_manifest(reference.repository, reference.identifier))
@@ -184,9 +190,9 @@ class _Judge:
 
     def _as(self, credential: Credential | None) -> Registries:
         with self._lock:
-            if credential not in self._seen_by:
-                self._seen_by[credential] = self._stack.enter_context(self._registries.seen_by(credential))
-            return self._seen_by[credential]
+            if credential not in self._identities:
+                self._identities[credential] = self._stack.enter_context(self._registries.seen_by(credential))
+            return self._identities[credential]
 
 
 class _Verdicts:

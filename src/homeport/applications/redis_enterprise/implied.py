@@ -32,6 +32,7 @@ from homeport.discovery.knowledge import ImageField, Implied, Knowledge, group_o
 from homeport.discovery.tree import dig, is_map, is_true, text_of
 from homeport.reference import Reference
 
+_RUNNERS: Final = ("Deployment", "Pod")
 _OPERATORS: Final = {"operator": False, "redis-enterprise-operator": True}
 
 
@@ -47,11 +48,9 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 def choose(findings: Iterable[Finding], operator: str | None = None, redis: str | None = None) -> Choice:
-    """Learn the release from the operator's Deployments among the findings, unless `operator` names it."""
+    """Learn the release from the operator's Deployments and pods among the findings, unless `operator` names it."""
     images = [
-        finding.reference
-        for finding in findings
-        if finding.object.kind == "Deployment" and _is_operator(finding.reference)
+        finding.reference for finding in findings if finding.object.kind in _RUNNERS and _is_operator(finding.reference)
     ]
     tags = (operator,) if operator else tuple(sorted({image.tag for image in images if image.tag}))
     platforms = {_OPERATORS[_last(image.repository)] for image in images} or {False}
