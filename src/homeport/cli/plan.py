@@ -37,4 +37,5 @@ def plan(
     report = report_job_plan(planned)
     print(render(report, output, plan_table(report, planned)))
     failed = any(image.status == "failed" for image in report.mirror.images)
-    return WRONG if failed or report.unresolved or report.errors else DONE
+    too_much = any(quota.fits is False for quota in report.quotas)
+    return WRONG if failed or too_much or report.unresolved or report.errors else DONE

@@ -13,6 +13,7 @@ from homeport.errors import ConfigError, UsageError
 from homeport.mapping import Target
 
 MAX_BYTES = 1 << 20
+MAX_DEPTH = 32
 
 
 class PullSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,6 +88,7 @@ def load_config(path: Path) -> Config:
 def parse_config(content: bytes, file: str) -> Config:
     """Check the text of a file; raises ConfigError with line and field."""
     try:
+        _check_depth(content, file)
         root = yaml.compose(content, Loader=yaml.CSafeLoader)
         data = yaml.load(content, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -105,6 +107,15 @@ def parse_config(content: bytes, file: str) -> Config:
         raise ConfigError(reason, file=file, line=_line_of(root, field), field=field) from None
     _check_values(config, root)
     return config
+
+
+def _check_depth(content: bytes, file: str) -> None:
+    """Refuse what would overflow the composer's stack: it is written in C and recursive."""
+    depth = 0
+    for event in yaml.parse(content, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ConfigError(f"nested more than {MAX_DEPTH} deep", file=file, line=event.start_mark.line + 1)
 
 
 def _refuse_unknown_keys(node: yaml.MappingNode, kind: Any, file: str, prefix: str = "") -> None:
