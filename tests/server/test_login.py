@@ -121,6 +121,12 @@ def test_a_password_is_cut_where_htpasswd_cuts_it(tmp_path):
     assert check(HtpasswdLogin(tmp_path / "htpasswd"), basic("long", "x" * 100)) == "long"
 
 
+def test_what_the_htpasswd_tool_writes_is_understood(tmp_path):
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode().replace("$2b$", "$2y$")
+    (tmp_path / "htpasswd").write_text(f"me:{hashed}\n")
+    assert check(HtpasswdLogin(tmp_path / "htpasswd"), basic("me", "secret")) == "me"
+
+
 def test_comments_and_blank_lines_are_no_users(tmp_path):
     write_htpasswd(tmp_path / "htpasswd", USERS)
     text = (tmp_path / "htpasswd").read_text()
