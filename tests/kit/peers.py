@@ -4,7 +4,9 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,13 +54,19 @@ def distribution(data: Path, name: str = "registry") -> Iterator[str]:
         env=environment,
     ) as process:
         assert process.stderr
+        log = process.stderr
+        rest = threading.Thread(target=lambda: deque(log, maxlen=0))  # a full pipe would stop the registry
         try:
-            yield _listening(process.stderr)
+            host = _listening(log)
+            rest.start()
+            yield host
         finally:
             process.kill()
+            if rest.ident:
+                rest.join()
 
 
-def _listening(lines: Iterator[str]) -> str:
+def _listening(lines: Iterable[str]) -> str:
     seen = []
     for line in lines:
         seen.append(line)

@@ -135,6 +135,7 @@ def test_what_is_missing_says_so_and_the_rest_is_planned(world: World):
 
     assert (pending.status, missing.status, pinned.status) == ("pending", "failed", "failed")
     assert missing.seen.error == "source.example/none:1 is not there"
+    assert missing.cost == Cost(source=Bound(1, 1))
 
 
 def test_a_pinned_image_is_planned_like_its_tag(world: World):

@@ -6,7 +6,7 @@ from itertools import chain
 
 import msgspec
 
-from homeport.errors import ContentError, HomeportError, RegistryError
+from homeport.errors import ContentError, HomeportError, NotFoundError, RegistryError
 from homeport.mapping import Mapping
 from homeport.mirror.blobs import BlobScheduler, Place
 from homeport.mirror.observer import Observer
@@ -129,7 +129,8 @@ class _Job:
                 raise not_there(wanted)
             return msgspec.structs.replace(seen, head=head)
         except HomeportError as error:
-            return Seen(wanted, wanted.source.digest, error=error.message, hint=error.hint)
+            asked = (1, 0) if isinstance(error, NotFoundError) and not wanted.source.digest else (0, 0)
+            return Seen(wanted, wanted.source.digest, asked=asked, error=error.message, hint=error.hint)
 
     def _image(self, wanted: Wanted) -> ImageResult:
         self._observer.image_started(wanted)

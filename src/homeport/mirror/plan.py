@@ -170,7 +170,7 @@ class _Planner:
         again = (repository, digest) in self._brought
         looked = [Bound(0 if again else heads, heads) for heads in seen.asked]
         yield Step("look", repository, digest, Cost(*looked))
-        if seen.present or digest is None:
+        if seen.present or seen.error or digest is None:
             return
         self._roots.add((repository, digest))
         self._brought.add((repository, digest))
