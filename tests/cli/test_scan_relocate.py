@@ -50,6 +50,7 @@ def test_names_are_one_a_line_sorted_and_nothing_else(folder, capsys):
         "redislabs/redis:7.2.4-64",
     ]
     assert "spec.redisEnterpriseServicesRiggerImageSpec" in err
+    assert "which is docker.io/redislabs/k8s-controller:7.2.4-7" in err
 
 
 def test_the_json_report_groups_places_by_image(folder, capsys):
@@ -128,6 +129,7 @@ def test_one_broken_file_among_many_is_named_and_the_rest_goes_on(folder, capsys
         (["relocate", "--to", "r.io", "-", "--in-place"], "stdin has no file"),
         (["relocate", "--to", "r.io", "pod.yaml", "--in-place", "--output-dir", "x"], "exclude each other"),
         (["relocate", "--to", "r.io", "pod.yaml", "--operator", "a b"], "is not a tag"),
+        (["relocate", "--to", "r.io", "pod.yaml", "--pull-secret", 'a"b'], "is not a Secret's name"),
         (["relocate", "--to", "r.io", "pod.yaml", "quay.yaml"], "would both become r.io/library/nginx:1"),
         (["relocate", "--to", "r.io", "pod.yaml", "empty/../pod.yaml", "--output-dir", "x"], "two sources"),
     ],
@@ -187,6 +189,7 @@ def test_what_stays_unresolved_exits_with_1(folder, capsys):
     assert run([*RELOCATE, "rec.yaml", "--dry-run"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
+    assert "--operator TAG names" in err
     assert "unresolved: rec.yaml:1: RedisEnterpriseCluster/rec spec.redisEnterpriseServicesRiggerImageSpec" in err
 
 

@@ -39,6 +39,7 @@ class Scripted:
     def __init__(self, play: Play, tls: ssl.SSLContext | None) -> None:
         self.play = play
         self.seen: list[Seen] = []
+        self.connections = 0
         self._tls = tls
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.host = f"127.0.0.1:{self._socket.getsockname()[1]}"
@@ -70,6 +71,7 @@ class Scripted:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
+            self.connections += 1
             self._open.add(connection)
             thread = threading.Thread(target=self._serve, args=(connection,))
             self._threads.append(thread)

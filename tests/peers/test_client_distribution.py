@@ -98,7 +98,7 @@ def test_a_download_goes_on_at_an_offset(program, tmp_path):
         with client.open_blob("a/b", blob) as reader:
             start = memoryview(bytearray(50_000))
             count = reader.readinto(start)
-            reader.close()  # as a cut would
+            reader._disconnect()  # as a cut would
             assert bytes(start[:count]) + read_all(reader) == data
 
 
@@ -107,7 +107,7 @@ def test_a_blob_goes_in_pieces(program, tmp_path):
     blob = Descriptor("x", digest_of(data), len(data))
     with running(program, tmp_path) as host, open_registries() as registries:
         client = registries.client(host)
-        client._put_pieces("a/b", blob, BytesReader(data))
+        client._uploads._put_pieces("a/b", blob, BytesReader(data))
         with client.open_blob("a/b", blob) as reader:
             assert read_all(reader) == data
 

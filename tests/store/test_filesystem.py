@@ -82,6 +82,12 @@ def test_everything_is_there_after_a_restart(data):
     assert again.repositories(limit=9) == ["a/b"]
 
 
+def test_only_the_owner_can_look_in(data):
+    store = FileSystemStore(data)
+    push(store)
+    assert {path.stat().st_mode & 0o777 for path in (data, *data.rglob("*")) if path.is_dir()} == {0o700}
+
+
 def test_blobs_are_stored_once_for_all_repositories(data):
     store = FileSystemStore(data)
     push(store, "a")

@@ -50,9 +50,9 @@ def test_all_keys_are_read():
             "name",
         ),
         (
-            "target: r.io\nsources: [a]\nregistries:\n  a.io:\n    cafile: x\n",
-            "registries.a.io.cafile",
-            "Did you mean caFile?",
+            "target: r.io\nsources: [a]\nregistries:\n  a.io:\n    plainhttp: true\n",
+            "registries.a.io.plainhttp",
+            "Did you mean plainHttp?",
         ),
         ("target: r.io\ntarget: s.io\nsources: [a]\n", "homeport.yaml:2: target: said twice", ""),
         (

@@ -5,28 +5,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from cyclopts import Parameter
 
-from homeport.applications.redis_enterprise import KNOWLEDGE, choose, knowledge
+from homeport.applications.redis_enterprise.fields import KIND
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.output import count
 from homeport.cli.scan import describe
 from homeport.cli.sources import SourceName, check_registry, read_sources
-from homeport.discovery.inputs import MAX_SIZE, Source
-from homeport.discovery.knowledge import Knowledge
-from homeport.discovery.scan import scan_source
-from homeport.errors import CollisionError, HomeportError, InputError, UsageError
+from homeport.cluster.pull_secrets import is_secret_name
+from homeport.discovery.inputs import MAX_SIZE
+from homeport.errors import HomeportError, InputError, UsageError
 from homeport.mapping import Mapping, Target
 from homeport.reference import DOCKER_HUB, is_tag
 from homeport.relocation.relocate import Relocated
-from homeport.relocation.relocate import relocate as rewrite
 from homeport.relocation.write import join, unified_diff, write_whole
-
-
-class _Done(msgspec.Struct, frozen=True):
-    source: Source
-    relocated: Relocated
+from homeport.workflow.rewrite import Rewritten, Versions, place_in, rewrite
 
 
 def relocate(
@@ -59,49 +52,60 @@ def relocate(
         dry_run: Write nothing; only report.
         max_size: The largest file to read, in bytes.
     """
-    _check(sources, in_place, output_dir, default_registry, (operator, redis))
+    check_registry(default_registry)
+    _check(sources, in_place, output_dir, pull_secret, (operator, redis))
     mapping = Mapping(Target.parse(to))
     read, errors = read_sources(sources, max_size)
-    failures: list[HomeportError] = list(errors)
-    findings = [it for source in read for it in scan_source(source, KNOWLEDGE, default_registry).findings]
-    rules = knowledge(choose(findings, operator, redis))
-    done: list[_Done] = []
-    for source in read:
-        try:
-            done.append(_Done(source, _rewrite(source, mapping, rules, default_registry, pull_secret)))
-        except HomeportError as error:
-            failures.append(error)
-    try:
-        mapping.relocate_all(sorted({it for one in done for it in one.relocated.references}, key=str))
-    except CollisionError as collision:
-        complain(collision)
-        return NOT_STARTED
-    written = [] if dry_run else _write(done, in_place, output_dir, diff)
+    rewriting = rewrite(
+        read,
+        mapping,
+        versions=Versions(operator, redis),
+        default_registry=default_registry,
+        pull_secret=pull_secret,
+    )
+    failures = [*errors, *rewriting.failures]
+    placed = _place(rewriting.files, in_place, output_dir)
+    written = [] if dry_run else _write(placed)
     if diff:
-        sys.stdout.write("".join(unified_diff(one.source, one.relocated.text) for one in done))
-    for one in done:
-        _report(one)
+        sys.stdout.write("".join(unified_diff(file.source, file.result.text) for file in rewriting.files))
+    elif output_dir is None and not in_place and not dry_run:
+        sys.stdout.buffer.write(join((file.source, file.result.text) for file in rewriting.files))
+        sys.stdout.buffer.flush()
+    for file in rewriting.files:
+        _report(file)
+    if len(rewriting.operators) != 1 and any(_lacks_release(file.result) for file in rewriting.files):
+        print(
+            "  --operator TAG names the Redis Enterprise operator where the manifests do not tell it", file=sys.stderr
+        )
     for failure in (*failures, *written):
         complain(failure)
-    if not done and all(isinstance(failure, InputError) for failure in failures):
+    if not rewriting.files and all(isinstance(failure, InputError) for failure in failures):
         return NOT_STARTED
-    return WRONG if failures or written or any(one.relocated.unresolved for one in done) else DONE
+    unresolved = any(file.result.unresolved for file in rewriting.files)
+    return WRONG if failures or written or unresolved else DONE
+
+
+def _lacks_release(result: Relocated) -> bool:
+    return any(place.object.kind == KIND for place in result.unresolved)
 
 
 def _check(
     sources: Sequence[str],
     in_place: bool,
     output_dir: Path | None,
-    default_registry: str,
+    pull_secret: str | None,
     tags: Sequence[str | None],
 ) -> None:
-    check_registry(default_registry)
     if not sources:
         raise UsageError("nothing to relocate", hint="Name files or folders, or - for stdin.")
     if in_place and output_dir is not None:
         raise UsageError("--in-place and --output-dir exclude each other")
     if "-" in sources and (in_place or output_dir is not None):
         raise UsageError("stdin has no file to write to", hint="Take the result from stdout.")
+    if pull_secret is not None and not is_secret_name(pull_secret):
+        raise UsageError(
+            f"{pull_secret!r} is not a Secret's name", hint="A name has lower-case letters, digits, dashes and dots."
+        )
     for tag in tags:
         if tag is not None and not is_tag(tag):
             raise UsageError(
@@ -109,39 +113,27 @@ def _check(
             )
 
 
-def _rewrite(
-    source: Source, mapping: Mapping, rules: Knowledge, default_registry: str, pull_secret: str | None
-) -> Relocated:
-    return rewrite(source, mapping, knowledge=rules, default_registry=default_registry, pull_secret=pull_secret)
+def _place(files: Sequence[Rewritten], in_place: bool, output_dir: Path | None) -> dict[Path, Rewritten]:
+    """Say which files are to be written; none for stdout, none in place that would not change."""
+    if output_dir is not None:
+        return place_in(output_dir, files)
+    changed = (file for file in files if file.result.text != file.source.text)
+    return {file.source.path: file for file in changed if in_place and file.source.path}
 
 
-def _write(done: Sequence[_Done], in_place: bool, output_dir: Path | None, diff: bool) -> list[HomeportError]:
-    """Write the results to where they were asked for; what cannot be written comes back as an error."""
-    if not in_place and output_dir is None:
-        if not diff:
-            sys.stdout.buffer.write(join((one.source, one.relocated.text) for one in done))
-            sys.stdout.buffer.flush()
-        return []
-    names = [one.source.relative for one in done]
-    if output_dir is not None and len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UsageError(
-            f"two sources would be written to {output_dir / twice}", hint="Relocate them in runs of their own."
-        )
+def _write(placed: dict[Path, Rewritten]) -> list[HomeportError]:
+    """Write files, each whole; those that cannot be written come back as errors."""
     failures: list[HomeportError] = []
-    for one in done:
-        path = output_dir / one.source.relative if output_dir is not None else one.source.path
-        if path is None or (in_place and one.relocated.text == one.source.text):
-            continue
+    for path, file in placed.items():
         try:
-            write_whole(path, one.source.encode(one.relocated.text))
+            write_whole(path, file.content)
         except HomeportError as error:
             failures.append(error)
     return failures
 
 
-def _report(one: _Done) -> None:
-    result = one.relocated
+def _report(one: Rewritten) -> None:
+    result = one.result
     changes = f"{count(len(result.edits), 'name')} changed, {len(result.insertions)} added"
     unchanged = not result.edits and not result.insertions
     print(f"{one.source.name}: {'nothing to change' if unchanged else changes}", file=sys.stderr)

@@ -1,18 +1,19 @@
 """`homeport scan`: find where images come from."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from homeport.applications.redis_enterprise import KNOWLEDGE
+from homeport.applications.redis_enterprise import KNOWLEDGE, choose, knowledge
 from homeport.cli.app import DONE, NOT_STARTED, WRONG
 from homeport.cli.output import columns, count, render
 from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.discovery.findings import Scan, Unresolved
-from homeport.discovery.inputs import MAX_SIZE
+from homeport.discovery.inputs import MAX_SIZE, Source
+from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.report import Image, Report, names_of, report_of
 from homeport.discovery.scan import scan_source
 from homeport.errors import UsageError
@@ -45,9 +46,11 @@ def scan(
     if (context or namespace) and not cluster:
         raise UsageError("--context and --namespace are about a cluster", hint="Add --cluster.")
     read, errors = read_sources(sources, max_size)
-    found = Scan(errors=tuple(map(str, errors)))
-    for source in read:
-        found += scan_source(source, KNOWLEDGE, default_registry)
+    found = _scan_all(read, KNOWLEDGE, default_registry)
+    if found.unresolved and (choice := choose(found.findings)).operators:
+        # The operator among the inputs tells what clusters beside it pull unnamed.
+        found = _scan_all(read, knowledge(choice), default_registry)
+    found += Scan(errors=tuple(map(str, errors)))
     broken = len(found.errors) >= len(errors) + len(read)
     if cluster:
         from homeport.cluster import scan_cluster
@@ -57,6 +60,10 @@ def scan(
     if broken and not cluster:
         return NOT_STARTED
     return WRONG if found.errors or found.unresolved else DONE
+
+
+def _scan_all(sources: Iterable[Source], rules: Knowledge, default_registry: str) -> Scan:
+    return sum((scan_source(source, rules, default_registry) for source in sources), Scan())
 
 
 def _show(found: Scan, output: Literal["table", "json", "yaml", "names"]) -> None:

@@ -1,6 +1,5 @@
 """`homeport secret`: make pull secrets."""
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +10,11 @@ from cyclopts import Parameter
 from homeport.cli.app import DONE
 from homeport.cli.output import render
 from homeport.cluster.expiry import expiring, provider_config
-from homeport.cluster.pull_secrets import make_pull_secret
+from homeport.cluster.pull_secrets import is_namespace, is_secret_name, make_pull_secret, check_for_kubelet
 from homeport.errors import UsageError
 from homeport.mapping import Target
 from homeport.registry.credentials import Credential, Credentials
 
-_NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
-_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def secret(
@@ -62,12 +59,12 @@ def secret(
 
 
 def _check(name: str, namespaces: Sequence[str]) -> None:
-    if not _NAME.fullmatch(name):
+    if not is_secret_name(name):
         raise UsageError(
             f"{name!r} cannot be the name of a Secret", hint="Use lower-case letters, digits, hyphens and dots."
         )
     for namespace in namespaces:
-        if not _NAMESPACE.fullmatch(namespace):
+        if not is_namespace(namespace):
             raise UsageError(f"{namespace!r} is not a namespace", hint="Use lower-case letters, digits and hyphens.")
 
 
@@ -84,23 +81,10 @@ def _password(username: str | None, *, asked: bool) -> str:
 
 
 def _stored(target: Target, authfile: Path | None) -> Credential:
-    """Return what is stored for a target; the kubelet reads no store and no helper, so the secret holds their answer."""
     if authfile and not authfile.is_file():
         raise UsageError(f"--authfile {authfile}: there is no such file")
     credentials = Credentials((authfile,)) if authfile else Credentials.from_environment()
-    found = credentials.resolve(target.registry, target.path)
-    if found is None:
-        raise UsageError(
-            f"no credentials are stored for {target}",
-            hint=f"Log in (docker login {target.registry}), or name a user: --username USER --password-stdin < FILE",
-        )
-    if found.is_identity_token:
-        raise UsageError(
-            f"what is stored for {target} in {found.helper or found.source} is an identity token, which the kubelet ignores",
-            hint="Make a password for the cluster (an access token, a robot or service account): "
-            "--username USER --password-stdin < FILE",
-        )
-    return found
+    return check_for_kubelet(credentials.resolve(target.registry, target.path), target)
 
 
 def _warn_of_expiry(registry: str, credential: Credential) -> None:

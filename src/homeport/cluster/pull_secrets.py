@@ -18,7 +18,19 @@ from homeport.reference import Reference
 from homeport.registry.credentials import Credential
 
 DOCKER_CONFIG_JSON: Final = "kubernetes.io/dockerconfigjson"
+_SECRET_NAME: Final = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
+_NAMESPACE: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _DATA_KEYS: Final = {DOCKER_CONFIG_JSON: ".dockerconfigjson", "kubernetes.io/dockercfg": ".dockercfg"}
+
+
+def is_secret_name(text: str) -> bool:
+    """Tell whether a Secret may be called so: a DNS subdomain (RFC 1123), as Kubernetes takes it."""
+    return bool(_SECRET_NAME.fullmatch(text))
+
+
+def is_namespace(text: str) -> bool:
+    """Tell whether a namespace may be called so: a DNS label (RFC 1123)."""
+    return bool(_NAMESPACE.fullmatch(text))
 
 
 def make_pull_secret(name: str, namespace: str, target: Target, credential: Credential) -> dict[str, Any]:
@@ -50,6 +62,26 @@ def make_pull_secret(name: str, namespace: str, target: Target, credential: Cred
         "type": DOCKER_CONFIG_JSON,
         "data": {_DATA_KEYS[DOCKER_CONFIG_JSON]: base64.b64encode(msgspec.json.encode(config)).decode()},
     }
+
+
+def check_for_kubelet(found: Credential | None, target: Target) -> Credential:
+    """Return what is stored for a target if a pull secret can hold it; raises UsageError.
+
+    The kubelet reads no credential store and no helper, so the secret holds their answer.
+    """
+    if found is None:
+        raise UsageError(
+            f"no credentials are stored for {target}",
+            hint=f"Log in (docker login {target.registry}), or make the secret from a user and a password: "
+            f"homeport secret NAME --registry {target} --username USER --password-stdin < FILE",
+        )
+    if found.is_identity_token:
+        raise UsageError(
+            f"what is stored for {target} in {found.helper or found.source} is an identity token, which the kubelet ignores",
+            hint="Make a password for the cluster (an access token, a robot or service account): "
+            "--username USER --password-stdin < FILE",
+        )
+    return found
 
 
 def parse_pull_secret(manifest: Mapping[str, Any]) -> Keyring:

@@ -12,8 +12,11 @@ from homeport.errors import InputError
 from homeport.store.durable import sync_directory
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Put content in the place of a file, whole or not at all; its mode stays, a symbolic link stays one."""
+def write_whole(path: Path, content: bytes, *, mode: int | None = None) -> None:
+    """Put content in the place of a file, whole or not at all; a symbolic link stays one.
+
+    The file's mode stays, unless `mode` says otherwise; raises InputError.
+    """
     target = Path(os.path.realpath(path))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -21,7 +24,7 @@ def write_whole(path: Path, content: bytes) -> None:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
-                _keep_mode(target, file.fileno())
+                os.fchmod(file.fileno(), _mode_of(target) if mode is None else mode)
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(target)
@@ -66,10 +69,10 @@ def _lines(text: str) -> list[str]:
     return [line + "\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
 
 
-def _keep_mode(target: Path, descriptor: int) -> None:
+def _mode_of(target: Path) -> int:
     try:
-        os.fchmod(descriptor, target.stat().st_mode & 0o7777)
+        return target.stat().st_mode & 0o7777
     except FileNotFoundError:
         umask = os.umask(0)
         os.umask(umask)
-        os.fchmod(descriptor, 0o666 & ~umask)
+        return 0o666 & ~umask

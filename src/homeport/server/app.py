@@ -109,16 +109,14 @@ async def _send(reply: Reply, method: str, send: Send) -> None:
     headers += [(name.encode("ascii"), value.encode("latin-1")) for name, value in reply.headers]
     if reply.status != 204:
         headers.append((b"content-length", b"%d" % length))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    if not isinstance(body, BlobPart):
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
-        return
     try:
-        if method != "HEAD":
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        if isinstance(body, BlobPart) and method != "HEAD":
             await _stream(body, send)
-        await send({"type": "http.response.body"})
+        await send({"type": "http.response.body", "body": body if isinstance(body, bytes) else b""})
     finally:
-        body.blob.close()
+        if isinstance(body, BlobPart):
+            body.blob.close()
 
 
 async def _stream(body: BlobPart, send: Send) -> None:

@@ -102,8 +102,14 @@ class _BoundedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             super().on_message_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, msg)
+
     def _refuse(self, status: int, message: str) -> None:
-        if not self.transport.is_closing():
+        """Answer and close; where another answer is on its way, these bytes would become a part of it."""
+        if self._answering():
+            self.transport.abort()
+        elif not self.transport.is_closing():
             body = error_body(ErrorCode.UNSUPPORTED, message)
             head = b"connection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
             self.transport.write(STATUS_LINE[status] + head + body)

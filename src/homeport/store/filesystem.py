@@ -41,7 +41,7 @@ class FileSystemStore:
         self._repositories = root / "repositories"
         self._blobs = root / "blobs"
         self._staging = root / "staging"
-        self._known: set[Path] = set()
+        self._known = {path for path in (root, *root.parents) if path.is_dir()}
         uploads = root / "uploads"
         with translated(f"open {root}"):
             _check_layout(root)
