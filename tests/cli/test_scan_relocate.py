@@ -41,16 +41,24 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_names_are_one_a_line_sorted_and_nothing_else(folder, capsys):
-    assert run(["scan", ".", "-o", "names"]) == 1  # the rigger's spec is absent: unresolved
+    assert run(["scan", ".", "-o", "names"]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == [
+        "docker.io/redislabs/k8s-controller:7.2.4-7",  # not written anywhere: the operator's default for the rigger
         "nginx:1",
         "open: redislabs/operator",
         "redislabs/operator:7.2.4-7",
         "redislabs/redis:7.2.4-64",
     ]
+    assert err == ""
+
+
+def test_an_operators_default_is_unresolved_where_no_version_is_known(folder, capsys):
+    assert run(["scan", "rec.yaml", "-o", "names"]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ["open: redislabs/operator", "redislabs/redis:7.2.4-64"]
     assert "spec.redisEnterpriseServicesRiggerImageSpec" in err
-    assert "which is docker.io/redislabs/k8s-controller:7.2.4-7" in err
+    assert "the operator's version is not known" in err
 
 
 def test_the_json_report_groups_places_by_image(folder, capsys):
@@ -88,7 +96,7 @@ def test_the_table_groups_by_registry(folder, capsys):
     (folder / "pod.yaml").write_text(POD.replace("nginx:1", "quay.io/a/b:1"))
     run(["scan", "."])
     out = capsys.readouterr().out
-    assert out.splitlines()[0] == "docker.io  (3 images)"
+    assert out.splitlines()[0] == "docker.io  (4 images)"
     assert "quay.io  (1 image)" in out
     assert "pod.yaml:6  Pod/p  spec.containers[0].image  (built-in field)" in out
     assert "docker.io/redislabs/operator  (open: its tag comes from elsewhere)" in out
@@ -131,7 +139,10 @@ def test_one_broken_file_among_many_is_named_and_the_rest_goes_on(folder, capsys
         (["relocate", "--to", "r.io", "pod.yaml", "--operator", "a b"], "is not a tag"),
         (["relocate", "--to", "r.io", "pod.yaml", "--pull-secret", 'a"b'], "is not a Secret's name"),
         (["relocate", "--to", "r.io", "pod.yaml", "quay.yaml"], "would both become r.io/library/nginx:1"),
-        (["relocate", "--to", "r.io", "pod.yaml", "empty/../pod.yaml", "--output-dir", "x"], "two sources"),
+        (
+            ["relocate", "--to", "r.io", "pod.yaml", "empty/../pod.yaml", "--output-dir", "x"],
+            "would both be written to x/pod.yaml",
+        ),
     ],
 )
 def test_where_nothing_can_be_done_the_exit_code_is_2(folder, capsys, arguments, words):

@@ -131,7 +131,10 @@ def _edited(job: Job) -> Iterator[Edited]:
             str(path),
             "to be written" if path in pending else "as it should be",
             [f"line {edit.line}: {edit.old} -> {edit.new}" for edit in file.result.edits],
-            [f"line {added.line}: added {added.path}: {added.text}  ({added.object})" for added in file.result.insertions],
+            [
+                f"line {added.line}: added {added.path}: {added.text}  ({added.object})"
+                for added in file.result.insertions
+            ],
         )
 
 

@@ -63,7 +63,7 @@ def scan(
 
 
 def _scan_all(sources: Iterable[Source], rules: Knowledge, default_registry: str) -> Scan:
-    return sum((scan_source(source, rules, default_registry) for source in sources), Scan())
+    return Scan.joined(scan_source(source, rules, default_registry) for source in sources)
 
 
 def _show(found: Scan, output: Literal["table", "json", "yaml", "names"]) -> None:
@@ -76,11 +76,7 @@ def _show(found: Scan, output: Literal["table", "json", "yaml", "names"]) -> Non
         print(written)
     if output in {"names", "table"}:
         for place in found.unresolved:
-            text = f" {place.text!r}" if place.text else ""
-            print(
-                f"unresolved: {place.source}:{place.line}: {place.object} {place.path}{text}: {place.reason}",
-                file=sys.stderr,
-            )
+            print(describe(place), file=sys.stderr)
         for error in found.errors:
             print(f"error: {error}", file=sys.stderr)
 

@@ -10,11 +10,10 @@ from cyclopts import Parameter
 from homeport.cli.app import DONE
 from homeport.cli.output import render
 from homeport.cluster.expiry import expiring, provider_config
-from homeport.cluster.pull_secrets import is_namespace, is_secret_name, make_pull_secret, check_for_kubelet
+from homeport.cluster.pull_secrets import check_for_kubelet, is_namespace, is_secret_name, make_pull_secret
 from homeport.errors import UsageError
 from homeport.mapping import Target
 from homeport.registry.credentials import Credential, Credentials
-
 
 
 def secret(

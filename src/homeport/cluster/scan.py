@@ -7,7 +7,7 @@ from homeport.cluster.inventory import Inventory
 from homeport.cluster.kubeconfig import load_config
 from homeport.discovery.findings import Scan
 from homeport.discovery.knowledge import Knowledge
-from homeport.discovery.scan import unresolved_of
+from homeport.discovery.scan import scan_of
 from homeport.reference import DOCKER_HUB
 
 
@@ -17,8 +17,5 @@ def scan_live(
     """Find the images of a cluster's objects; without namespaces, of all. Raises UsageError and ClusterError."""
     with Api(load_config(context)) as api:
         inventory = Inventory(api, namespaces, knowledge, default_registry)
-        findings, unresolved = [], []
-        for noted in inventory:
-            findings += noted.walk.findings
-            unresolved += unresolved_of(noted.walk, inventory.source)
-        return Scan(tuple(findings), tuple(unresolved), tuple(inventory.errors))
+        found = Scan.joined(scan_of(noted.walk, inventory.source) for noted in inventory)
+        return found + Scan(errors=tuple(inventory.errors))

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from homeport.cluster.pull_secrets import make_pull_secret, check_for_kubelet
+from homeport.cluster.pull_secrets import check_for_kubelet, make_pull_secret
 from homeport.discovery.inputs import Source
 from homeport.mirror.executor import mirror
 from homeport.mirror.lock import Lock
