@@ -1,3 +1,4 @@
+import base64
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -103,6 +104,25 @@ def test_a_certificate_of_another_authority_is_not_trusted():
         pytest.raises(ClusterError, match="no trusted connection to the API server"),
     ):
         list_pods(f"https://127.0.0.1:{port}", change=trust_the_other)
+
+
+def test_an_authority_and_a_client_certificate_may_stand_in_the_kubeconfig():
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    mine = authority.issue_cert("ann@example.com")
+    user = KubeUser(
+        client_cert_data=base64.b64encode(mine.cert_chain_pems[0].bytes()).decode(),
+        client_key_data=base64.b64encode(mine.private_key_pem.bytes()).decode(),
+    )
+
+    def trust(cluster: KubeCluster) -> None:
+        cluster.certificate_auth_data = base64.b64encode(authority.cert_pem.bytes()).decode()
+
+    with answering(200, EMPTY, context=context) as (port, _):
+        assert list_pods(f"https://127.0.0.1:{port}", user, trust) == []
 
 
 def test_the_name_that_the_kubeconfig_gives_is_checked():

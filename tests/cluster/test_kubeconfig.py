@@ -1,3 +1,5 @@
+import base64
+import json
 import sys
 from pathlib import Path
 
@@ -130,3 +132,13 @@ def test_a_plugin_that_gives_nothing_is_an_error(tmp_path, exec_, kind, what):
     file = written(tmp_path / "config", config(current="a", a=("https://a", {"exec": exec_})))
     with pytest.raises(kind, match=what):
         load_config(None, {"KUBECONFIG": str(file)})
+
+
+def test_a_plugin_may_give_a_certificate(tmp_path):
+    status = {"clientCertificateData": "certificate", "clientKeyData": "key"}
+    program = f"print({json.dumps(json.dumps({'kind': 'ExecCredential', 'status': status}))})"
+    file = written(tmp_path / "config", config(current="a", a=("https://a", {"exec": plugin(program)})))
+    user = load_config(None, {"KUBECONFIG": str(file)}).user
+    assert user
+    assert (base64.b64decode(user.client_cert_data), base64.b64decode(user.client_key_data)) == (b"certificate", b"key")
+    assert user.exec is None, "lightkube would run the plugin again, and wants a token of it"

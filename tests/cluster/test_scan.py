@@ -1,9 +1,11 @@
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from homeport.applications.redis_enterprise import KNOWLEDGE
 from homeport.cluster import scan_cluster
+from homeport.errors import UsageError
 from tests.kit import api_server
 from tests.kit.api_server import StandIn
 from tests.kit.cluster_contract import ClusterContract, build_world, made, places, pod_spec
@@ -64,3 +66,10 @@ def test_a_list_older_than_the_server_remembers_goes_on(empty, monkeypatch):
 def test_each_kind_is_listed_once(empty):
     scan_cluster(None, [], KNOWLEDGE)
     assert len(empty.requests) == len(set(empty.requests)) == 10
+
+
+def test_a_missing_package_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightkube", None)
+    with pytest.raises(UsageError, match="needs one more package") as caught:
+        scan_cluster(None, [], KNOWLEDGE)
+    assert "homeport[kube]" in caught.value.hint

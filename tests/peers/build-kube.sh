@@ -2,7 +2,7 @@
 # Builds etcd, kube-apiserver, kubectl and keyring/ (the kubelet's choice of credentials) from Go modules at pinned versions,
 # for the tests in this folder.
 #
-#   build-kube.sh [FOLDER]      default: $HOMEPORT_PEERS, else ~/.cache/homeport-peers/bin; what is there already is kept
+#   build-kube.sh               into $HOMEPORT_PEERS/bin, by default ~/.cache/homeport-peers/bin; what is there already is kept
 #
 # GO names the Go command (1.26 or newer). About five minutes on two cores from a cold start.
 set -euo pipefail
@@ -11,7 +11,7 @@ KUBERNETES=v1.36.3
 ETCD=v3.6.5
 GO=${GO:-go}
 HERE=$(cd "$(dirname "$0")" && pwd)
-FOLDER=${1:-${HOMEPORT_PEERS:-$HOME/.cache/homeport-peers/bin}}
+FOLDER=${HOMEPORT_PEERS:-$HOME/.cache/homeport-peers}/bin
 
 mkdir -p "$FOLDER"
 FOLDER=$(cd "$FOLDER" && pwd)

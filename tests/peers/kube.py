@@ -25,7 +25,7 @@ RBAC = "rbac.authorization.k8s.io"
 
 def peer(program: str) -> str:
     """Return the path of a program that build-kube.sh makes; the test is skipped where it is missing."""
-    folder = Path(os.environ.get("HOMEPORT_PEERS") or Path.home() / ".cache/homeport-peers/bin")
+    folder = Path(os.environ.get("HOMEPORT_PEERS") or Path.home() / ".cache/homeport-peers") / "bin"
     found = shutil.which(program, path=str(folder))
     if found is None:
         pytest.skip(f"{program} is not in {folder}: run tests/peers/build-kube.sh")

@@ -15,6 +15,7 @@ from homeport.registry.credentials import Credential, OneCredential
 from homeport.registry.session import Registries
 from homeport.workflow.pulls import Pulls, read_pulls
 from homeport.workflow.verify import Origin, Verification, verify
+from tests.kit.docker_hub import running_docker_hub
 from tests.kit.images import Content, multi_arch, put
 from tests.kit.servers import running_registry
 
@@ -99,7 +100,7 @@ def test_what_is_pulled_from_elsewhere_is_wrong(home):
         deployment(f"{home.target}/{OPERATOR}", "nginx:1", f"{home.host}/other/app:1"), secret=home.secret()
     )
     assert found.wrong == (f"{home.host}/other/app:1", "docker.io/library/nginx:1")
-    assert "pulled from docker.io" in reasons(found)
+    assert reasons(found).splitlines()[-2:] == [f"it is not below {home.target}", "its registry is docker.io"]
 
 
 def test_what_is_not_there_is_missing(home):
@@ -212,6 +213,17 @@ def test_ones_own_login_does_not_stand_in_for_the_secret(home):
     found = home.verify(deployment(f"{home.target}/{OPERATOR}", secret=""))
     assert found.wrong == (f"{home.target}/{OPERATOR}",)
     assert "no pull secret is named, and service account default lends none" in reasons(found)
+
+
+def test_a_refused_secret_fails_even_where_anybody_may_pull():
+    with running_docker_hub(users={"ann": "secret"}) as hub, Registries(credentials=OneCredential(ANN)) as registries:
+        public = Home(hub.host, registries)
+        digest = public.push(OPERATOR)
+        image, origin = f"{public.target}/{OPERATOR}", public.locked({OPERATOR: digest})
+        found = public.verify(deployment(image, secret=""), origin=origin)
+        assert statuses(found) == {image: ["proven"]}
+        wrong = public.secret(Credential("ann", "wrong"))
+        assert public.verify(deployment(image), secret=wrong, origin=origin).wrong == (image,)
 
 
 def test_the_next_secret_is_tried_when_one_is_refused(home):

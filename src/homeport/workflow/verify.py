@@ -81,7 +81,7 @@ def verify(pulls: Pulls, target: Target, registries: Registries, origin: Origin)
     noted = _Verdicts()
     for pull in pulls.pulls:
         if not target.holds(pull.reference):
-            noted.add(pull, "elsewhere", pull.note or f"pulled from {pull.reference.registry}")
+            noted.add(pull, "elsewhere", pull.note or _where(pull.reference, target))
         elif pull.open:
             noted.add(pull, "unknown", "its tag is the operator's default, and which operator runs is not known")
         else:
@@ -231,6 +231,13 @@ def _explain(access: Access, reference: Reference, refusal: str) -> str:
     keys = ", ".join(dict.fromkeys(entry.key for entry in access.keyring.entries)) or "none"
     ignored = "".join(f"; {sentence}" for sentence in access.keyring.ignored)
     return f"{names} has no credentials for it (keys: {keys}){ignored}: {refusal}"
+
+
+def _where(reference: Reference, target: Target) -> str:
+    """Say where an image is that is not in the target."""
+    if reference.registry == target.registry:
+        return f"it is not below {target}"
+    return f"its registry is {reference.registry}"
 
 
 def _tagged(reference: Reference) -> Reference:
