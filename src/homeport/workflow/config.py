@@ -115,7 +115,8 @@ def _check_depth(content: bytes, file: str) -> None:
     for event in yaml.parse(content, Loader=yaml.CSafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise ConfigError(f"nested more than {MAX_DEPTH} deep", file=file, line=event.start_mark.line + 1)
+            line = event.start_mark.line + 1 if event.start_mark else None
+            raise ConfigError(f"nested more than {MAX_DEPTH} deep", file=file, line=line)
 
 
 def _refuse_unknown_keys(node: yaml.MappingNode, kind: Any, file: str, prefix: str = "") -> None:
