@@ -53,6 +53,22 @@ def test_names_are_one_a_line_sorted_and_nothing_else(folder, capsys):
     assert err == ""
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (["--keep-registry"], "registry.example.com/m/docker.io/library/nginx:1"),
+        (["--map", "docker.io=hub", "--map", "docker.io/library=official"], "registry.example.com/m/official/nginx:1"),
+    ],
+)
+def test_names_change_by_the_rule_that_options_say_and_only_once(folder, capsys, options, name):
+    command = ["relocate", "--to", "registry.example.com/m", *options, "--in-place", "pod.yaml"]
+    assert run(command) == 0
+    assert (folder / "pod.yaml").read_text() == POD.replace("nginx:1", name)
+    capsys.readouterr()
+    assert run(command) == 0
+    assert "nothing to change" in capsys.readouterr().err
+
+
 def test_an_operators_default_is_unresolved_where_no_version_is_known(folder, capsys):
     assert run(["scan", "rec.yaml", "-o", "names"]) == 1
     out, err = capsys.readouterr()

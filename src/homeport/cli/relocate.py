@@ -9,13 +9,13 @@ from cyclopts import Parameter
 
 from homeport.applications.redis_enterprise.fields import KIND
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
+from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.output import count
 from homeport.cli.scan import describe
 from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.cluster.pull_secrets import is_secret_name
 from homeport.discovery.inputs import MAX_SIZE
 from homeport.errors import HomeportError, InputError, UsageError
-from homeport.mapping import Mapping, Target
 from homeport.reference import DOCKER_HUB, is_tag
 from homeport.relocation.relocate import Relocated
 from homeport.relocation.write import join, unified_diff, write_whole
@@ -34,6 +34,7 @@ def relocate(
     diff: Annotated[bool, Parameter(negative="")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     max_size: int = MAX_SIZE,
+    names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Point manifests at a registry; nothing but image names and pull secrets changes in them.
 
@@ -51,10 +52,11 @@ def relocate(
         diff: Show what changes on stdout instead of the text.
         dry_run: Write nothing; only report.
         max_size: The largest file to read, in bytes.
+        names: What images are called at the target.
     """
     check_registry(default_registry)
     _check(sources, in_place, output_dir, pull_secret, (operator, redis))
-    mapping = Mapping(Target.parse(to))
+    mapping = names.mapping(to)
     read, errors = read_sources(sources, max_size)
     rewriting = rewrite(
         read,

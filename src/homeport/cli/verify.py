@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from homeport.applications.redis_enterprise import choose, knowledge
 from homeport.cli.app import DONE, WRONG
+from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.output import Form, columns, count, render
 from homeport.cli.registry_options import RegistryOptions
 from homeport.cli.sources import SourceName, check_registry, read_sources
@@ -54,6 +55,7 @@ def verify(
     redis: str | None = None,
     default_registry: str = DOCKER_HUB,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
+    names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Prove that every image is at the registry, unchanged, pullable with its pull secret alone, and none comes from elsewhere.
@@ -73,12 +75,13 @@ def verify(
         redis: The tag of Redis Enterprise itself, where the manifests leave it out.
         default_registry: Where names without a registry come from.
         output: table, json or yaml; json and yaml write the whole report to stdout.
+        names: What images are called at the target, as they were for mirror and relocate.
         registries: How registries are reached.
     """
-    target = Target.parse(registry)
+    mapping = names.mapping(registry)
     check_registry(default_registry)
     _check(files, source_registry, context, namespace, cluster=cluster)
-    origin = Origin.of(target, Lock.read(lock) if lock else None, source_registry or "")
+    origin = Origin.of(mapping, Lock.read(lock) if lock else None, source_registry or "")
 
     def learn(findings: Iterable[Finding]) -> Knowledge:
         return knowledge(choose(findings, operator, redis))
@@ -88,8 +91,8 @@ def verify(
     else:
         pulls = _written(files, secret, learn, default_registry)
     with registries.open() as opened:
-        verification = prove(pulls, target, opened, origin)
-    _print(verification, target, output)
+        verification = prove(pulls, mapping, opened, origin)
+    _print(verification, mapping.target, output)
     return WRONG if verification.wrong or verification.errors else DONE
 
 
