@@ -83,7 +83,7 @@ def relocate(
         complain(failure)
     if not rewriting.files and all(isinstance(failure, InputError) for failure in failures):
         return NOT_STARTED
-    unresolved = any(file.result.unresolved for file in rewriting.files)
+    unresolved = any(file.result.unresolved or file.left for file in rewriting.files)
     return WRONG if failures or written or unresolved else DONE
 
 
@@ -145,3 +145,5 @@ def _report(one: Rewritten) -> None:
         print(f"  line {added.line}: added {added.path}: {added.text}  ({added.object})", file=sys.stderr)
     for place in result.unresolved:
         print(f"  {describe(place)}", file=sys.stderr)
+    for word in one.left:
+        print(f"  left: {word.source}:{word.line}: {word.text}: {word.reason}", file=sys.stderr)
