@@ -20,7 +20,7 @@ def scan_source(source: Source, knowledge: Knowledge, default_registry: str = DO
     scan = Scan()
     try:
         for document in parse_documents(source):
-            scan += scan_of(walk(document.root, source.name, knowledge, default_registry), source.name)
+            scan += scan_of(walk(document.root, source.name, knowledge, default_registry, source.text), source.name)
             scan += Scan(unresolved=tuple(repeated_keys(document, source.name)))
     except InputError as error:
         return Scan(errors=(str(error),))

@@ -13,6 +13,7 @@ from homeport.discovery.findings import Finding, ObjectKey, Unresolved
 from homeport.discovery.kinds import is_service_account, pod_spec_path
 from homeport.discovery.knowledge import ImageField, Implied, Knowledge, group_of
 from homeport.discovery.naming import Named, Unreadable, read_split, read_whole
+from homeport.discovery.places import Text
 from homeport.discovery.tree import dig, is_list, is_map, is_null, line_of, text_of, write_path
 from homeport.errors import InputError
 from homeport.reference import DOCKER_HUB
@@ -57,9 +58,15 @@ class Walk(msgspec.Struct, frozen=True, eq=False):
     implied: list[ImpliedPlace]
 
 
-def walk(root: object, source: str, knowledge: Knowledge, default_registry: str = DOCKER_HUB) -> Walk:
-    """Walk over a document's root or a live object; raises InputError where aliases multiply without end."""
-    walker = _Walker(source, knowledge, default_registry)
+def walk(
+    root: object, source: str, knowledge: Knowledge, default_registry: str = DOCKER_HUB, text: str | None = None
+) -> Walk:
+    """Walk over a document's root or a live object; raises InputError where aliases multiply without end.
+
+    `text` is the source's text that the document was read from: without it what is embedded in strings is found, too, but has no
+    place to be edited in.
+    """
+    walker = _Walker(source, knowledge, default_registry, Text(text or "", placed=text is not None))
     for value, path, key in _objects(root):
         walker.walk_object(value, path, key)
     return walker.noted
@@ -96,8 +103,9 @@ def _objects(root: object) -> Iterator[tuple[Mapping[str, Any], Path, ObjectKey]
 class _Walker:
     """The walk over one document, object by object."""
 
-    def __init__(self, source: str, knowledge: Knowledge, default_registry: str) -> None:
+    def __init__(self, source: str, knowledge: Knowledge, default_registry: str, text: Text) -> None:
         self.noted = Walk([], [], [], [], [])
+        self.text = text
         self.source, self.knowledge, self.default_registry = source, knowledge, default_registry
         self.containers = 0
         self.visited: set[int] = set()
