@@ -66,6 +66,7 @@ class Finding(msgspec.Struct, frozen=True):
     reference: Reference
     open: bool = False
     parts: tuple[Part, ...] = ()
+    sure: Literal["certain", "likely", "uncertain"] = "certain"
 
 
 class Unresolved(msgspec.Struct, frozen=True):
@@ -80,11 +81,15 @@ class Unresolved(msgspec.Struct, frozen=True):
 
 
 class Scan(msgspec.Struct, frozen=True):
-    """All that a scan found; `errors` are the inputs that could not be read, each in one sentence."""
+    """All that a scan found; `errors` are the inputs that could not be read, each in one sentence.
+
+    `uncertain` are places that may name an image; they count for nothing unless a person asks.
+    """
 
     findings: tuple[Finding, ...] = ()
     unresolved: tuple[Unresolved, ...] = ()
     errors: tuple[str, ...] = ()
+    uncertain: tuple[Finding, ...] = ()
 
     def __add__(self, other: "Scan") -> "Scan":
         return Scan.joined((self, other))
@@ -92,5 +97,5 @@ class Scan(msgspec.Struct, frozen=True):
     @classmethod
     def joined(cls, scans: Iterable["Scan"]) -> "Scan":
         """Return many scans as one, each copied once."""
-        parts = [(scan.findings, scan.unresolved, scan.errors) for scan in scans]
+        parts = [(scan.findings, scan.unresolved, scan.errors, scan.uncertain) for scan in scans]
         return cls(*(tuple(chain.from_iterable(part)) for part in zip(*parts, strict=True)))

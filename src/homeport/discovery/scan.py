@@ -43,7 +43,7 @@ def scan_of(noted: Walk, source: str) -> Scan:
             unresolved.append(Unresolved(source, line, place.object, place.where, "", place.implied.reason))
         else:
             findings.append(Finding(source, line, place.object, place.where, _IMPLIED, str(reference), reference))
-    return Scan(tuple(findings), tuple(unresolved))
+    return Scan(tuple(findings), tuple(unresolved), uncertain=tuple(noted.uncertain))
 
 
 def repeated_keys(document: Document, source: str) -> list[Unresolved]:
