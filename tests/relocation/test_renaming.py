@@ -36,7 +36,7 @@ def renamed(fields: dict[str, str], target: str) -> dict[str, str] | None:
         (
             {"registry": "q.io", "repository": "a/b", "name": "c", "digest": DIGEST},
             f"{TO}/a/b/c",
-            {"registry": "reg.io:5000", "repository": "m/a/b", "name": "c"},
+            {"registry": TO, "repository": "a/b", "name": "c"},
         ),
         (
             {"repository": "nvcr.io/nvidia", "name": "driver"},

@@ -13,7 +13,8 @@ def rename(parts: Sequence[Part], target: Reference) -> list[tuple[Part, str]] |
     """Return the parts that spell registry and path, each with its new value; None where the new name has too few pieces for them.
 
     A whole name takes the new one before its tag and digest. Of split fields the last ones stay as they are where the new name ends
-    alike, so that a registry or a prefix that many images share gets one new value: a registry's field the registry alone.
+    alike, and what is new goes into the first, which many images may share. Of a pair, the registry's field gets the registry alone;
+    of three fields the repository keeps its number of parts, for only by it readers tell an organisation from a whole repository.
     """
     naming = [part for part in parts if part.role in _NAMING]
     if not naming:
@@ -21,7 +22,7 @@ def rename(parts: Sequence[Part], target: Reference) -> list[tuple[Part, str]] |
     first, *rest = naming
     path = target.name
     renamed: list[tuple[Part, str]] = []
-    if first.role == "registry" and "/" not in first.value and rest:
+    if first.role == "registry" and "/" not in first.value and len(rest) == 1:
         renamed.append((first, target.registry))
         path = target.repository
         first, *rest = rest

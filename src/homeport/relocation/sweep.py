@@ -1,7 +1,7 @@
 """A second look at a rewritten text that shares nothing with the first: plain text, no YAML, no knowledge of fields.
 
 The scan that proves a relocation reads with the same eyes that planned it; what they do not see, they do not miss. The sweep looks at
-words instead. Comments and prose (descriptions, examples, the last applied configuration) pull nothing and are passed over.
+words instead. Comments, descriptions, examples and the last applied configuration pull nothing and are passed over.
 """
 
 import re
@@ -18,7 +18,9 @@ _WORD: Final = re.compile(r"[\w.:/@+\-\[\]]+")
 _PULLED: Final = re.compile(r"(?:docker|docker-pullable|oci|ostree-unverified-registry|cri-o)://")
 _ESCAPE: Final = re.compile(r"\\[nrt]")
 _COMMENT: Final = re.compile(r"""(?:^|(?<=\s))\#|"(?:[^"\\]|\\.)*"|(?<![\w)])'[^']*'""")
-_PROSE_KEYS: Final = r"description|example|_example|kubectl\.kubernetes\.io/last-applied-configuration"
+_PROSE_KEYS: Final = (
+    r"description|_?examples?|alm-examples|[\w.-]+\.example|kubectl\.kubernetes\.io/last-applied-configuration"
+)
 _PROSE: Final = re.compile(rf"""( *(?:- +)*)["']?(?:{_PROSE_KEYS})["']?:(?:\s|$)""")
 _PROSE_IN_JSON: Final = re.compile(rf'"(?:{_PROSE_KEYS})"\s*:\s*"(?:[^"\\]|\\.)*"')
 _IMAGE_KEY: Final = re.compile(r"""(?:^|[\s"'{,\-._/])\w*[iI]mage\\?["']?\s*[:=]\s*(?:\\?["'])?$""")
