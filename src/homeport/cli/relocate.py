@@ -104,15 +104,20 @@ def _check(
         raise UsageError("--in-place and --output-dir exclude each other")
     if "-" in sources and (in_place or output_dir is not None):
         raise UsageError("stdin has no file to write to", hint="Take the result from stdout.")
-    if pull_secret is not None and not is_secret_name(pull_secret):
-        raise UsageError(
-            f"{pull_secret!r} is not a Secret's name", hint="A name has lower-case letters, digits, dashes and dots."
-        )
+    check_pull_secret(pull_secret)
     for tag in tags:
         if tag is not None and not is_tag(tag):
             raise UsageError(
                 f"{tag!r} is not a tag", hint="An operator's tag is like 7.2.4-7, a Redis tag like 7.2.4-64."
             )
+
+
+def check_pull_secret(name: str | None) -> None:
+    """Refuse a pull secret's name that is none."""
+    if name is not None and not is_secret_name(name):
+        raise UsageError(
+            f"{name!r} is not a Secret's name", hint="A name has lower-case letters, digits, dashes and dots."
+        )
 
 
 def _place(files: Sequence[Rewritten], in_place: bool, output_dir: Path | None) -> dict[Path, Rewritten]:
