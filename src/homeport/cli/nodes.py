@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from homeport.applications.redis_enterprise import KNOWLEDGE, choose, knowledge
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.mapping_options import MappingOptions
+from homeport.cli.packaging_options import PackagingOptions
 from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.discovery.findings import Scan
 from homeport.discovery.inputs import MAX_SIZE
@@ -27,6 +28,7 @@ def nodes(
     plain_http: Annotated[bool, Parameter(negative="")] = False,
     default_registry: str = DOCKER_HUB,
     max_size: int = MAX_SIZE,
+    packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Write node configuration that sends all pulls from the manifests' registries to your own; manifests stay as they are.
@@ -42,13 +44,14 @@ def nodes(
         plain_http: The target speaks plain HTTP.
         default_registry: Where names without a registry come from.
         max_size: The largest file to read, in bytes.
+        packaging: How charts are rendered.
         names: What images are called at the target.
     """
     check_registry(default_registry)
     if not sources:
         raise UsageError("nothing is named whose registries could be sent elsewhere", hint="Name files or folders.")
     mapping = names.mapping(to)
-    read, errors = read_sources(sources, max_size)
+    read, errors = read_sources(sources, max_size, packaging)
     first = Scan.joined(scan_source(source, KNOWLEDGE, default_registry) for source in read)
     rules = knowledge(choose(first.findings))
     scan = Scan.joined(scan_source(source, rules, default_registry) for source in read)

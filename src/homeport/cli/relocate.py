@@ -11,6 +11,7 @@ from homeport.applications.redis_enterprise.fields import KIND
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.output import count
+from homeport.cli.packaging_options import PackagingOptions
 from homeport.cli.scan import describe
 from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.cluster.pull_secrets import is_secret_name
@@ -34,6 +35,7 @@ def relocate(
     diff: Annotated[bool, Parameter(negative="")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     max_size: int = MAX_SIZE,
+    packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Point manifests at a registry; nothing but image names and pull secrets changes in them.
@@ -52,12 +54,13 @@ def relocate(
         diff: Show what changes on stdout instead of the text.
         dry_run: Write nothing; only report.
         max_size: The largest file to read, in bytes.
+        packaging: How charts are rendered.
         names: What images are called at the target.
     """
     check_registry(default_registry)
     _check(sources, in_place, output_dir, pull_secret, (operator, redis))
     mapping = names.mapping(to)
-    read, errors = read_sources(sources, max_size)
+    read, errors = read_sources(sources, max_size, packaging, kustomize=False)
     rewriting = rewrite(
         read,
         mapping,

@@ -13,6 +13,7 @@ from homeport.applications.redis_enterprise import choose, knowledge
 from homeport.cli.app import DONE, WRONG
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.output import Form, columns, count, render
+from homeport.cli.packaging_options import PackagingOptions
 from homeport.cli.registry_options import RegistryOptions
 from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.discovery.findings import Finding
@@ -55,6 +56,7 @@ def verify(
     redis: str | None = None,
     default_registry: str = DOCKER_HUB,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
+    packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
@@ -75,6 +77,7 @@ def verify(
         redis: The tag of Redis Enterprise itself, where the manifests leave it out.
         default_registry: Where names without a registry come from.
         output: table, json or yaml; json and yaml write the whole report to stdout.
+        packaging: How charts are rendered.
         names: What images are called at the target, as they were for mirror and relocate.
         registries: How registries are reached.
     """
@@ -89,7 +92,7 @@ def verify(
     if cluster:
         pulls = _live(context, namespace, learn, default_registry)
     else:
-        pulls = _written(files, secret, learn, default_registry)
+        pulls = _written(files, secret, learn, default_registry, packaging)
     with registries.open() as opened:
         verification = prove(pulls, mapping, opened, origin)
     _print(verification, mapping.target, output)
@@ -118,10 +121,14 @@ def _check(
 
 
 def _written(
-    files: Sequence[str], secrets: Sequence[str], learn: Callable[[Iterable[Finding]], Knowledge], default_registry: str
+    files: Sequence[str],
+    secrets: Sequence[str],
+    learn: Callable[[Iterable[Finding]], Knowledge],
+    default_registry: str,
+    packaging: PackagingOptions,
 ) -> Pulls:
     """Read manifests; raises UsageError where there is nothing to verify in them."""
-    sources, errors = read_sources(files, MAX_SIZE)
+    sources, errors = read_sources(files, MAX_SIZE, packaging)
     extra, secret_errors = read_inputs(secrets, stdin=sys.stdin.buffer)
     if secret_errors:
         raise UsageError(f"--secret {secret_errors[0]}", hint=secret_errors[0].hint)
