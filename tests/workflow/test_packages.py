@@ -64,7 +64,7 @@ def test_without_helm_a_chart_is_read_for_what_it_says_and_reported(tmp_path, pa
     found, (error,) = read(str(path))
     assert found == IMAGES
     assert error == (
-        f"{path}: not rendered: there is no helm on the PATH; its values and templates are read for what they say"
+        f"{path}: not rendered: there is no helm on the PATH; only what its values and templates say is known"
     )
 
 

@@ -73,12 +73,12 @@ def walk(
     place to be edited in.
     """
     walker = _Walker(source, knowledge, default_registry, Text(text or "", placed=text is not None))
-    for value, path, key in _objects(root):
+    for value, path, key in objects_of(root):
         walker.walk_object(value, path, key)
     return walker.noted
 
 
-def _objects(root: object) -> Iterator[tuple[Mapping[str, Any], Path, ObjectKey]]:
+def objects_of(root: object) -> Iterator[tuple[Mapping[str, Any], Path, ObjectKey]]:
     """Yield the objects of a document: itself, or the items of a List (and of Lists in it); schemas are left out."""
     pending: list[tuple[object, Path, str, str]] = [(root, (), "", "")]
     seen: set[int] = set()

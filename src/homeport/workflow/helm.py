@@ -67,5 +67,5 @@ def overridden(chart: Chart) -> Iterator[tuple[tuple[str, ...], Chart]]:
 def _not_rendered(path: Path, reason: str) -> InputError:
     hint = "Install helm, or give its settings (--values, --set), or scan the output of helm template."
     return InputError(
-        f"not rendered: {reason}; its values and templates are read for what they say", file=str(path), hint=hint
+        f"not rendered: {reason}; only what its values and templates say is known", file=str(path), hint=hint
     )
