@@ -11,7 +11,7 @@ import msgspec
 
 from homeport.discovery.documents import parse_documents
 from homeport.discovery.inputs import Source
-from homeport.discovery.joins import Entry, Join, Piece, Scope, groups_of, join
+from homeport.discovery.joins import DIRECT, Entry, Join, Piece, Scope, groups_of, join
 from homeport.discovery.looks import BARE, FULL, PATH, TAGGED, TAGGED_PATH, Sure, is_text, looks, trimmed
 from homeport.discovery.naming import Named, read_whole
 from homeport.discovery.strings import MAX_LEVELS, flags, lines, listed, may_hold_document
@@ -90,6 +90,7 @@ class General:
         if value.get("kind") == "DockerImage" and isinstance(value.get("name"), str):
             self._single(Entry("image", Piece(value["name"], scope.text), (*path, "name")), scope, "certain", VENDOR)
             self.take(value, "name")
+        scope = scope.beside(value)
         self._fields(value, path, scope)
         inner = scope.below(value)
         for key, child in value.items():
@@ -103,7 +104,7 @@ class General:
         """Return the scope below a key."""
         if key in _EXAMPLES or key.endswith(".example"):
             scope = msgspec.structs.replace(scope, example=True)
-        speaks = 2 if meaning_of(key).role == "image" else max(scope.image - 1, 0)
+        speaks = DIRECT if meaning_of(key).role == "image" else max(scope.image - 1, 0)
         return scope if speaks == scope.image else msgspec.structs.replace(scope, image=speaks)
 
     def _fields(self, value: Mapping[str, Any], path: Path, scope: Scope) -> None:
@@ -172,7 +173,7 @@ class General:
             self._arguments(value, path, scope)
         for index, item in enumerate(value):
             if is_map(item) or is_list(item):
-                yield item, (*path, index), scope
+                yield item, (*path, index), msgspec.structs.replace(scope, image=min(scope.image, DIRECT - 1))
             elif isinstance(item, str) and (id(value), index) not in self._taken:
                 self._string("", item, (*path, index), scope)
 

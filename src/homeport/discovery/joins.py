@@ -34,6 +34,10 @@ _COMMON: Final = ("global", "defaults", "default")
 _PULLS: Final = frozenset({"pullPolicy", "imagePullPolicy", "pullSecrets", "imagePullSecrets", "suffix"})
 
 
+DIRECT: Final = 3
+"""`Scope.image` of a mapping that stands directly under a key that calls it an image."""
+
+
 class Piece(msgspec.Struct, frozen=True, eq=False):
     """Characters of a scalar in a text: a value, or a piece of one."""
 
@@ -88,10 +92,16 @@ class Scope(msgspec.Struct, frozen=True, eq=False):
     def below(self, value: Mapping[str, Any]) -> "Scope":
         """Return the scope of what stands in a mapping."""
         given: dict[str, Piece] = {}
-        for source in (*(value.get(name) for name in _COMMON), value):
-            if is_map(source):
-                for key in source:
-                    self._take(key, source[key], given)
+        for key in value:
+            self._take(key, value[key], given)
+        return msgspec.structs.replace(self, **given) if given else self
+
+    def beside(self, value: Mapping[str, Any]) -> "Scope":
+        """Return the scope of a mapping's own fields: ``global`` and ``defaults`` among them speak for all."""
+        given: dict[str, Piece] = {}
+        for common in filter(is_map, map(value.get, _COMMON)):
+            for key in common:
+                self._take(key, common[key], given)
         return msgspec.structs.replace(self, **given) if given else self
 
     def _take(self, key: str, scalar: Any, given: dict[str, Piece]) -> None:
@@ -158,14 +168,7 @@ def _repository(group: dict[KeyRole, Entry], scope: Scope, siblings: frozenset[s
     registry = _own_registry(own)
     inherited = registry or (None if host_of(value) else scope.registry or scope.base)
     name = group.get("name")
-    if (
-        last is None
-        and name is not None
-        and inherited
-        and "/" not in value
-        and _is_path(name.value)
-        and name.value != value
-    ):
+    if last is None and name is not None and _is_last(name.value, value, inherited=inherited is not None, scope=scope):
         last = name
     suffix, version_taken = _suffix(group, scope, image=last is not None)
     speaks = bool(scope.image) or entry.meaning.speaks_of_image or bool(_PULLS & siblings) or own is not None
@@ -182,6 +185,13 @@ def _repository(group: dict[KeyRole, Entry], scope: Scope, siblings: frozenset[s
     if last is not None:
         pieces.append(("name", _trim(last.piece)))
     return _finish(pieces, suffix, taken, scope, "certain" if suffix is not None else "likely")
+
+
+def _is_last(name: str, repository: str, *, inherited: bool, scope: Scope) -> bool:
+    """Tell whether a field called name is a repository's last component: a repository of one word lacks it."""
+    if looks(name, named=True) not in (BARE, PATH) or repository.endswith(name):
+        return False
+    return (inherited and "/" not in repository) or scope.image >= DIRECT
 
 
 def _image(image: Entry, group: dict[KeyRole, Entry], scope: Scope) -> Join | None:
@@ -294,10 +304,6 @@ def is_prefix(text: str) -> bool:
 
 def _digest(text: str) -> str:
     return text if ":" in text else f"sha256:{text}"
-
-
-def _is_path(text: str) -> bool:
-    return looks(text, named=True) in (BARE, PATH)
 
 
 def _trim(piece: Piece) -> Piece:
