@@ -33,6 +33,11 @@ class ObjectKey(msgspec.Struct, frozen=True, order=True, rename="camel"):
     namespace: str = ""
     name: str = ""
 
+    @property
+    def group(self) -> str:
+        """The API group, empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
     def __str__(self) -> str:
         return "/".join(part for part in (self.kind, self.namespace, self.name) if part)
 

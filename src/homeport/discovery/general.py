@@ -11,7 +11,7 @@ import msgspec
 
 from homeport.discovery.documents import parse_documents
 from homeport.discovery.inputs import Source
-from homeport.discovery.joins import Entry, Join, Piece, Scope, groups_of, join
+from homeport.discovery.joins import DIRECT, Entry, Join, Piece, Scope, groups_of, join
 from homeport.discovery.looks import BARE, FULL, PATH, TAGGED, TAGGED_PATH, Sure, is_text, looks, trimmed
 from homeport.discovery.naming import Named, read_whole
 from homeport.discovery.strings import MAX_LEVELS, flags, lines, listed, may_hold_document
@@ -50,6 +50,9 @@ _CONTAINER: Final = frozenset(
 _VALUES: Final = ("value", "default", "defaultValue")
 
 
+Visit = Callable[[Mapping[str, Any], Path, Scope], None]
+
+
 class Note(Protocol):
     """Takes what is found: the name, its first scalar, where it stands, how it was found and how sure that is."""
 
@@ -58,17 +61,21 @@ class Note(Protocol):
 
 
 class General:
-    """The look at everything in one document or live object. `note` takes what is found."""
+    """The look at everything in one document or live object.
 
-    def __init__(self, source: str, note: Note, visit: Callable[[Mapping[str, Any], Path, Scope], None]) -> None:
-        self._source, self._note, self._visit = source, note, visit
+    `note` takes what is found, `visit` sees each mapping first, `enter` the root of each embedded document. `taken` are the values
+    that are noted already, by the identity of what holds them and their key there.
+    """
+
+    def __init__(self, source: str, note: Note, visit: Visit, enter: Visit) -> None:
+        self._source, self._note, self._visit, self._enter = source, note, visit, enter
         self._visited: set[int] = set()
-        self._taken: set[tuple[int, str | int]] = set()
+        self.taken: set[tuple[int, str | int]] = set()
         self._kept: list[object] = []
 
     def take(self, holder: object, key: str | int) -> None:
         """Leave a value out: it is noted already."""
-        self._taken.add((id(holder), key))
+        self.taken.add((id(holder), key))
 
     def look(self, root: object, path: Path, scope: Scope) -> None:
         """Look at a value and everything in it; what aliases share is looked at once."""
@@ -90,27 +97,28 @@ class General:
         if value.get("kind") == "DockerImage" and isinstance(value.get("name"), str):
             self._single(Entry("image", Piece(value["name"], scope.text), (*path, "name")), scope, "certain", VENDOR)
             self.take(value, "name")
+        scope = scope.beside(value)
         self._fields(value, path, scope)
         inner = scope.below(value)
         for key, child in value.items():
             if not is_map(child) and not is_list(child):
-                if isinstance(child, str) and key not in _PAST and (id(value), key) not in self._taken:
+                if isinstance(child, str) and key not in _PAST and (id(value), key) not in self.taken:
                     self._string(key, child, (*path, key), self._within(key, inner))
-            elif key not in _PAST or (key == "status" and path):
+            elif (key not in _PAST or (key == "status" and path)) and (id(value), key) not in self.taken:
                 yield child, (*path, key), self._within(key, inner)
 
     def _within(self, key: str, scope: Scope) -> Scope:
         """Return the scope below a key."""
         if key in _EXAMPLES or key.endswith(".example"):
             scope = msgspec.structs.replace(scope, example=True)
-        speaks = 2 if meaning_of(key).role == "image" else max(scope.image - 1, 0)
+        speaks = DIRECT if meaning_of(key).role == "image" else max(scope.image - 1, 0)
         return scope if speaks == scope.image else msgspec.structs.replace(scope, image=speaks)
 
     def _fields(self, value: Mapping[str, Any], path: Path, scope: Scope) -> None:
         entries = [
             Entry(key, Piece(child, scope.text), (*path, key))
             for key, child in value.items()
-            if meaning_of(key).role and not is_map(child) and not is_list(child) and (id(value), key) not in self._taken
+            if meaning_of(key).role and not is_map(child) and not is_list(child) and (id(value), key) not in self.taken
         ]
         if not entries:
             return
@@ -121,7 +129,7 @@ class General:
                 self.take(value, entry.key)
         machine = _MACHINES & siblings
         for entry in entries:
-            if (id(value), entry.key) in self._taken:
+            if (id(value), entry.key) in self.taken:
                 continue
             role = entry.meaning.role
             named = role == "image" or (role == "name" and scope.image > 1)
@@ -172,8 +180,8 @@ class General:
             self._arguments(value, path, scope)
         for index, item in enumerate(value):
             if is_map(item) or is_list(item):
-                yield item, (*path, index), scope
-            elif isinstance(item, str) and (id(value), index) not in self._taken:
+                yield item, (*path, index), msgspec.structs.replace(scope, image=min(scope.image, DIRECT - 1))
+            elif isinstance(item, str) and (id(value), index) not in self.taken:
                 self._string("", item, (*path, index), scope)
 
     def _named_values(self, items: Sequence[Any], path: Path, scope: Scope) -> None:
@@ -263,6 +271,8 @@ class General:
         self._kept.append(documents)
         below = Scope(inner, scope.default_registry, prefix, scope.level + 1, scope.image, scope.example)
         for root in roots:
+            if is_map(root):
+                self._enter(root, (), below)
             self.look(root, (), below)
         if not roots:
             self._lines(value, path, scope)

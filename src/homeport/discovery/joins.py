@@ -34,6 +34,10 @@ _COMMON: Final = ("global", "defaults", "default")
 _PULLS: Final = frozenset({"pullPolicy", "imagePullPolicy", "pullSecrets", "imagePullSecrets", "suffix"})
 
 
+DIRECT: Final = 3
+"""`Scope.image` of a mapping that stands directly under a key that calls it an image."""
+
+
 class Piece(msgspec.Struct, frozen=True, eq=False):
     """Characters of a scalar in a text: a value, or a piece of one."""
 
@@ -88,10 +92,16 @@ class Scope(msgspec.Struct, frozen=True, eq=False):
     def below(self, value: Mapping[str, Any]) -> "Scope":
         """Return the scope of what stands in a mapping."""
         given: dict[str, Piece] = {}
-        for source in (*(value.get(name) for name in _COMMON), value):
-            if is_map(source):
-                for key in source:
-                    self._take(key, source[key], given)
+        for key in value:
+            self._take(key, value[key], given)
+        return msgspec.structs.replace(self, **given) if given else self
+
+    def beside(self, value: Mapping[str, Any]) -> "Scope":
+        """Return the scope of a mapping's own fields: ``global`` and ``defaults`` among them speak for all."""
+        given: dict[str, Piece] = {}
+        for common in filter(is_map, map(value.get, _COMMON)):
+            for key in common:
+                self._take(key, common[key], given)
         return msgspec.structs.replace(self, **given) if given else self
 
     def _take(self, key: str, scalar: Any, given: dict[str, Piece]) -> None:
@@ -158,14 +168,7 @@ def _repository(group: dict[KeyRole, Entry], scope: Scope, siblings: frozenset[s
     registry = _own_registry(own)
     inherited = registry or (None if host_of(value) else scope.registry or scope.base)
     name = group.get("name")
-    if (
-        last is None
-        and name is not None
-        and inherited
-        and "/" not in value
-        and _is_path(name.value)
-        and name.value != value
-    ):
+    if last is None and name is not None and _is_last(name.value, value, inherited=inherited is not None, scope=scope):
         last = name
     suffix, version_taken = _suffix(group, scope, image=last is not None)
     speaks = bool(scope.image) or entry.meaning.speaks_of_image or bool(_PULLS & siblings) or own is not None
@@ -174,14 +177,21 @@ def _repository(group: dict[KeyRole, Entry], scope: Scope, siblings: frozenset[s
         return None
     if suffix is None and not (known or speaks or "/" in value):
         return None
-    if version_taken and "/" not in value and last is None and not speaks:
+    if version_taken and last is None and not speaks and not (registry or looks(value) > PATH):
         return None
     taken += [it for it in (last, own if registry else None, *_suffix_entries(group)) if it is not None]
     pieces: list[tuple[Role, Piece]] = [("registry", inherited)] if inherited else []
     pieces.append(("repository", _trim(entry.piece)))
     if last is not None:
         pieces.append(("name", _trim(last.piece)))
-    return _finish(pieces, suffix, taken, scope, "certain" if suffix is not None else "likely")
+    return assemble(pieces, suffix, taken, scope, "certain" if suffix is not None else "likely")
+
+
+def _is_last(name: str, repository: str, *, inherited: bool, scope: Scope) -> bool:
+    """Tell whether a field called name is a repository's last component: a repository of one word lacks it."""
+    if looks(name, named=True) not in (BARE, PATH) or repository.endswith(name):
+        return False
+    return (inherited and "/" not in repository) or scope.image >= DIRECT
 
 
 def _image(image: Entry, group: dict[KeyRole, Entry], scope: Scope) -> Join | None:
@@ -206,20 +216,20 @@ def _image(image: Entry, group: dict[KeyRole, Entry], scope: Scope) -> Join | No
             return None
         colon = piece.value.rfind(":")
         pieces: list[tuple[Role, Piece]] = [("registry", prefix), ("repository", piece.cut(0, colon))]
-        return _finish(pieces, ("tag", piece.cut(colon + 1)), taken, scope, "likely")
+        return assemble(pieces, ("tag", piece.cut(colon + 1)), taken, scope, "likely")
     if suffix is None and not ("tag" in group and (prefix or kind >= PATH)) and not registry:
         return None
     taken += _suffix_entries(group)
     pieces = [("registry", prefix)] if prefix else []
     pieces.append(("repository", piece))
-    return _finish(pieces, suffix, taken, scope, "certain" if "tag" in group or "digest" in group else "likely")
+    return assemble(pieces, suffix, taken, scope, "certain" if "tag" in group or "digest" in group else "likely")
 
 
 def _inherited(image: Entry, scope: Scope, prefix: Piece | None) -> tuple[Role, Piece] | None:
     if scope.tag is not None and prefix is not None:
-        return _suffix_of(scope.tag)
+        return suffix_of(scope.tag)
     if scope.version is not None and "base" in image.key.lower() and "/" in image.value:
-        return _suffix_of(scope.version)
+        return suffix_of(scope.version)
     return None
 
 
@@ -237,15 +247,16 @@ def _suffix(group: dict[KeyRole, Entry], scope: Scope, *, image: bool) -> tuple[
             continue
         if role == "version":
             if "/" in (group.get("repository") or group["image"]).value or (image and "repository" in group):
-                return _suffix_of(entry.piece), True
+                return suffix_of(entry.piece), True
             continue
-        return ("digest", entry.piece) if role == "digest" else _suffix_of(entry.piece), False
+        return ("digest", entry.piece) if role == "digest" else suffix_of(entry.piece), False
     if scope.tag is not None and "repository" in group and not (scope.level and scope.text is not scope.tag.text):
-        return _suffix_of(scope.tag), False
+        return suffix_of(scope.tag), False
     return None, False
 
 
-def _suffix_of(piece: Piece) -> tuple[Role, Piece]:
+def suffix_of(piece: Piece) -> tuple[Role, Piece]:
+    """Return what stands behind a name, with its role: a version may be a digest."""
     return ("digest", piece) if piece.value.startswith("sha256:") else ("tag", piece)
 
 
@@ -253,20 +264,26 @@ def _suffix_entries(group: dict[KeyRole, Entry]) -> list[Entry]:
     return [group[role] for role in ("tag", "digest", "version") if role in group]
 
 
-def _finish(
+def assemble(
     pieces: list[tuple[Role, Piece]],
     suffix: tuple[Role, Piece] | None,
     taken: list[Entry],
     scope: Scope,
     sure: Sure,
+    *,
+    meant: str = "",
 ) -> Join | None:
+    """Put a name together; without a suffix its tag is open. None where the parts make no name.
+
+    `meant` is the tag that is meant, where it is not the suffix as it is written.
+    """
     name = "/".join(piece.value.rstrip("/") for _, piece in pieces)
     text = name
     all_pieces = list(pieces)
     tag = next((it for it in taken if it.meaning.role == "tag" and is_tag(it.value)), None)
     if suffix is not None:
         role, piece = suffix
-        value = _digest(piece.value) if role == "digest" else piece.value
+        value = _digest(piece.value) if role == "digest" else meant or piece.value
         text = f"{name}@{value}" if role == "digest" else f"{name}:{value}"
         if role == "digest" and tag is not None:
             all_pieces.append(("tag", tag.piece))
@@ -294,10 +311,6 @@ def is_prefix(text: str) -> bool:
 
 def _digest(text: str) -> str:
     return text if ":" in text else f"sha256:{text}"
-
-
-def _is_path(text: str) -> bool:
-    return looks(text, named=True) in (BARE, PATH)
 
 
 def _trim(piece: Piece) -> Piece:

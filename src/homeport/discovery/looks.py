@@ -33,6 +33,7 @@ _REGISTRIES: Final = re.compile(
     r"|public\.ecr\.aws|.+\.dkr\.ecr\..+|mcr\.microsoft\.com|.+-docker\.pkg\.dev|icr\.io|cp\.icr\.io|.*\.ocir\.io|k8s\.gcr\.io"
     r"|cr\..+|docker\..+\..+|.*harbor.*|.*registry.*|.+\.jfrog\.io"
 )
+_LABELS: Final = re.compile(r"(?:.+\.)?(?:kubernetes\.io|k8s\.io)")
 _WORDS: Final = frozenset(
     {
         "true",
@@ -50,6 +51,28 @@ _WORDS: Final = frozenset(
         "never",
         "enabled",
     }
+)
+_TAGS: Final = frozenset(
+    [
+        "alpine",
+        "bookworm",
+        "bullseye",
+        "buster",
+        "canary",
+        "dev",
+        "develop",
+        "edge",
+        "latest",
+        "main",
+        "master",
+        "nightly",
+        "nonroot",
+        "release",
+        "rolling",
+        "slim",
+        "stable",
+        "testing",
+    ]
 )
 _NUMBER: Final = re.compile(r"[0-9.]+[a-z]{0,2}")
 
@@ -72,8 +95,10 @@ def looks(text: str, *, named: bool = False) -> int:
         return PINNED
     if host:
         known = bool(_REGISTRIES.fullmatch(host.partition(":")[0]))
+        if not known and _LABELS.fullmatch(host):
+            return NOTHING
         if reference.tag:
-            return FULL
+            return FULL if known or not _is_word(reference.tag) else TAGGED_PATH
         return TAGGED_PATH if known else PATH
     if "/" in text:
         return TAGGED_PATH if reference.tag else PATH
@@ -126,20 +151,9 @@ def _is_address(text: str) -> bool:
     name, _, tag = text.partition(":")
     if tag.isdigit():
         return name == "localhost" or name.count(".") > 0 or len(tag) in (4, 5)
-    return not any(character.isdigit() for character in tag) and tag not in {
-        "latest",
-        "stable",
-        "edge",
-        "main",
-        "master",
-        "alpine",
-        "slim",
-        "nightly",
-        "dev",
-        "develop",
-        "canary",
-        "buster",
-        "bullseye",
-        "bookworm",
-        "nonroot",
-    }
+    return _is_word(tag)
+
+
+def _is_word(tag: str) -> bool:
+    """Tell whether a tag is none that people give to images: it has no digit and is no usual word."""
+    return not any(character.isdigit() for character in tag) and tag not in _TAGS

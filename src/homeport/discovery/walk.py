@@ -17,6 +17,8 @@ from homeport.discovery.knowledge import ImageField, Implied, Knowledge, group_o
 from homeport.discovery.looks import Sure
 from homeport.discovery.naming import Named, Unreadable, read_split, read_whole
 from homeport.discovery.places import Text
+from homeport.discovery.ruled import Ruled
+from homeport.discovery.rules import shipped_rules
 from homeport.discovery.tree import dig, is_list, is_map, is_null, line_of, text_of, write_path
 from homeport.errors import InputError
 from homeport.reference import DOCKER_HUB
@@ -81,6 +83,9 @@ def walk(
 def objects_of(root: object) -> Iterator[tuple[Mapping[str, Any], Path, ObjectKey]]:
     """Yield the objects of a document: itself, or the items of a List (and of Lists in it); schemas are left out."""
     pending: list[tuple[object, Path, str, str]] = [(root, (), "", "")]
+    if is_list(root):
+        # A list of objects, or of patches.
+        pending = [(item, (index,), "", "") for index, item in reversed(list(enumerate(root)))]
     seen: set[int] = set()
     while pending:
         value, path, api_version, kind = pending.pop()
@@ -113,7 +118,8 @@ class _Walker:
         self.noted = Walk([], [], [], [], [], [])
         self.text = text
         self.scope = Scope(text, default_registry)
-        self.general = General(source, self._general, self._shape)
+        self.general = General(source, self._general, self._shape, self._rules_as_data)
+        self.rules = knowledge.rules + shipped_rules()
         self.source, self.knowledge, self.default_registry = source, knowledge, default_registry
         self.containers = 0
         self.visited: set[int] = set()
@@ -129,7 +135,13 @@ class _Walker:
             self._secrets(("imagePullSecrets",))
         else:
             self._rules()
+            self._rules_as_data(root, path, self.scope)
         self.general.look(root, path, self.scope)
+
+    def _rules_as_data(self, root: Mapping[str, Any], path: Path, scope: Scope) -> None:
+        key = ObjectKey(text_of(root.get("apiVersion")), text_of(root.get("kind"))) if scope.level else self.key
+        for rule in self.rules.about(key):
+            Ruled(rule, root, path, scope, self._general, self.general).apply()
 
     def _rules(self) -> None:
         def applies(rule: Any) -> bool:

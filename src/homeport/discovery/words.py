@@ -10,7 +10,7 @@ KeyRole = Literal["", "image", "registry", "repository", "name", "tag", "version
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _IMAGE: Final = frozenset({"image", "images"})
-_FILLING: Final = frozenset({"image", "images", "container", "docker", "oci"})
+_FILLING: Final = frozenset({"image", "images", "container", "docker", "oci", "default", "base"})
 _NO_IMAGE: Final = frozenset(
     [
         "age",
