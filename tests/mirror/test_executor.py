@@ -120,6 +120,29 @@ def test_a_new_tag_for_what_the_target_has_costs_no_pull(world: World):
     assert world.target.tags["redis"]["latest"] == content.digest
 
 
+def test_three_new_tags_for_what_the_target_has_read_it_once(world: World):
+    content = images.multi_arch("redis")
+    images.put(content, world.source, "redis", "7.2")
+    world.mirror("source.example/redis:7.2")
+    for tag in ("7", "8", "latest"):
+        images.put(content, world.source, "redis", tag)
+
+    world.mirror("source.example/redis:7", "source.example/redis:8", "source.example/redis:latest")
+
+    assert world.target.count("GET manifest") == 1
+
+
+def test_a_child_of_two_indexes_is_fetched_and_pushed_once(world: World):
+    shared, one, two = (images.image(images.layer(name)) for name in ("shared", "one", "two"))
+    images.put(images.index(shared, one), world.source, "app", "1")
+    images.put(images.index(shared, two), world.source, "app", "2")
+
+    world.mirror("source.example/app:1", "source.example/app:2")
+
+    assert world.source.counted_pulls == 5
+    assert world.target.count("PUT manifest") == 5
+
+
 def test_children_at_the_target_are_not_fetched_again(world: World):
     kept, new = (images.image(images.layer(name)) for name in ("kept", "new"))
     images.put(kept, world.target, "app")
