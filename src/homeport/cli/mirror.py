@@ -22,7 +22,7 @@ from homeport.mirror.result import ImageResult, MirrorResult
 from homeport.reference import Reference
 
 _OPEN = "its tag comes from elsewhere, an operator's default: none is guessed"
-_OPEN_HINT = "Name the image with its tag; `homeport redis-enterprise images OPERATOR` lists those of Redis Enterprise."
+_OPEN_HINT = "Name the image with the tag that its operator uses."
 
 
 class _Image(msgspec.Struct, frozen=True, omit_defaults=True):
