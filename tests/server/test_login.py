@@ -93,6 +93,11 @@ def test_an_unknown_user_costs_as_much_as_a_wrong_password(login, computed):
     assert login._decoy[:7] == next(iter(login._users.values()))[:7]
 
 
+def test_an_unknown_user_is_refused_whatever_bcrypt_says(login, monkeypatch):
+    monkeypatch.setattr(module, "_matches", lambda _password, _hashed: True)
+    assert check(login, basic("nobody", "x")) is None
+
+
 def test_what_is_remembered_is_bounded_and_no_password(login, monkeypatch):
     monkeypatch.setattr(module, "REMEMBERED", 1)
     for user, word in USERS.items():
