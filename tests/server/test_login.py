@@ -141,7 +141,14 @@ def test_comments_and_blank_lines_are_no_users(tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    ["me:$apr1$abcdefgh$0123456789abcdefghijkl", "me:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "me:secret", "me", ":x"],
+    [
+        "me:$apr1$abcdefgh$0123456789abcdefghijkl",
+        "me:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
+        "me:secret",
+        "me",
+        ":x",
+        "me:$2b$99$" + "a" * 53,
+    ],
 )
 def test_weak_hashes_are_refused_with_their_line_and_without_their_content(tmp_path, line):
     path = write_htpasswd(tmp_path / "htpasswd", {"ok": "ok"})
