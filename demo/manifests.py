@@ -40,11 +40,11 @@ spec:
     versionTag: 7.2.4-64   # goes with operator 7.2.4-7
 """
 
-HOMEPORT = """\
+HOMEPORT_YAML = """\
 target: {target}
 sources: [operator.yaml, rec.yaml]
 pullSecret:
-  name: private-registry
+  name: {secret}
   namespaces: [redis]
 redisEnterprise:
   operator: 7.2.4-7

@@ -2,11 +2,11 @@
 
 HomeportError                  what was being done, to what, what came back; ``hint`` says what to do next
 ├── UsageError                 nothing could be started: command line, configuration
-│   └── ConfigError            a configuration file, with its line and field
+│   ├── ConfigError            a configuration file, with its line and field
+│   └── CollisionError         two sources that would land on one target name
 ├── InvalidReferenceError      a text that is no image name
 ├── InvalidDigestError         a text that is no digest
 ├── InputError                 a file that cannot be read or parsed, with line and column
-├── CollisionError             two sources that would land on one target name
 ├── UnprovenError              a rewritten manifest that does not scan as planned; it is not written
 ├── ContentError               content that is not what its digest, size or type says
 ├── RegistryError              a registry that did not do what was asked
@@ -66,8 +66,8 @@ class InputError(HomeportError):
         self.file, self.line, self.column = file, line, column
 
 
-class CollisionError(HomeportError):
-    """Two sources would land on one target name."""
+class CollisionError(UsageError):
+    """Two sources would land on one target name; refused before anything is done."""
 
 
 class UnprovenError(HomeportError):

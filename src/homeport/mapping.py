@@ -47,16 +47,21 @@ class Mapping(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(reference, registry=self.target.registry, repository=path)
 
     def relocate_all(self, references: Iterable[Reference]) -> dict[Reference, Reference]:
-        """Map each source to its target; raises CollisionError where two sources share a target name."""
+        """Map each source to its target; raises CollisionError where two repositories would share a tag at the target.
+
+        What is at the target already is no source and collides with nothing; neither do equal digests, which are equal content.
+        """
         mapped: dict[Reference, Reference] = {}
-        owners: dict[Reference, Reference] = {}
+        owners: dict[tuple[str, str | None], Reference] = {}
         for source in references:
-            target = self.relocate(source)
-            owner = owners.setdefault(target, source)
-            if owner != source:
+            target = mapped[source] = self.relocate(source)
+            tag = target.pinned.tag
+            if target == source or tag is None:
+                continue
+            owner = owners.setdefault((target.name, tag), source)
+            if owner.name != source.name:
                 raise CollisionError(
                     f"{owner} and {source} would both become {target}",
                     hint="Mirror one of them to another path (--to REGISTRY/PATH) in a run of its own.",
                 )
-            mapped[source] = target
         return mapped

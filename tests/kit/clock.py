@@ -14,6 +14,7 @@ class FakeClock(Clock):
     def now(self) -> float:
         return self.time
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> bool:
         self.slept.append(seconds)
         self.time += seconds
+        return True

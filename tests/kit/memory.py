@@ -25,15 +25,16 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class MemoryRegistry:
-    """Holds content in dictionaries and refuses manifests whose parts are missing, as distribution does.
+    """Holds content in dictionaries and, if it `validates`, refuses manifests whose parts are missing, as distribution does.
 
     `trouble` is asked before each answer: it may raise, wait for an event, or look; an UnreachableError at "KEEP blob"
     is a connection that breaks at the end of an upload. `lies` replaces a blob's bytes.
     """
 
-    def __init__(self, host: str = "source.example", *, mounts: bool = True) -> None:
+    def __init__(self, host: str = "source.example", *, mounts: bool = True, validates: bool = True) -> None:
         self.host = host
         self.mounts = mounts
+        self.validates = validates
         self.calls: list[Call] = []
         self.trouble: Callable[[Call], None] = lambda _call: None
         self.lies: dict[str, bytes] = {}
@@ -82,7 +83,7 @@ class MemoryRegistry:
         with self._lock:
             missing = [blob.digest for blob in named.blobs if blob.digest not in self.blobs[repository]]
             missing += [child.digest for child in named.children if child.digest not in self.manifests[repository]]
-            if missing:
+            if missing and self.validates:
                 raise RegistryError(f"{self.host}: manifest names unknown {missing}", host=self.host, status=400)
             self.manifests[repository][manifest.digest] = manifest
             if not is_digest(identifier):

@@ -39,6 +39,7 @@ class Scripted:
     def __init__(self, play: Play, tls: ssl.SSLContext | None) -> None:
         self.play = play
         self.seen: list[Seen] = []
+        self.connections = 0
         self._tls = tls
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.host = f"127.0.0.1:{self._socket.getsockname()[1]}"
@@ -70,6 +71,7 @@ class Scripted:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
+            self.connections += 1
             self._open.add(connection)
             thread = threading.Thread(target=self._serve, args=(connection,))
             self._threads.append(thread)
@@ -78,6 +80,9 @@ class Scripted:
     def _serve(self, plain: socket.socket) -> None:
         connection = plain
         try:
+            if not self._tls and plain.recv(1, socket.MSG_PEEK) == b"\x16":
+                plain.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")  # as web servers say to a client that tries TLS
+                return
             if self._tls:
                 connection = self._tls.wrap_socket(plain, server_side=True)
                 self._open.add(connection)

@@ -78,9 +78,9 @@ def running_registry(
 class ServeProcess:
     """`homeport serve` as a process of its own."""
 
-    def __init__(self, data: Path, *options: str, prefix: tuple[str, ...] = ()) -> None:
-        """`prefix` goes before the command, for example strace."""
-        command = (*prefix, *HOMEPORT, "serve", "--data", str(data), "--listen", "127.0.0.1:0", *options)
+    def __init__(self, data: Path, *options: str, prefix: tuple[str, ...], listen: str) -> None:
+        """Start it and wait until it answers."""
+        command = (*prefix, *HOMEPORT, "serve", "--data", str(data), "--listen", listen, *options)
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
         self.lines: list[str] = []
         assert self.process.stderr
@@ -108,9 +108,14 @@ class ServeProcess:
 
 
 @contextmanager
-def serve_process(data: Path, *options: str, prefix: tuple[str, ...] = ()) -> Iterator[ServeProcess]:
-    """Run the real `homeport serve` on a free port; the test may stop or kill it at any time."""
-    server = ServeProcess(data, *options, prefix=prefix)
+def serve_process(
+    data: Path, *options: str, prefix: tuple[str, ...] = (), listen: str = "127.0.0.1:0"
+) -> Iterator[ServeProcess]:
+    """Run the real `homeport serve` on a free port; the test may stop or kill it at any time.
+
+    `prefix` goes before the command, for example strace.
+    """
+    server = ServeProcess(data, *options, prefix=prefix, listen=listen)
     try:
         yield server
     finally:

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -16,13 +16,15 @@ class World:
         self.target = MemoryRegistry("target.example")
         self.mapping = Mapping(Target.parse("target.example"))
 
-    def mirror(self, *references: str, observer: Observer | None = None) -> MirrorResult:
+    def mirror(self, *references: str, observer: Observer | None = None, platforms: Sequence[str] = ()) -> MirrorResult:
         self.forget_calls()
-        return mirror(map(Reference.parse, references), self.mapping, self.find, self.target, observer=observer)
+        wanted = map(Reference.parse, references)
+        return mirror(wanted, self.mapping, self.find, self.target, observer=observer, platforms=platforms)
 
-    def forecast(self, *references: str) -> Plan:
+    def forecast(self, *references: str, platforms: Sequence[str] = ()) -> Plan:
         self.forget_calls()
-        return forecast(map(Reference.parse, references), self.mapping, self.find, self.target)
+        wanted = map(Reference.parse, references)
+        return forecast(wanted, self.mapping, self.find, self.target, platforms=platforms)
 
     def find(self, registry: str) -> MemoryRegistry:
         return {"source.example": self.source, "target.example": self.target}[registry]

@@ -14,6 +14,7 @@ go_peers=(
   "regctl github.com/regclient/regclient/cmd/regctl@v0.11.7"
   "oras oras.land/oras/cmd/oras@v1.3.6"
   "registry github.com/distribution/distribution/v3/cmd/registry@v3.1.2"
+  "conformance github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111"
 )
 
 install_debian_packages() {

@@ -50,9 +50,9 @@ def test_all_keys_are_read():
             "name",
         ),
         (
-            "target: r.io\nsources: [a]\nregistries:\n  a.io:\n    cafile: x\n",
-            "registries.a.io.cafile",
-            "Did you mean caFile?",
+            "target: r.io\nsources: [a]\nregistries:\n  a.io:\n    plainhttp: true\n",
+            "registries.a.io.plainhttp",
+            "Did you mean plainHttp?",
         ),
         ("target: r.io\ntarget: s.io\nsources: [a]\n", "homeport.yaml:2: target: said twice", ""),
         (
@@ -72,6 +72,8 @@ def test_all_keys_are_read():
         ("target: r.io\nsources: [a]\npullSecret: {name: a, namespaces: [b, C]}\n", "pullSecret.namespaces[1]", ""),
         ("target: r.io\nsources: [a]\nplatforms: [amd64]\n", "homeport.yaml:3: platforms[0]", "linux/amd64"),
         ("target: r.io\n  sources: [a]\n", "homeport.yaml:2: not YAML", ""),
+        (f"target: r.io\nsources: {'[' * 30_000}\n", "homeport.yaml:2: nested more than 32 deep", ""),
+        ("target: r.io\nsources: [-]\n", "homeport.yaml:2: sources: stdin cannot be a source", ""),
         ("- a\n", "a mapping with `target` and `sources` is expected", ""),
         ("", "a mapping with `target` and `sources` is expected", ""),
     ],

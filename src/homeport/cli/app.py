@@ -28,7 +28,8 @@ def build_app() -> App:
         result_action="return_value",
     )
     for name, sentence in COMMANDS.items():
-        app.command(f"homeport.cli.{name}:{name}", name=name, help=sentence)
+        attribute = name.replace("-", "_")
+        app.command(f"homeport.cli.{attribute}:{attribute}", name=name, help=sentence)
     return app
 
 

@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+if TYPE_CHECKING:
+    from homeport.store.filesystem import FileSystemStore
+
 from homeport.cli.app import DONE
-from homeport.errors import UsageError
+from homeport.errors import StoreError, UsageError
 
 
 def serve(
@@ -40,18 +43,35 @@ def serve(
     from homeport.server.log import log_to_stderr
     from homeport.server.login import HtpasswdLogin
     from homeport.server.run import Listen, RegistryServer, tls_context
-    from homeport.store.filesystem import FileSystemStore
 
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("--tls-cert and --tls-key go together", hint="Name both files, or neither for plain HTTP.")
     log_to_stderr()
     tls = tls_context(tls_cert, tls_key) if tls_cert and tls_key else None
     login = HtpasswdLogin(htpasswd) if htpasswd else None
-    store = FileSystemStore(data)
+    store = _open(data)
     app = Registry(store, login=login, access_log=access_log)
     address = Listen.parse(listen)
+    if not address.is_loopback:
+        _warn(login=login is not None, tls=tls is not None)
     RegistryServer(app, address, tls=tls, on_ready=_announce).run()
     return DONE
+
+
+def _open(data: Path) -> "FileSystemStore":
+    from homeport.store.filesystem import FileSystemStore
+
+    try:
+        return FileSystemStore(data)
+    except StoreError as error:
+        raise UsageError(error.message, hint=error.hint) from None
+
+
+def _warn(*, login: bool, tls: bool) -> None:
+    if not login:
+        print("note: without --htpasswd, whoever reaches this address can push and delete", file=sys.stderr)
+    elif not tls:
+        print("note: without --tls-cert, passwords cross the network readable", file=sys.stderr)
 
 
 def _announce(url: str) -> None:

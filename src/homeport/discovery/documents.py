@@ -102,7 +102,7 @@ class _Builder:
         node.end = self.last = event.end_mark.index
         # An explicit tag makes even an empty plain scalar a string.
         node.style = event.style or (None if event.implicit[0] else "!")
-        node.anchored = event.anchor is not None
+        node.alias = False
         return node
 
     def _begin(self, event: Any, node: Map | Seq) -> None:
@@ -138,7 +138,7 @@ class _Builder:
         self.last = event.end_mark.index
         if isinstance(node, Scalar):
             copy = Scalar(node)
-            copy.start, copy.end, copy.style, copy.anchored = node.start, node.end, node.style, True
+            copy.start, copy.end, copy.style, copy.alias = node.start, node.end, node.style, True
             copy.line, copy.column = mark.line + 1, mark.column
             self.aliases.setdefault(node.start, []).append(copy.line)
             node = copy
@@ -184,7 +184,7 @@ def _unnamed(node: Map | Seq) -> Scalar:
     """Stand in for a key that is no scalar; no field of Kubernetes has one."""
     key = Scalar(f"?{node.start}")
     key.start = key.end = node.start
-    key.line, key.column, key.style, key.anchored = node.line, node.column, "?", False
+    key.line, key.column, key.style, key.alias = node.line, node.column, "?", True
     return key
 
 

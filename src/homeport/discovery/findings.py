@@ -1,5 +1,7 @@
 """What a scan finds: places where images are named, and what could not be read there."""
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import Literal
 
 import msgspec
@@ -69,4 +71,10 @@ class Scan(msgspec.Struct, frozen=True):
     errors: tuple[str, ...] = ()
 
     def __add__(self, other: "Scan") -> "Scan":
-        return Scan(self.findings + other.findings, self.unresolved + other.unresolved, self.errors + other.errors)
+        return Scan.joined((self, other))
+
+    @classmethod
+    def joined(cls, scans: Iterable["Scan"]) -> "Scan":
+        """Return many scans as one, each copied once."""
+        parts = [(scan.findings, scan.unresolved, scan.errors) for scan in scans]
+        return cls(*(tuple(chain.from_iterable(part)) for part in zip(*parts, strict=True)))

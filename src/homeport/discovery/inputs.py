@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -73,8 +73,8 @@ def _find(name: str) -> Iterator[tuple[Path | None, str]]:
         yield file, str(file.relative_to(path))
 
 
-def _walk(folder: Path) -> Iterable[Path]:
-    """Yield each real manifest once; folders behind symbolic links too, and none twice."""
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield the manifests of a folder; folders behind symbolic links too, and none twice."""
     seen: set[str] = set()
     for here, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(here)
@@ -83,12 +83,7 @@ def _walk(folder: Path) -> Iterable[Path]:
             continue
         seen.add(real)
         folders.sort()
-        for file in sorted(files):
-            path = Path(here, file)
-            target = os.path.realpath(path)
-            if path.suffix.lower() in _SUFFIXES and target not in seen:
-                seen.add(target)
-                yield path
+        yield from (path for path in map(Path(here).joinpath, files) if path.suffix.lower() in _SUFFIXES)
 
 
 def _read(path: Path, relative: str, max_size: int) -> Source:

@@ -1,10 +1,10 @@
 """Find the images that texts and live objects name."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from homeport.discovery.documents import Document, parse_documents
-from homeport.discovery.findings import ObjectKey, Scan, Unresolved
+from homeport.discovery.findings import Finding, ObjectKey, Scan, Unresolved
 from homeport.discovery.inputs import Source
 from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.tree import dig, line_of, text_of
@@ -12,16 +12,16 @@ from homeport.discovery.walk import Walk, walk
 from homeport.errors import InputError
 from homeport.reference import DOCKER_HUB
 
+_IMPLIED: Final = "the operator's default"
+
 
 def scan_source(source: Source, knowledge: Knowledge, default_registry: str = DOCKER_HUB) -> Scan:
     """Scan a text; one that cannot be read is the scan's error, not an exception."""
     scan = Scan()
     try:
         for document in parse_documents(source):
-            noted = walk(document.root, source.name, knowledge, default_registry)
-            scan += Scan(
-                tuple(noted.findings), (*unresolved_of(noted, source.name), *repeated_keys(document, source.name))
-            )
+            scan += scan_of(walk(document.root, source.name, knowledge, default_registry), source.name)
+            scan += Scan(unresolved=tuple(repeated_keys(document, source.name)))
     except InputError as error:
         return Scan(errors=(str(error),))
     return scan
@@ -31,19 +31,19 @@ def scan_object(
     value: Mapping[str, Any], source: str, knowledge: Knowledge, default_registry: str = DOCKER_HUB
 ) -> Scan:
     """Scan a live object, or a List of them; `source` names the cluster."""
-    noted = walk(value, source, knowledge, default_registry)
-    return Scan(tuple(noted.findings), tuple(unresolved_of(noted, source)))
+    return scan_of(walk(value, source, knowledge, default_registry), source)
 
 
-def unresolved_of(noted: Walk, source: str) -> list[Unresolved]:
-    """Return what a walk could not read, and the images that objects pull without naming them."""
-    implied = [
-        Unresolved(
-            source, line_of(place.root), place.object, ".".join(place.implied.field.path), "", place.implied.reason
-        )
-        for place in noted.implied
-    ]
-    return noted.unresolved + implied
+def scan_of(noted: Walk, source: str) -> Scan:
+    """Return what a walk found; images that an object pulls without naming them are findings where it is known which."""
+    findings, unresolved = list(noted.findings), list(noted.unresolved)
+    for place in noted.implied:
+        line, reference = line_of(place.root), place.implied.reference
+        if reference is None:
+            unresolved.append(Unresolved(source, line, place.object, place.where, "", place.implied.reason))
+        else:
+            findings.append(Finding(source, line, place.object, place.where, _IMPLIED, str(reference), reference))
+    return Scan(tuple(findings), tuple(unresolved))
 
 
 def repeated_keys(document: Document, source: str) -> list[Unresolved]:

@@ -15,18 +15,18 @@ _TRUE: Final = frozenset({"true", "True", "TRUE"})
 class Scalar(str):
     """A scalar's text; `start` and `end` count the source's characters, properties and quotes included.
 
-    `line` counts from 1, `column` from 0; `style` is the quote or block indicator, None for a plain scalar. Behind an alias stands
-    a copy with the alias's line and the anchored scalar's place.
+    `line` counts from 1, `column` from 0; `style` is the quote or block indicator, None for a plain scalar. An alias is a copy
+    with the alias's line and the anchored scalar's place.
     """
 
-    __slots__ = ("anchored", "column", "end", "line", "start", "style")
+    __slots__ = ("alias", "column", "end", "line", "start", "style")
 
     start: int
     end: int
     line: int
     column: int
     style: str | None
-    anchored: bool
+    alias: bool
 
 
 class Map(dict[str, Any]):

@@ -26,26 +26,32 @@ Path = tuple[str | int, ...]
 
 
 class SecretPlace(msgspec.Struct, frozen=True, eq=False):
-    """Where pull secrets belong: under `path` in `object`, whose root is `root`; `names` are those that are there."""
+    """Where pull secrets belong: under `path` in an object's `root`; `names` are those that are there.
+
+    `where` is the path from the document's root, for people.
+    """
 
     object: ObjectKey
     root: Mapping[str, Any]
     path: Path
+    where: str
     names: tuple[str, ...]
 
 
 class ImpliedPlace(msgspec.Struct, frozen=True, eq=False):
-    """An image that an object pulls without naming it; `root` is the object."""
+    """An image that an object pulls without naming it; `root` is the object, `where` the path from the document's root."""
 
     object: ObjectKey
     root: Mapping[str, Any]
+    where: str
     implied: Implied
 
 
 class Walk(msgspec.Struct, frozen=True, eq=False):
-    """What a walk noted; the lists grow while it goes."""
+    """What a walk noted; the lists grow while it goes. `scalars` are the findings' names or repositories, one for each."""
 
     findings: list[Finding]
+    scalars: list[Any]
     unresolved: list[Unresolved]
     secrets: list[SecretPlace]
     implied: list[ImpliedPlace]
@@ -91,7 +97,7 @@ class _Walker:
     """The walk over one document, object by object."""
 
     def __init__(self, source: str, knowledge: Knowledge, default_registry: str) -> None:
-        self.noted = Walk([], [], [], [])
+        self.noted = Walk([], [], [], [], [])
         self.source, self.knowledge, self.default_registry = source, knowledge, default_registry
         self.containers = 0
         self.visited: set[int] = set()
@@ -126,9 +132,9 @@ class _Walker:
         for secrets in filter(applies, self.knowledge.secrets):
             self._secrets(secrets.path)
         for imply in self.knowledge.implied:
-            self.noted.implied.extend(
-                ImpliedPlace(self.key, self.root, implied) for implied in imply(self.key, self.root)
-            )
+            for implied in imply(self.key, self.root):
+                where = write_path((*self.path, *implied.field.path))
+                self.noted.implied.append(ImpliedPlace(self.key, self.root, where, implied))
 
     def _shapes(self) -> None:
         """Look for pod specifications and lists of containers at any depth; what aliases share is looked at once."""
@@ -207,13 +213,16 @@ class _Walker:
         where = (self.source, line_of(value), self.key, write_path(path))
         if isinstance(read, Named):
             self.noted.findings.append(Finding(*where, how, read.text, read.reference, read.open, read.parts))
+            self.noted.scalars.append(value)
         elif isinstance(read, Unreadable):
             self.noted.unresolved.append(Unresolved(*where, read.text, read.reason))
 
     def _secrets(self, path: Path) -> None:
         value = dig(self.root, path)
         names = [text_of(dig(item, ("name",))) for item in value] if is_list(value) else []
-        self.noted.secrets.append(SecretPlace(self.key, self.root, path, tuple(filter(None, names))))
+        self.noted.secrets.append(
+            SecretPlace(self.key, self.root, path, write_path((*self.path, *path)), tuple(filter(None, names)))
+        )
 
 
 def _names_images(value: object) -> bool:

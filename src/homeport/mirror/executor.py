@@ -1,22 +1,23 @@
 """Bring images to the target: the steps of the plan, taken by threads."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
 
 import msgspec
 
-from homeport.errors import ContentError, HomeportError, NotFoundError
+from homeport.errors import ContentError, HomeportError, NotFoundError, RegistryError
 from homeport.mapping import Mapping
 from homeport.mirror.blobs import BlobScheduler, Place
 from homeport.mirror.observer import Observer
 from homeport.mirror.plan import Plan, Seen, Wanted, plan, want
+from homeport.mirror.platforms import wanted_children
 from homeport.mirror.ports import Source, Target
 from homeport.mirror.resolve import not_there, resolve
 from homeport.mirror.result import ImageResult, MirrorResult
 from homeport.mirror.traffic import Meter, MeteredSource, MeteredTarget
 from homeport.mirror.workers import Flights, Workers
-from homeport.oci.manifest import Manifest, RawManifest, parse_manifest
+from homeport.oci.manifest import Manifest, RawManifest, is_index, parse_manifest
 from homeport.reference import Reference
 
 Sources = Callable[[str], Source]
@@ -42,14 +43,17 @@ def mirror(
     *,
     observer: Observer | None = None,
     concurrency: Concurrency | None = None,
+    platforms: Sequence[str] = (),
 ) -> MirrorResult:
     """Bring images to the target under the names of the mapping, with everything that they name.
+
+    With `platforms` (os/architecture[/variant]) indexes stay as they are, and only these children of them are brought.
 
     One that fails does not stop the others. Raises CollisionError before anything is done; on KeyboardInterrupt
     nothing more is begun, and nothing half-done is visible at the target.
     """
     wanted = want(references, mapping)
-    job = _Job(sources, target, observer or Observer(), concurrency or Concurrency())
+    job = _Job(sources, target, observer or Observer(), concurrency or Concurrency(), platforms)
     try:
         return job.run(wanted)
     finally:
@@ -63,10 +67,11 @@ def forecast(
     target: Target,
     *,
     concurrency: Concurrency | None = None,
+    platforms: Sequence[str] = (),
 ) -> Plan:
     """Say what `mirror` would do and cost, by HEADs alone: no counted pull. Raises CollisionError."""
     wanted = want(references, mapping)
-    job = _Job(sources, target, Observer(), concurrency or Concurrency())
+    job = _Job(sources, target, Observer(), concurrency or Concurrency(), platforms)
     try:
         return plan(job.look(wanted))
     finally:
@@ -76,7 +81,15 @@ def forecast(
 class _Job:
     """What the images of one run share."""
 
-    def __init__(self, sources: Sources, target: Target, observer: Observer, concurrency: Concurrency) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        target: Target,
+        observer: Observer,
+        concurrency: Concurrency,
+        platforms: Sequence[str] = (),
+    ) -> None:
+        self._platforms = platforms
         self._meter = Meter()
         self._observer = observer
         self._sources: Flights[str, Source] = Flights()
@@ -108,7 +121,7 @@ class _Job:
     def _look(self, wanted: Wanted) -> Seen:
         try:
             source = self._source(wanted.source.registry)
-            seen = resolve(wanted, source, self._target)
+            seen = self._resolve(wanted, source)
             if seen.present or seen.at_target or seen.head or not seen.digest:
                 return seen
             head = source.head_manifest(wanted.source.repository, seen.digest)
@@ -124,7 +137,7 @@ class _Job:
         seen = Seen(wanted, wanted.source.digest)
         try:
             source = self._source(wanted.source.registry)
-            seen = resolve(wanted, source, self._target)
+            seen = self._resolve(wanted, source)
             if seen.digest and not seen.present:
                 self._bring(seen, seen.digest, source)
             result = ImageResult(wanted, "present" if seen.present else "copied", seen.digest, note=seen.note)
@@ -133,16 +146,38 @@ class _Job:
         self._observer.image_finished(result)
         return result
 
+    def _resolve(self, wanted: Wanted, source: Source) -> Seen:
+        """Look for an image at both sides; an index that is there may lack some of the platforms that are wanted now."""
+        seen = resolve(wanted, source, self._target)
+        if not self._platforms or not seen.digest or not (seen.present or seen.at_target):
+            return seen
+        repository = wanted.target.repository
+        index = parse_manifest(self._target.get_manifest(repository, seen.digest))
+        digests = [child.digest for child in wanted_children(index, self._platforms)]
+        heads = self._manifests.map(partial(self._target.head_manifest, repository), digests)
+        asked = (seen.asked[0], seen.asked[1] + 1 + len(heads))
+        if None not in heads:
+            return msgspec.structs.replace(seen, asked=asked)
+        return msgspec.structs.replace(seen, present=False, at_target=True, sparse=True, asked=asked)
+
     def _bring(self, seen: Seen, digest: str, source: Source) -> None:
-        repository = seen.wanted.target.repository
+        repository, place = seen.wanted.target.repository, _place(seen.wanted, source)
 
         def tree() -> RawManifest:
-            if seen.at_target:
-                return self._target.get_manifest(repository, digest)
-            return self._tree(_place(seen.wanted, source), digest)
+            if not seen.at_target:
+                return self._tree(place, digest)
+            raw = self._target.get_manifest(repository, digest)
+            if seen.sparse:
+                self._below(place, parse_manifest(raw))
+            return raw
 
         raw = self._trees.do((repository, digest), tree)
-        self._target.put_manifest(repository, seen.tag or digest, raw)
+        try:
+            self._target.put_manifest(repository, seen.tag or digest, raw)
+        except RegistryError as error:
+            if self._platforms and is_index(raw.media_type) and error.status in (400, 404):
+                error.hint = "It may take no index that lacks platforms: bring all of them, name no platform."
+            raise
 
     def _tree(self, place: Place, digest: str) -> RawManifest:
         """Bring everything below a manifest and return it, not yet pushed: a tag comes last."""
@@ -155,7 +190,7 @@ class _Job:
         """Bring what a manifest names: blobs, then the children that name them."""
         if depth > MAX_DEPTH:
             raise ContentError(f"{place.origin}: indexes are nested more than {MAX_DEPTH} deep")
-        digests = dict.fromkeys(child.digest for child in manifest.children)
+        digests = dict.fromkeys(child.digest for child in wanted_children(manifest, self._platforms))
         learned = self._manifests.map(partial(self._learn, place), digests)
         children = [(raw, parse_manifest(raw)) for raw in learned if raw]
         blobs = chain.from_iterable(named.blobs for named in (manifest, *(child for _, child in children)))

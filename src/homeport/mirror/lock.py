@@ -48,10 +48,13 @@ class Lock(msgspec.Struct, frozen=True):
         """Return the digest that a reference had; None if the lock does not know it."""
         return self.digests.get(str(reference.pinned))
 
+    def encode(self) -> bytes:
+        """Return the lock as the bytes of its file."""
+        return msgspec.json.format(msgspec.json.encode(dict(sorted(self.digests.items()))), indent=2) + b"\n"
+
     def write(self, file: Path) -> None:
         """Write the lock, whole or not at all; raises StoreError."""
-        content = msgspec.json.format(msgspec.json.encode(dict(sorted(self.digests.items()))), indent=2) + b"\n"
         try:
-            write_file(file, content, staging=file.parent)
+            write_file(file, self.encode(), staging=file.parent)
         except OSError as error:
             raise StoreError(f"cannot write {file}: {error.strerror}") from None

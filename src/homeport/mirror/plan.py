@@ -79,7 +79,8 @@ class Seen(msgspec.Struct, frozen=True):
     """What HEADs told of one wanted image.
 
     `tag` is to be given at the target, if any. `at_target` means that the target has the digest, `present` that
-    nothing is left to do. `asked` counts the HEADs at source and target. `note` is for a person.
+    nothing is left to do; `sparse` that the target has an index without all wanted platforms of it. `asked` counts the
+    requests that this took at source and target. `note` is for a person.
     """
 
     wanted: Wanted
@@ -88,6 +89,7 @@ class Seen(msgspec.Struct, frozen=True):
     tag: str | None = None
     at_target: bool = False
     present: bool = False
+    sparse: bool = False
     asked: tuple[int, int] = (0, 0)
     note: str = ""
     error: str = ""
@@ -174,6 +176,8 @@ class _Planner:
         self._brought.add((repository, digest))
         if again or seen.at_target:
             yield Step("fetch", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
+            if seen.sparse:
+                yield Step("explore", repository, digest, _unexplored(seen.head))
         else:
             yield Step("fetch", repository, digest, _COUNTED)
             yield from self._content(repository, digest, seen.head)

@@ -174,7 +174,7 @@ def error_text(body: bytes) -> str:
         text = "; ".join(filter(None, map(_one_error, found)))
     except msgspec.DecodeError:
         text = "" if body.lstrip().startswith(b"<") else body.decode(errors="replace")
-    line = _UNPRINTABLE.sub(" ", text).strip()
+    line = " ".join(_UNPRINTABLE.sub(" ", text).split())
     return line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 3] + "..."
 
 

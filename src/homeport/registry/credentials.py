@@ -50,6 +50,16 @@ class Resolver(Protocol):
         """Return a credential, None for anonymous."""
 
 
+class OneCredential(msgspec.Struct, frozen=True):
+    """One identity, stored nowhere, whatever registry asks; None is nobody."""
+
+    credential: Credential | None
+
+    def resolve(self, registry: str, repository: str = "") -> Credential | None:  # noqa: ARG002  # always the same
+        """Return the credential."""
+        return self.credential
+
+
 class _Entry(msgspec.Struct):
     auth: str = ""
     username: str = ""

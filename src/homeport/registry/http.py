@@ -33,6 +33,7 @@ _LASTING = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierro
 """Causes at the first contact that a second try does not heal: a name or port is wrong, rather than a registry restarting."""
 
 Lane = Literal["ask", "download", "upload"]
+"""Requests of each kind have places of their own: who downloads may wait for a place to upload, never the other way round."""
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -50,7 +51,8 @@ class Ask(msgspec.Struct, frozen=True):
     expected: frozenset[int] = frozenset({200})
     headers: dict[str, str] = {}
     body: bytes | Body | None = None
-    lane: Lane = "ask"
+    lane: Lane | None = "ask"
+    """Where to wait for a place; None where the asker has one (`Host.enter`)."""
     silence: float = SILENCE_SECONDS
     is_pull: bool = False
     """Whether a limited registry counts it: the GET of a manifest."""
@@ -128,6 +130,11 @@ class Host:
         """Ask, again while that may help, for content that the caller streams. Raises RegistryError."""
         return self.pace.run(lambda: self.attempt(ask))
 
+    def enter(self, lane: Lane) -> Callable[[], None]:
+        """Wait for a place in a lane; return what gives it back."""
+        self._lanes[lane].acquire()
+        return self._lanes[lane].release
+
     def received(self, amount: int) -> None:
         """Count content that came."""
         self._traffic.add(self.name, received=amount)
@@ -139,19 +146,18 @@ class Host:
     def attempt(self, ask: Ask) -> Answer:
         """Ask once; the answer has an expected status. Raises Transient where asking again may help, else RegistryError."""
         auth = self._meet()
-        lane = self._lanes[ask.lane]
-        lane.acquire()
+        leave = self.enter(ask.lane) if ask.lane else _stay
         try:
             response, url = self._expected(ask, auth)
         except UnreachableError as error:
-            lane.release()
+            leave()
             if isinstance(ask.body, bytes | None) or ask.body.failure is not error:
                 raise Transient(error) from error
             raise
         except BaseException:
-            lane.release()
+            leave()
             raise
-        return Answer(response, url, lane.release)
+        return Answer(response, url, leave)
 
     def _expected(self, ask: Ask, auth: Authorizer) -> tuple[Response, str]:
         response, url = self._authorized(ask, auth)
@@ -275,3 +281,7 @@ class Host:
         limit = Reach.LOCAL if self._is_own(request.url) else self._reach
         self._traffic.add(self.name, requests=1)
         return self._transport.send(msgspec.structs.replace(request, limit=limit))
+
+
+def _stay() -> None:
+    """Keep a place that was taken elsewhere."""

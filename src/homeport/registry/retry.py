@@ -47,10 +47,9 @@ class Clock:
         """Return seconds that only grow."""
         return time.monotonic()
 
-    def sleep(self, seconds: float) -> None:
-        """Wait; raises KeyboardInterrupt when `stop` is called meanwhile."""
-        if self._stop.wait(seconds):
-            raise KeyboardInterrupt
+    def sleep(self, seconds: float) -> bool:
+        """Wait; tell whether the time has passed, rather than `stop` been called."""
+        return not self._stop.wait(seconds)
 
     def stop(self) -> None:
         """End every wait, also those to come."""
@@ -85,7 +84,7 @@ class Pace:
     def pause(self, seconds: float, attempt: int, reason: str) -> None:
         """Wait, and say so."""
         self._on_wait(Wait(self._host, seconds, attempt, reason))
-        self.clock.sleep(seconds)
+        self._sleep(seconds)
 
     def _hold_back(self, seconds: float) -> None:
         with self._lock:
@@ -93,7 +92,11 @@ class Pace:
 
     def _rest(self) -> None:
         if (left := self._not_before - self.clock.now()) > 0:
-            self.clock.sleep(left)
+            self._sleep(left)
+
+    def _sleep(self, seconds: float) -> None:
+        if not self.clock.sleep(seconds):
+            raise RegistryError(f"{self._host}: not asked again, because the job was stopped", host=self._host)
 
 
 def backoff(attempt: int) -> float:

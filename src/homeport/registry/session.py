@@ -6,7 +6,7 @@ from typing import Self
 
 from homeport.quota.reading import Reading
 from homeport.registry.client import RegistryClient
-from homeport.registry.credentials import Credential, Credentials, Resolver
+from homeport.registry.credentials import Credential, Credentials, OneCredential, Resolver
 from homeport.registry.http import Host
 from homeport.registry.retry import Clock, Pace, Wait
 from homeport.registry.settings import Endpoint, Settings
@@ -53,6 +53,10 @@ class Registries:
         """Return who one is at a registry; at another endpoint that was set for it, who one is there."""
         endpoint = self._settings.endpoint(registry)
         return self._credentials.resolve(endpoint.credential_name, repository)
+
+    def seen_by(self, credential: Credential | None) -> "Registries":
+        """Return the same registries as another identity sees them, None being nobody; close them as well."""
+        return Registries(self._settings, OneCredential(credential), on_wait=self._on_wait)
 
     def close(self) -> None:
         """End all waits and close idle connections."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import msgspec
@@ -15,7 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from homeport import __version__
 from homeport.errors import HomeportError, RegistryError, TLSError, UnreachableError
-from homeport.registry.addresses import Reach, check_host, dial, literal_reach, shown
+from homeport.registry.addresses import Reach, check_host, dial, is_loopback, literal_reach, shown
 from homeport.registry.trust import Trust
 
 SILENCE_SECONDS = 60.0
@@ -85,11 +85,10 @@ class PooledTransport:
         """Send and wait for the answer's head; raises UnreachableError, TLSError, BlockedAddressError."""
         parts = urlsplit(request.url)
         pool = self._pool(parts.scheme, parts.netloc.rpartition("@")[2], request.limit)
-        target = parts.path or "/"
         try:
             answer = pool.connections.urlopen(
                 request.method,
-                f"{target}?{parts.query}" if parts.query else target,
+                parts._replace(scheme="", netloc="", fragment="").geturl() if pool.wants_path else request.url,
                 body=cast(Any, request.body),
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **request.headers},
                 retries=False,
@@ -123,9 +122,10 @@ class PooledTransport:
         pool = _Pool(limit)
         sizes: dict[str, Any] = {"maxsize": 3 * self._connections, "blocksize": BLOCK}
         secure: dict[str, Any] = {"ssl_context": self._trust.context(host)} if scheme == "https" else {}
-        if proxy := _proxy_for(scheme, name, port):
+        if proxy := proxy_for(scheme, name, port):
             check_host(name, limit)
-            manager = urllib3.ProxyManager(proxy, **sizes, **secure)
+            manager = urllib3.ProxyManager(proxy, proxy_headers=_proxy_headers(proxy), **sizes, **secure)
+            pool.wants_path = scheme == "https"  # through a tunnel; else the proxy needs the whole address
             pool.connections = manager.connection_from_host(name, port, scheme)
             # Behind a proxy names are resolved elsewhere: only a number tells how near a host is.
             pool.reach = literal_reach(name, Reach.PUBLIC)
@@ -145,6 +145,7 @@ class _Pool:
     def __init__(self, limit: Reach) -> None:
         self.limit = limit
         self.reach = Reach.LOCAL
+        self.wants_path = True
 
     def dial(self, host: str, port: int) -> socket.socket:
         connection, reach = dial(host, port, self.limit)
@@ -160,9 +161,12 @@ class _Dialling(HTTPConnection):
         self._dialled = dialled
 
     def _new_conn(self) -> socket.socket:
-        connection = self._dialled.dial(self.host, self.port)
-        connection.settimeout(self.timeout)
-        return connection
+        return self._dialled.dial(self.host, self.port)
+
+    def connect(self) -> None:
+        # Until here, TLS included, the shorter time-out of connecting holds.
+        super().connect()
+        self.sock.settimeout(self.timeout)
 
     def send(self, data: Any) -> None:
         # socket.sendall's time-out is for the whole of the data: a slow line would look like a dead one.
@@ -228,12 +232,24 @@ class _Answer:
         self._answer.close()
 
 
-def _proxy_for(scheme: str, host: str, port: int) -> str | None:
+def proxy_for(scheme: str, host: str, port: int) -> str | None:
+    """Return the proxy that the environment names for a host (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY), if any.
+
+    This machine is never reached through one, as with Go's clients (net/http, ProxyFromEnvironment).
+    """
     proxies = getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(f"{host}:{port}"):
+    if not proxy or is_loopback(host) or proxy_bypass(f"{host}:{port}"):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _proxy_headers(proxy: str) -> dict[str, str]:
+    parts = urlsplit(proxy)
+    if not parts.username:
+        return {}
+    user, password = unquote(parts.username), unquote(parts.password or "")
+    return dict(urllib3.make_headers(proxy_basic_auth=f"{user}:{password}"))
 
 
 def _failure(error: Exception, request: Request, host: str) -> RegistryError:

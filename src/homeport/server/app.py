@@ -53,9 +53,9 @@ class Registry:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started = time.perf_counter()
-        user: list[str] = []
+        reply: Reply | None
         try:
-            reply = await self._reply(scope, receive, user)
+            reply = await self._reply(scope, receive)
         except Disconnected:
             reply = None
         if reply is not None:
@@ -69,14 +69,14 @@ class Registry:
                 status=reply.status if reply else "gone",
                 ms=round((time.perf_counter() - started) * 1000, 1),
                 client=client[0] if client else "-",
-                user=user[0] if user else "-",
+                user=scope.get("user", "-"),
             )
 
-    async def _reply(self, scope: Scope, receive: Receive, user: list[str]) -> Reply:
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         """Turn every error into an answer; what nobody foresaw is logged and told in general terms only."""
         try:
             if self._login:
-                user.append(await self._login.check(headers_of(scope)))
+                scope["user"] = await self._login.check(headers_of(scope))
             method = scope["method"]
             route = parse_route(method, scope["raw_path"])
             handler = _HANDLERS[route.endpoint, "GET" if method == "HEAD" else method]
@@ -109,16 +109,14 @@ async def _send(reply: Reply, method: str, send: Send) -> None:
     headers += [(name.encode("ascii"), value.encode("latin-1")) for name, value in reply.headers]
     if reply.status != 204:
         headers.append((b"content-length", b"%d" % length))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    if not isinstance(body, BlobPart):
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
-        return
     try:
-        if method != "HEAD":
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        if isinstance(body, BlobPart) and method != "HEAD":
             await _stream(body, send)
-        await send({"type": "http.response.body"})
+        await send({"type": "http.response.body", "body": body if isinstance(body, bytes) else b""})
     finally:
-        body.blob.close()
+        if isinstance(body, BlobPart):
+            body.blob.close()
 
 
 async def _stream(body: BlobPart, send: Send) -> None:

@@ -11,6 +11,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from homeport.oci.error_codes import ErrorCode, error_body
+
 
 class Limits(msgspec.Struct, frozen=True):
     """Bounds of a connection. The times are of silence: a slow transfer may take as long as it likes."""
@@ -66,7 +68,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         # The parser keeps a header to itself until it is complete, so what is unfinished is counted here.
         if self._in_head and self._head_bytes > self.limits.head_bytes:
-            self._refuse_head()
+            self._refuse(431, "the headers are too long")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -77,9 +79,19 @@ class _BoundedProtocol(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         self._head_bytes = 0
         if size > self.limits.head_bytes:
-            self._refuse_head()
+            self._refuse(431, "the headers are too long")
+        elif self.parser.should_upgrade():
+            self._decline_upgrade()
         elif not self.transport.is_closing():
             super().on_headers_complete()
+
+    def _decline_upgrade(self) -> None:
+        """Answer in HTTP/1.1 and close: the parser takes what follows for another protocol, a body too."""
+        if any(name in (b"content-length", b"transfer-encoding") and value != b"0" for name, value in self.headers):
+            self._refuse(400, "a request with a body cannot ask for another protocol")
+        else:
+            super().on_headers_complete()
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         if not self.transport.is_closing():
@@ -90,10 +102,17 @@ class _BoundedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             super().on_message_complete()
 
-    def _refuse_head(self) -> None:
-        if not self.transport.is_closing():
-            head = STATUS_LINE[431] + b"connection: close\r\ncontent-length: 0\r\n\r\n"
-            self.transport.write(head)
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, msg)
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer and close; where another answer is on its way, these bytes would become a part of it."""
+        if self._answering():
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            body = error_body(ErrorCode.UNSUPPORTED, message)
+            head = b"connection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+            self.transport.write(STATUS_LINE[status] + head + body)
             self.transport.close()
 
     def _moved(self) -> None:

@@ -8,7 +8,7 @@ from homeport.errors import ContentError
 from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.error_codes import ErrorCode
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Manifest, RawManifest, media_type_in, parse_manifest
-from homeport.oci.media_types import IMAGE_TYPES, INDEX_TYPES
+from homeport.oci.media_types import IMAGE_TYPES, INDEX_TYPES, SCHEMA1, SCHEMA1_SIGNED
 from homeport.reference import is_tag
 from homeport.server.replies import Headers, Refusal, Reply
 from homeport.server.requests import Request
@@ -17,7 +17,11 @@ from homeport.store.protocol import Store
 MAX_TAGS = 100
 """How many tags one PUT may name; the specification asks for at least 10."""
 
-_KNOWN_TYPES = IMAGE_TYPES | INDEX_TYPES
+_KNOWN_TYPES = IMAGE_TYPES | INDEX_TYPES | {SCHEMA1, SCHEMA1_SIGNED}
+
+
+class _Stated(msgspec.Struct, rename="camel"):
+    media_type: str = ""
 
 
 async def get_manifest(store: Store, request: Request) -> Reply:
@@ -42,7 +46,7 @@ async def put_manifest(store: Store, request: Request) -> Reply:
     missing = await to_thread(store.put_manifest, repository, raw, tags=tags, needs=needs, subject=subject)
     if missing:
         raise Refusal(
-            404,
+            400,
             ErrorCode.MANIFEST_BLOB_UNKNOWN,
             "the manifest names blobs that the repository does not hold",
             detail={"digests": list(missing)},
@@ -81,20 +85,28 @@ def _read(request: Request, body: bytes) -> RawManifest:
 
 
 def _parse(raw: RawManifest) -> Manifest:
-    """Check what is known; a type that is not known is kept unread, as long as it is JSON."""
+    """Check what is known; a type that is not known is kept unread, as long as it is a JSON object."""
     try:
-        return parse_manifest(raw)
+        stated = msgspec.json.decode(raw.body, type=_Stated).media_type
+        manifest = parse_manifest(raw)
+    except msgspec.DecodeError as error:
+        raise _invalid(f"it cannot be read: {error}") from None
     except ContentError as error:
-        if raw.media_type in _KNOWN_TYPES or not _is_object(raw.body):
-            raise Refusal(400, ErrorCode.MANIFEST_INVALID, error.message) from None
+        if raw.media_type in _KNOWN_TYPES:
+            raise _invalid(error.message) from None
         return Manifest(raw.media_type)
+    # What one client reads as an image and another as an index could show each of them other content (CVE-2021-41190).
+    if stated and stated != raw.media_type:
+        raise _invalid(f"it says that it is {stated[:100]}, its content-type {raw.media_type[:100]}")
+    if (raw.media_type in IMAGE_TYPES and manifest.children) or (
+        raw.media_type in INDEX_TYPES and (manifest.config or manifest.layers)
+    ):
+        raise _invalid("it is an image and an index at once")
+    return manifest
 
 
-def _is_object(body: bytes) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(body), dict)
-    except msgspec.DecodeError:
-        return False
+def _invalid(reason: str) -> Refusal:
+    return Refusal(400, ErrorCode.MANIFEST_INVALID, f"the manifest is invalid: {reason}")
 
 
 def _tags(request: Request) -> list[str]:

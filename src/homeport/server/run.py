@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import signal
 import socket
 import ssl
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 
 import uvloop
@@ -32,12 +34,7 @@ class Listen:
     def __init__(self, host: str, port: int) -> None:
         """Bind; port 0 picks a free one. Raises UsageError."""
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            self.socket = socket.socket(family, kind, protocol)
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.socket.bind(address)
+            self.socket = _bound(host, port)
         except OSError as error:
             raise UsageError(
                 f"cannot listen on {host}:{port}: {error.strerror}",
@@ -45,6 +42,7 @@ class Listen:
             ) from None
         shown = f"[{host}]" if ":" in host else host
         self.host = f"{shown}:{self.socket.getsockname()[1]}"
+        self.is_loopback = ip_address(self.socket.getsockname()[0]).is_loopback
 
     @classmethod
     def parse(cls, text: str) -> "Listen":
@@ -54,6 +52,20 @@ class Listen:
         if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
             raise UsageError(f"{text!r} is not an address", hint="Write HOST:PORT, for example 127.0.0.1:5000.")
         return cls(host, int(port))
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
@@ -95,7 +107,7 @@ class RegistryServer(Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                timeout_keep_alive=int(limits.idle_seconds) or 1,
+                timeout_keep_alive=math.ceil(limits.idle_seconds),
                 timeout_graceful_shutdown=GRACE_SECONDS,
                 ssl_context_factory=(lambda _config, _default: tls) if tls else None,
             )

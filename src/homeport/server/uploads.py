@@ -21,7 +21,12 @@ async def start_upload(store: Store, request: Request) -> Reply:
     session = await to_thread(store.start_upload, repository)
     if digest is None or mount:
         return Reply(202, _progress(repository, session, 0))
-    return await _finish(store, request, session, digest)
+    try:
+        return await _finish(store, request, session, digest)
+    except BaseException:
+        # Nobody was told of this upload, so nobody will go on with it.
+        store.cancel_upload(repository, session)
+        raise
 
 
 async def append(store: Store, request: Request) -> Reply:

@@ -75,15 +75,14 @@ def remove_file(path: Path) -> bool:
 
 
 def make_directory(path: Path, known: set[Path]) -> None:
-    """Create a directory and its parents, durably; `known` are those that need no second look.
+    """Create a directory and its parents, durably and for their owner only; `known` are those that need no second look.
 
     A directory that is there may have been made by a process that was killed before it synced the parent.
     """
     if path in known:
         return
-    if path != path.parent:
-        make_directory(path.parent, known)
-    path.mkdir(0o755, exist_ok=True)
+    make_directory(path.parent, known)
+    path.mkdir(0o700, exist_ok=True)
     sync_directory(path.parent)
     known.add(path)
 

@@ -41,7 +41,7 @@ class FileSystemStore:
         self._repositories = root / "repositories"
         self._blobs = root / "blobs"
         self._staging = root / "staging"
-        self._known: set[Path] = set()
+        self._known = {path for path in (root, *root.parents) if path.is_dir()}
         uploads = root / "uploads"
         with translated(f"open {root}"):
             _check_layout(root)
@@ -253,14 +253,14 @@ class FileBlob:
         with translated("read a blob"):
             return os.pread(self._handle, length, offset)
 
-    def read_now(self, offset: int, length: int) -> bytes | None:
+    def read_now(self, offset: int, length: int) -> bytearray | None:
         """Return what is in the page cache; None where the disk would have to be waited for."""
         buffer = bytearray(min(length, max(self.size - offset, 0)))
         try:
             count = os.preadv(self._handle, [buffer], offset, _RWF_NOWAIT)
         except OSError:
             return None
-        return bytes(buffer) if count == len(buffer) else None
+        return buffer if count == len(buffer) else None
 
     def close(self) -> None:
         """Close the file."""

@@ -98,14 +98,14 @@ class MemoryStore:
         """Store a manifest, then point tags at it."""
         names = [check_tag(tag) for tag in tags]
         with self._lock:
-            missing = [digest for digest in needs if digest not in self._at(repository).blobs]
+            missing = [digest for digest in needs if check_digest(digest) not in self._at(repository).blobs]
             if missing:
                 return missing
             place = self._make(repository)
-            place.manifests[check_digest(manifest.digest)] = manifest
-            place.tags.update(dict.fromkeys(names, manifest.digest))
             if subject:
                 place.referrers.setdefault(check_digest(subject), set()).add(manifest.digest)
+            place.manifests[check_digest(manifest.digest)] = manifest
+            place.tags.update(dict.fromkeys(names, manifest.digest))
             return ()
 
     def get_manifest(self, repository: str, identifier: str) -> RawManifest | None:

@@ -22,7 +22,7 @@ class Blob(Protocol):
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes, fewer only at the end."""
 
-    def read_now(self, offset: int, length: int) -> bytes | None:
+    def read_now(self, offset: int, length: int) -> bytes | bytearray | None:
         """Return what `read` would, or None if that could mean waiting."""
 
     def close(self) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 import yaml
 
+from homeport.cluster.pull_secrets import is_namespace, is_secret_name
 from homeport.errors import ConfigError, UsageError
 from homeport.mapping import Target
 
 MAX_BYTES = 1 << 20
+MAX_DEPTH = 32
 
 
 class PullSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,10 +31,9 @@ class RedisEnterprise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """How one registry is reached: other address, own certificate authority, plain HTTP, or TLS unverified."""
+    """How one registry is reached: at another address, by plain HTTP, or with its certificate unseen."""
 
     endpoint: str | None = None
-    ca_file: str | None = None
     plain_http: bool = False
     insecure: bool = False
 
@@ -46,6 +47,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     platforms: tuple[str, ...] = ()
     redis_enterprise: RedisEnterprise | None = None
     registries: dict[str, RegistryEntry] = {}
+    ca_files: tuple[str, ...] = ()
     default_registry: str = "docker.io"
     output: str = "relocated"
     file: str = "homeport.yaml"
@@ -66,8 +68,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
         return self.folder / "homeport.lock"
 
 
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_SECRET_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 
 
@@ -88,6 +88,7 @@ def load_config(path: Path) -> Config:
 def parse_config(content: bytes, file: str) -> Config:
     """Check the text of a file; raises ConfigError with line and field."""
     try:
+        _check_depth(content, file)
         root = yaml.compose(content, Loader=yaml.CSafeLoader)
         data = yaml.load(content, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -106,6 +107,16 @@ def parse_config(content: bytes, file: str) -> Config:
         raise ConfigError(reason, file=file, line=_line_of(root, field), field=field) from None
     _check_values(config, root)
     return config
+
+
+def _check_depth(content: bytes, file: str) -> None:
+    """Refuse what would overflow the composer's stack: it is written in C and recursive."""
+    depth = 0
+    for event in yaml.parse(content, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            line = event.start_mark.line + 1 if event.start_mark else None
+            raise ConfigError(f"nested more than {MAX_DEPTH} deep", file=file, line=line)
 
 
 def _refuse_unknown_keys(node: yaml.MappingNode, kind: Any, file: str, prefix: str = "") -> None:
@@ -166,11 +177,13 @@ def _check_values(config: Config, root: yaml.Node) -> None:
         raise wrong("target", error.message, error.hint) from None
     if not config.sources:
         raise wrong("sources", "names nothing", "List the files and folders that hold the manifests.")
+    if "-" in config.sources:
+        raise wrong("sources", "stdin cannot be a source here", "Write it to a file; a plan is to say the same twice.")
     if config.pull_secret:
-        if not _SECRET_NAME.fullmatch(config.pull_secret.name):
+        if not is_secret_name(config.pull_secret.name):
             raise wrong("pullSecret.name", f"{config.pull_secret.name!r} is not a name that Kubernetes takes")
         for index, namespace in enumerate(config.pull_secret.namespaces):
-            if not _DNS_LABEL.fullmatch(namespace):
+            if not is_namespace(namespace):
                 raise wrong(f"pullSecret.namespaces[{index}]", f"{namespace!r} is not a namespace")
     for index, platform in enumerate(config.platforms):
         if not _PLATFORM.fullmatch(platform):

@@ -1,5 +1,11 @@
 """Redis Enterprise for Kubernetes: releases, image fields, version rules."""
 
-from homeport.applications.redis_enterprise.fields import FIELDS as KNOWLEDGE
+from typing import Final
 
-__all__ = ["KNOWLEDGE"]
+from homeport.applications.redis_enterprise.implied import Choice, choose, knowledge
+from homeport.applications.redis_enterprise.releases import images_of
+
+KNOWLEDGE: Final = knowledge(Choice())
+"""All rules, where nothing is known of the release."""
+
+__all__ = ["KNOWLEDGE", "Choice", "choose", "images_of", "knowledge"]

@@ -1,23 +1,14 @@
-"""Blobs on their way: downloads that verify and resume, uploads that stream."""
+"""Downloads of blobs: verified as they stream, resumed after cuts."""
 
-from typing import Protocol, runtime_checkable
+from contextlib import suppress
 
-from homeport.errors import ContentError, HomeportError, UnreachableError
+from homeport.errors import ContentError, UnreachableError
 from homeport.oci.digest import hasher_for, matches
 from homeport.oci.manifest import Descriptor
-from homeport.oci.transfer import BlobReader
 from homeport.registry.auth import pull_scope
 from homeport.registry.http import Answer, Ask, Host
 from homeport.registry.retry import ATTEMPTS, backoff
 from homeport.registry.transport import BLOCK
-
-
-@runtime_checkable
-class Rewindable(Protocol):
-    """Content that can be read once more from its start."""
-
-    def rewind(self) -> None:
-        """Start over."""
 
 
 class BlobDownload:
@@ -31,7 +22,13 @@ class BlobDownload:
         self._hasher = hasher_for(blob.digest)
         self._offset = 0
         self._answer: Answer | None = None
-        self._open()
+        # The place is kept while a cut is mended: who took it meanwhile could wait for this one's upload to end.
+        self._leave = host.enter("download")
+        try:
+            self._open()
+        except BaseException:
+            self._leave()
+            raise
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer from its start; return the number of bytes, 0 at the end. Raises ContentError, RegistryError."""
@@ -48,12 +45,16 @@ class BlobDownload:
 
     def rewind(self) -> None:
         """Start over."""
-        self.close()
+        self._disconnect()
         self._hasher, self._offset = hasher_for(self._blob.digest), 0
         self._open()
 
     def close(self) -> None:
-        """Be done, at the end or before."""
+        """Be done, at the end or before; once."""
+        self._disconnect()
+        self._leave()
+
+    def _disconnect(self) -> None:
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.close()
@@ -69,7 +70,7 @@ class BlobDownload:
                 failure = UnreachableError(f"{self._named}: the connection ended early", host=self._host.name)
             except UnreachableError as error:
                 failure = error
-            self.close()
+            self._disconnect()
             failures += 1
             if failures == ATTEMPTS:
                 raise UnreachableError(
@@ -89,14 +90,16 @@ class BlobDownload:
             scopes=(pull_scope(self._repository),),
             expected=frozenset({200, 206}) if self._offset else frozenset({200}),
             headers=headers,
-            lane="download",
+            lane=None,
         )
         answer = self._answer = self._host.open(ask)
         try:
             self._position(answer)
         except BaseException:
-            self.close()
+            self._disconnect()
             raise
+        if self._blob.size == 0:
+            self._finish()
         return answer
 
     def _position(self, answer: Answer) -> None:
@@ -120,8 +123,11 @@ class BlobDownload:
             skipped += count
 
     def _finish(self) -> None:
-        has_more = self._answer is not None and self._answer.readinto(memoryview(bytearray(1)))
-        self.close()
+        has_more = 0
+        # All is there: that the connection then breaks is of no interest.
+        with suppress(UnreachableError):
+            has_more = self._answer.readinto(memoryview(bytearray(1))) if self._answer else 0
+        self._disconnect()
         if has_more:
             raise ContentError(f"{self._named}: more than {self._blob.size} bytes came")
         if not matches(self._hasher, self._blob.digest):
@@ -133,23 +139,3 @@ class BlobDownload:
     @property
     def _named(self) -> str:
         return f"{self._host.endpoint.shown}: blob {self._repository}@{self._blob.digest}"
-
-
-class UploadBody:
-    """Content as the body of a request: one buffer, sent before it is filled again."""
-
-    def __init__(self, content: BlobReader, host: Host) -> None:
-        self._content, self._host = content, host
-        self._buffer = memoryview(bytearray(BLOCK))
-        self.failure: HomeportError | None = None
-        """The error that came from the content, to tell it from one of the target."""
-
-    def read(self, amount: int, /) -> memoryview:
-        """Return the next bytes, nothing at the end."""
-        try:
-            count = self._content.readinto(self._buffer[:amount])
-        except HomeportError as error:
-            self.failure = error
-            raise
-        self._host.sent(count)
-        return self._buffer[:count]

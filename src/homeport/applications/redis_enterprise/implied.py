@@ -1,0 +1,130 @@
+"""Which images a RedisEnterpriseCluster pulls without naming them.
+
+Where an image spec is absent, the operator takes its own default from the cluster's default registry, not from the registry that
+the operator itself came from (redis-enterprise-k8s-docs, redis_enterprise_cluster_api.md).
+"""
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from homeport.applications.redis_enterprise.fields import (
+    BOOTSTRAPPER,
+    CALL_HOME,
+    FIELDS,
+    GROUP,
+    KIND,
+    REDIS,
+    RIGGER,
+)
+from homeport.applications.redis_enterprise.releases import (
+    RED_HAT_NAMES,
+    Images,
+    call_home_with_redis,
+    has_call_home,
+    release_images,
+    version_of,
+)
+from homeport.discovery.findings import Finding, ObjectKey
+from homeport.discovery.knowledge import ImageField, Implied, Knowledge, group_of
+from homeport.discovery.tree import dig, is_map, is_true, text_of
+from homeport.reference import Reference
+
+_RUNNERS: Final = ("Deployment", "Pod")
+_OPERATORS: Final = {"operator": False, "redis-enterprise-operator": True}
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """What is known of the release: the operator's tag (several where inputs disagree), and a Redis tag that was asked for.
+
+    `openshift` tells the platform, by the operator's name at Red Hat; None where inputs hold operators of both platforms.
+    """
+
+    operators: tuple[str, ...] = ()
+    redis: str | None = None
+    openshift: bool | None = False
+
+
+def choose(findings: Iterable[Finding], operator: str | None = None, redis: str | None = None) -> Choice:
+    """Learn the release from the operator's Deployments and pods among the findings, unless `operator` names it."""
+    images = [
+        finding.reference for finding in findings if finding.object.kind in _RUNNERS and _is_operator(finding.reference)
+    ]
+    tags = (operator,) if operator else tuple(sorted({image.tag for image in images if image.tag}))
+    platforms = {_OPERATORS[_last(image.repository)] for image in images} or {False}
+    return Choice(tags, redis, platforms.pop() if len(platforms) == 1 else None)
+
+
+def knowledge(choice: Choice) -> Knowledge:
+    """Return all rules of Redis Enterprise, with what is known of the release."""
+    return FIELDS + Knowledge(implied=(functools.partial(implied_images, choice),))
+
+
+def implied_images(choice: Choice, key: ObjectKey, rec: Mapping[str, Any]) -> Iterator[Implied]:
+    """Yield the images that a cluster pulls by the operator's defaults."""
+    if key.kind != KIND or group_of(key.api_version) != GROUP:
+        return
+    operators = choice.operators or _own_operator(rec)
+    openshift = _on_openshift(rec) or choice.openshift
+    unknown = _unknown(operators, openshift)
+    for field in FIELDS.images:
+        spec = dig(rec, field.path)
+        if is_map(spec) and text_of(spec.get(field.repository)):
+            continue
+        if field is CALL_HOME and not _calls_home(rec, operators):
+            continue
+        absent = f"no repository is named, so the operator pulls its own default for the {field.role}"
+        if unknown:
+            yield Implied(field, f"{absent}; {unknown}")
+        else:
+            images = release_images(operators[0], choice.redis, openshift=bool(openshift))
+            yield _imply(field, spec if is_map(spec) else {}, images, absent)
+
+
+def _unknown(operators: tuple[str, ...], openshift: bool | None) -> str:
+    """Say why it is not known which release a cluster belongs to; empty where it is."""
+    if not operators:
+        return "the operator's version is not known"
+    if len(operators) > 1:
+        return f"the operator may be {' or '.join(operators)}"
+    return "operators for Kubernetes and for OpenShift are given" if openshift is None else ""
+
+
+def _imply(field: ImageField, spec: Mapping[str, Any], images: Images, absent: str) -> Implied:
+    default = {REDIS: images.redis, BOOTSTRAPPER: images.operator, RIGGER: images.rigger, CALL_HOME: images.call_home}[
+        field
+    ]
+    tag = text_of(spec.get(field.tag)) or default.tag
+    if tag is None:
+        return Implied(field, f"{absent}; no Redis tag is known for operator {images.operator.tag}")
+    reference = msgspec.structs.replace(default, tag=tag, digest=text_of(spec.get(field.digest)) or None)
+    return Implied(field, f"{absent}, which is {reference}", reference)
+
+
+def _calls_home(rec: Mapping[str, Any], operators: tuple[str, ...]) -> bool:
+    """Tell whether the call-home client runs; where nothing tells, it may (it does from 7.22.0-7 on)."""
+    if is_true(dig(rec, ("spec", "usageMeter", "callHomeClient", "disabled"))):
+        return False
+    if operators:
+        return any(has_call_home(operator) is not False for operator in operators)
+    return call_home_with_redis(text_of(dig(rec, (*REDIS.path, REDIS.tag)))) is not False
+
+
+def _own_operator(rec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read the operator's tag from the fields whose tags equal it."""
+    tags = {text_of(dig(rec, (*field.path, field.tag))) for field in (BOOTSTRAPPER, RIGGER, CALL_HOME)}
+    return tuple(sorted(tag for tag in tags if version_of(tag)))
+
+
+def _on_openshift(rec: Mapping[str, Any]) -> bool:
+    return any(_last(text_of(dig(rec, (*field.path, field.repository)))) in RED_HAT_NAMES for field in FIELDS.images)
+
+
+def _is_operator(reference: Reference) -> bool:
+    return _last(reference.repository) in _OPERATORS and "redislabs" in reference.repository.split("/")
+
+
+def _last(repository: str) -> str:
+    return repository.rpartition("/")[2]

@@ -1,0 +1,166 @@
+"""`homeport limits`: the pull quota of Docker Hub, and what a mirror would count."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from homeport.cli.app import DONE, WRONG
+from homeport.cli.output import Form, columns, render
+from homeport.cli.references import Named, read_references
+from homeport.cli.registry_options import RegistryOptions
+from homeport.errors import HomeportError
+from homeport.mirror.plan import Bound, Seen, Wanted, plan
+from homeport.quota.forecast import forecast
+from homeport.quota.reading import Reading
+from homeport.reference import DOCKER_HUB, Reference
+from homeport.registry.session import Registries
+
+_PREVIEW = ("ratelimitpreview/test", "latest")
+"""The image that Docker offers for this question (docs.docker.com, Docker Hub pull usage and limits)."""
+
+
+class _Image(msgspec.Struct, frozen=True):
+    """One image: whether a limit counts its pulls, and how many a mirror would make."""
+
+    reference: str
+    digest: str | None = None
+    limited: bool = False
+    counted_pulls: Bound = Bound()
+    error: str = ""
+    hint: str = ""
+
+
+class _Report(msgspec.Struct, frozen=True):
+    """The quota as it is now; `limit`, `remaining` and `window_hours` are null where there is no limit or none is told."""
+
+    registry: str
+    identity: str
+    source: str
+    limit: int | None
+    remaining: int | None
+    window_hours: float | None
+    images: list[_Image]
+    counted_pulls: Bound
+    fits: bool | None
+    wait_seconds: float | None
+
+
+def limits(
+    *references: str,
+    output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
+    registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
+) -> int:
+    """Show Docker Hub's pull quota, and what a mirror of these images would count. Asking is free.
+
+    Exits with 1 where an image cannot be asked for, or the quota is too small for all of them now.
+
+    Args:
+        references: Images, as in nginx:1.27; - reads them from stdin, one a line.
+        output: How the report is written to stdout: table, json or yaml.
+        registries: How registries are reached.
+    """
+    named = read_references(references, None) if references else Named()
+    with registries.open() as opened:
+        report = _report(named, opened)
+    print(render(report, output, _table(report)))
+    return WRONG if report.fits is False or any(image.error for image in report.images) else DONE
+
+
+def _report(named: Named, registries: Registries) -> _Report:
+    _, reading = registries.client(DOCKER_HUB).look_up(*_PREVIEW)
+    credential = registries.credential(DOCKER_HUB)
+    images = [*_ask(dict.fromkeys(named.references), registries), *map(_open_tag, named.open)]
+    pulls = sum((image.counted_pulls for image in images if _is_of_hub(image)), Bound())
+    outlook = forecast(pulls.low, pulls.high, reading)
+    return _Report(
+        registry=DOCKER_HUB,
+        identity=credential.identity if credential else "anonymous",
+        source=reading.source if reading else "",
+        limit=reading.limit if reading else None,
+        remaining=reading.remaining if reading else None,
+        window_hours=reading.window / 3600 if reading and reading.window else None,
+        images=images,
+        counted_pulls=pulls,
+        fits=outlook.fits,
+        wait_seconds=outlook.seconds,
+    )
+
+
+def _ask(references: Iterable[Reference], registries: Registries) -> list[_Image]:
+    """Ask for each image by HEAD; content that two of them share is counted once, as a mirror would."""
+    asked = [_look_up(reference.pinned, registries) for reference in references]
+    plans = plan(seen for seen, _ in asked).images
+    return [
+        _Image(
+            str(seen.wanted.source),
+            digest=seen.digest,
+            limited=reading is not None,
+            counted_pulls=each.cost.counted_pulls if reading else Bound(),
+            error=seen.error,
+            hint=seen.hint,
+        )
+        for (seen, reading), each in zip(asked, plans, strict=True)
+    ]
+
+
+def _look_up(reference: Reference, registries: Registries) -> tuple[Seen, Reading | None]:
+    wanted = Wanted(reference, reference)
+    try:
+        head, reading = registries.client(reference.registry).look_up(reference.repository, reference.identifier)
+    except HomeportError as error:
+        return Seen(wanted, error=error.message, hint=error.hint), None
+    if head is None:
+        return Seen(
+            wanted, error=f"{reference} is not there", hint="Check the name and the tag, letter by letter."
+        ), None
+    return Seen(wanted, head.digest, head, asked=(1, 0)), reading
+
+
+def _open_tag(reference: Reference) -> _Image:
+    return _Image(
+        str(reference),
+        error=f"{reference}: its tag comes from elsewhere, an operator's default: none is guessed",
+        hint="Name the image with its tag.",
+    )
+
+
+def _is_of_hub(image: _Image) -> bool:
+    return image.reference.startswith(f"{DOCKER_HUB}/")
+
+
+def _table(report: _Report) -> str:
+    lines = [_quota(report)]
+    if report.images:
+        rows = [(image.reference, _pulls(image), (image.digest or "")[:19]) for image in report.images]
+        lines += ["", *columns([("IMAGE", "COUNTED PULLS", "DIGEST"), *rows])]
+        for error, hint in dict.fromkeys((image.error, image.hint) for image in report.images if image.error):
+            lines += ["", f"error: {error}", *([f"  {hint}"] if hint else [])]
+        lines += ["", _outlook(report)]
+    return "\n".join(lines)
+
+
+def _quota(report: _Report) -> str:
+    if report.limit is None or report.remaining is None:
+        return f"Docker Hub does not limit pulls of {report.identity}."
+    window = f" in any {report.window_hours:g} hours" if report.window_hours else ""
+    counted = f", counted for {report.source}" if report.source else ""
+    return f"Docker Hub, {report.identity}{counted}: {report.remaining} of {report.limit} pulls{window} are left."
+
+
+def _pulls(image: _Image) -> str:
+    if image.error:
+        return "unknown"
+    return str(image.counted_pulls) if image.limited else "not limited"
+
+
+def _outlook(report: _Report) -> str:
+    pulls = report.counted_pulls
+    total = f"A first mirror counts {pulls} {'pull' if pulls == Bound.exactly(1) else 'pulls'} at Docker Hub"
+    if report.fits:
+        return f"{total}: that fits now."
+    doubt = "it may not fit" if report.fits is None else "it does not fit"
+    if not report.wait_seconds:
+        return f"{total}: {doubt} now."
+    return f"{total}: {doubt} now; all is through after {report.wait_seconds / 3600:g} hours at the latest."

@@ -1,0 +1,32 @@
+"""The manifests a command is about."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from homeport.discovery.inputs import STDIN, Source, read_inputs
+from homeport.errors import InputError, UsageError
+from homeport.reference import is_host
+
+SourceName = Annotated[str, Parameter(allow_leading_hyphen=True)]
+"""A file, a folder, or ``-``, which would be taken for an option otherwise."""
+
+
+def read_sources(names: Sequence[str], max_size: int) -> tuple[list[Source], list[InputError]]:
+    """Read manifests; what cannot be read comes back as an error. Raises UsageError."""
+    for name in names:
+        if name.startswith("-") and name != STDIN:
+            raise UsageError(f"there is no option {name}", hint=f"For a file of that name write ./{name}.")
+    if names.count(STDIN) > 1:
+        raise UsageError("stdin can be read once only")
+    return read_inputs(names, stdin=sys.stdin.buffer, max_size=max_size)
+
+
+def check_registry(text: str) -> None:
+    """Refuse a default registry that is none."""
+    if not is_host(text):
+        raise UsageError(
+            f"--default-registry {text!r} is not a registry", hint="Write host[:port], for example docker.io."
+        )

@@ -1,0 +1,174 @@
+"""`homeport verify`: prove that all is at the registry and nothing is pulled from elsewhere."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from homeport.applications.redis_enterprise import choose, knowledge
+from homeport.cli.app import DONE, WRONG
+from homeport.cli.output import Form, columns, count, render
+from homeport.cli.registry_options import RegistryOptions
+from homeport.cli.sources import SourceName, check_registry, read_sources
+from homeport.discovery.findings import Finding
+from homeport.discovery.inputs import MAX_SIZE, read_inputs
+from homeport.discovery.knowledge import Knowledge
+from homeport.errors import UsageError
+from homeport.mapping import Target
+from homeport.mirror.lock import Lock
+from homeport.reference import DOCKER_HUB, is_host
+from homeport.workflow.pulls import Pulls, read_pulls
+from homeport.workflow.verify import Origin, Status, Verdict, Verification
+from homeport.workflow.verify import verify as prove
+
+_MEANINGS: dict[Status, str] = {
+    "elsewhere": "pulled from elsewhere",
+    "missing": "missing",
+    "differs": "different",
+    "unpullable": "not pullable",
+    "unknown": "unknown",
+    "proven": "proven",
+}
+
+
+class _Report(msgspec.Struct, frozen=True):
+    registry: str
+    images: tuple[Verdict, ...]
+    errors: tuple[str, ...]
+
+
+def verify(
+    *files: SourceName,
+    registry: str,
+    secret: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    lock: Path | None = None,
+    source_registry: str | None = None,
+    cluster: Annotated[bool, Parameter(negative="")] = False,
+    context: str | None = None,
+    namespace: Annotated[tuple[str, ...], Parameter(name=["--namespace", "-n"], negative="")] = (),
+    operator: str | None = None,
+    redis: str | None = None,
+    default_registry: str = DOCKER_HUB,
+    output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
+    registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
+) -> int:
+    """Prove that every image is at the registry, unchanged, pullable with its pull secret alone, and none comes from elsewhere.
+
+    Stdout names each image with which something is wrong, one a line; the exit code is then 1. The report is on stderr.
+
+    Args:
+        files: Manifests: files, folders, - for stdin.
+        registry: Where all images are to come from, REGISTRY[/PATH].
+        secret: A file with pull secrets that the manifests name; may be repeated.
+        lock: Compare digests with this homeport.lock.
+        source_registry: Compare digests with this registry's, where the lock has none: docker.io for images of Docker Hub.
+        cluster: Verify what a live cluster runs and will run, instead of files.
+        context: The kubeconfig's context.
+        namespace: A namespace of the cluster, all by default; may be repeated.
+        operator: The tag of the Redis Enterprise operator, where the manifests do not name one.
+        redis: The tag of Redis Enterprise itself, where the manifests leave it out.
+        default_registry: Where names without a registry come from.
+        output: table, json or yaml; json and yaml write the whole report to stdout.
+        registries: How registries are reached.
+    """
+    target = Target.parse(registry)
+    check_registry(default_registry)
+    _check(files, source_registry, context, namespace, cluster=cluster)
+    origin = Origin.of(target, Lock.read(lock) if lock else None, source_registry or "")
+
+    def learn(findings: Iterable[Finding]) -> Knowledge:
+        return knowledge(choose(findings, operator, redis))
+
+    if cluster:
+        pulls = _live(context, namespace, learn, default_registry)
+    else:
+        pulls = _written(files, secret, learn, default_registry)
+    with registries.open() as opened:
+        verification = prove(pulls, target, opened, origin)
+    _print(verification, target, output)
+    return WRONG if verification.wrong or verification.errors else DONE
+
+
+def _check(
+    files: Sequence[str],
+    source_registry: str | None,
+    context: str | None,
+    namespaces: Sequence[str],
+    *,
+    cluster: bool,
+) -> None:
+    if cluster == bool(files):
+        raise UsageError(
+            "--cluster takes no files" if files else "nothing is named that could be verified",
+            hint="homeport verify --registry REGISTRY FILE..., or homeport verify --registry REGISTRY --cluster",
+        )
+    if not cluster and (context or namespaces):
+        raise UsageError("--context and --namespace belong to --cluster", hint="Add --cluster, or leave them out.")
+    if source_registry is not None and not is_host(source_registry):
+        raise UsageError(
+            f"--source-registry {source_registry!r} is not a registry", hint="Write host[:port], for example docker.io."
+        )
+
+
+def _written(
+    files: Sequence[str], secrets: Sequence[str], learn: Callable[[Iterable[Finding]], Knowledge], default_registry: str
+) -> Pulls:
+    """Read manifests; raises UsageError where there is nothing to verify in them."""
+    sources, errors = read_sources(files, MAX_SIZE)
+    extra, secret_errors = read_inputs(secrets, stdin=sys.stdin.buffer)
+    if secret_errors:
+        raise UsageError(f"--secret {secret_errors[0]}", hint=secret_errors[0].hint)
+    read = read_pulls(sources, learn, secrets=extra, default_registry=default_registry)
+    pulls = Pulls.joined((Pulls(errors=tuple(map(str, errors))), read))
+    if not (pulls.pulls or pulls.unnamed or pulls.unresolved):
+        reason = "; ".join(pulls.errors) or f"no image is named in {', '.join(files)}"
+        raise UsageError(reason, hint="Name the manifests that are applied to the cluster.")
+    return pulls
+
+
+def _live(
+    context: str | None,
+    namespaces: Sequence[str],
+    learn: Callable[[Iterable[Finding]], Knowledge],
+    default_registry: str,
+) -> Pulls:
+    from homeport.cluster import require_kube
+
+    require_kube()
+    from homeport.workflow.live_pulls import read_live_pulls
+
+    return read_live_pulls(context, namespaces, learn, default_registry)
+
+
+def _print(verification: Verification, target: Target, form: Form) -> None:
+    report = _Report(str(target), verification.verdicts, verification.errors)
+    if form != "table":
+        print(render(report, form, ""))
+        return
+    print(_table(report), file=sys.stderr)
+    for image in verification.wrong:
+        print(image)
+
+
+def _table(report: _Report) -> str:
+    lines = columns([("STATUS", "IMAGE"), *((verdict.status, verdict.image) for verdict in report.images)])
+    alike: dict[tuple[Status, tuple[str, ...]], list[Verdict]] = {}
+    for verdict in report.images:
+        alike.setdefault((verdict.status, verdict.reasons), []).append(verdict)
+    for (status, reasons), verdicts in alike.items():
+        lines += ["", *(f"{_MEANINGS[status]}: {reason}" for reason in reasons)] if reasons else []
+        for verdict in verdicts if reasons else ():
+            lines += [f"  {verdict.image}", *(f"    {place}" for place in verdict.places)]
+    lines += [f"error: {error}" for error in report.errors]
+    return "\n".join([*lines, "", _summary(report)])
+
+
+def _summary(report: _Report) -> str:
+    statuses = Counter(verdict.status for verdict in report.images)
+    told = ", ".join(f"{statuses[status]} {words}" for status, words in _MEANINGS.items() if statuses[status])
+    images = count(len({verdict.image for verdict in report.images}), "image")
+    return f"{report.registry}: {images}: {told or 'none'}"

@@ -1,0 +1,190 @@
+"""Talking to a Kubernetes API server: lists page by page, and what went wrong in one sentence."""
+
+import ssl
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Final, NoReturn, Self
+
+import httpx2
+import msgspec
+from lightkube.config.client_adapter import Client, ConnectionParams
+from lightkube.config.kubeconfig import SingleConfig
+from lightkube.core.exceptions import ConfigError as LightkubeConfigError
+
+from homeport.cluster.kinds import Kind
+from homeport.errors import ClusterError, UsageError
+
+_PAGE: Final = 500
+_SILENCE: Final = 30.0
+"""Seconds without a byte after which an API server counts as gone."""
+
+
+class _ListMeta(msgspec.Struct):
+    continue_: str = msgspec.field(name="continue", default="")
+
+
+class _List(msgspec.Struct):
+    metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
+    items: list[dict[str, Any]] | None = None
+
+
+class _Status(msgspec.Struct):
+    """Why a request failed (apimachinery, meta/v1 Status)."""
+
+    message: str = ""
+    metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
+
+
+class Api:
+    """One API server, as one user."""
+
+    def __init__(self, config: SingleConfig) -> None:
+        """Prepare a connection; raises UsageError where certificates or tokens cannot be read."""
+        self.context = config.context_name
+        self.server = config.cluster.server
+        self._headers, self._extensions = _headers(config), _extensions(config)
+        parameters = ConnectionParams(
+            timeout=httpx2.Timeout(_SILENCE), proxy=getattr(config.cluster, "proxy_url", None) or None
+        )
+        try:
+            self._client = Client(config, parameters)
+        except (OSError, ValueError, LightkubeConfigError) as error:
+            raise UsageError(
+                f"context {self.context!r}: certificate or key cannot be read: {error}",
+                hint="`kubectl config view --minify` shows which files it names.",
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def objects(self, kind: Kind, namespace: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a kind, of one namespace or of all, a page in memory at a time; raises ClusterError.
+
+        An optional kind that the cluster does not know has no objects.
+        """
+        if kind.optional and not self._knows(kind.group):
+            return
+        for version in kind.versions:
+            try:
+                yield from self._pages(kind, version, namespace)
+            except ClusterError as error:
+                if error.status != 404 or (version == kind.versions[-1] and not kind.optional):
+                    raise
+            else:
+                return
+
+    def get(self, path: str) -> dict[str, Any] | None:
+        """Return one object, None where there is none; raises ClusterError."""
+        response = self._ask(path, {})
+        if response.status_code == 404:
+            return None
+        if response.status_code != 200:
+            self._refuse(response, f"get {path}")
+        found: dict[str, Any] = self._decode(response, dict[str, Any])
+        return found
+
+    def _knows(self, group: str) -> bool:
+        """Tell whether an API group is served. Its absence would read as a missing right: rights are checked first."""
+        return self._ask(f"/apis/{group}", {}).status_code != 404
+
+    def _pages(self, kind: Kind, version: str, namespace: str | None) -> Iterator[dict[str, Any]]:
+        query = {"limit": str(_PAGE)}
+        while True:
+            response = self._ask(kind.path(version, namespace), query)
+            if response.status_code == 410 and "continue" in query:
+                # The list is older than the server remembers. Its token goes on with the objects of now (API concepts,
+                # "410 Gone").
+                meta = self._decode(response, _Status).metadata
+            elif response.status_code == 200:
+                page = self._decode(response, _List)
+                for item in page.items or ():
+                    # Lists leave out what their own kind says already.
+                    yield {"apiVersion": kind.api_version(version), "kind": kind.name, **item}
+                meta = page.metadata
+            else:
+                where = f"in namespace {namespace}" if namespace else "in all namespaces"
+                self._refuse(response, f"list {kind} {where}")
+            if not meta.continue_:
+                return
+            query["continue"] = meta.continue_
+
+    def _ask(self, path: str, query: dict[str, str]) -> httpx2.Response:
+        try:
+            return self._client.get(path, params=query, headers=self._headers, extensions=self._extensions)
+        except httpx2.TimeoutException:
+            raise self._unreachable(f"was silent for {_SILENCE:.0f} seconds") from None
+        except httpx2.HTTPError as error:
+            root = _root(error)
+            if isinstance(root, ssl.SSLError):
+                raise ClusterError(
+                    f"no trusted connection to the API server {self.server}: {root}",
+                    hint=f"Check certificate-authority and server of context {self.context!r} in the kubeconfig.",
+                ) from None
+            reason = (isinstance(root, OSError) and root.strerror) or str(root) or type(root).__name__
+            raise self._unreachable(f"does not answer: {reason}") from None
+        except httpx2.InvalidURL as error:
+            raise UsageError(f"context {self.context!r}: {self.server!r} is not a server: {error}") from None
+
+    def _unreachable(self, what: str) -> ClusterError:
+        return ClusterError(
+            f"the API server {self.server} {what}",
+            hint=f"Is the cluster of context {self.context!r} up, and is the VPN or proxy on? `kubectl version` asks it as well.",
+        )
+
+    def _refuse(self, response: httpx2.Response, doing: str) -> NoReturn:
+        """Say what came back instead of an answer."""
+        status = response.status_code
+        if status == 401:
+            raise ClusterError(
+                f"the API server {self.server} does not accept the token or certificate of context {self.context!r}",
+                status=status,
+                hint="It may have expired: log in again, and try `kubectl auth whoami`.",
+            )
+        if status == 403:
+            raise ClusterError(f"no right to {doing}", status=status, hint=_explanation(response))
+        raise ClusterError(
+            f"cannot {doing}: the API server answered {status}. {_explanation(response)}".strip(), status=status
+        )
+
+    def _decode(self, response: httpx2.Response, kind: type[Any]) -> Any:
+        try:
+            return msgspec.json.decode(response.content, type=kind)
+        except msgspec.DecodeError:
+            raise ClusterError(
+                f"{self.server} answers {response.status_code} with something that is not of a Kubernetes API",
+                status=response.status_code,
+                hint=f"Check the server of context {self.context!r}; a proxy or a log-in page may stand before it.",
+            ) from None
+
+
+def _explanation(response: httpx2.Response) -> str:
+    """Return the server's own words."""
+    try:
+        return msgspec.json.decode(response.content, type=_Status).message
+    except msgspec.DecodeError:
+        return response.text.strip().partition("\n")[0][:200]
+
+
+def _root(error: BaseException) -> BaseException:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
+
+
+def _headers(config: SingleConfig) -> list[tuple[str, str]]:
+    """Ask for JSON, as the user that a kubeconfig impersonates where it does."""
+    headers = [("Accept", "application/json")]
+    if user := getattr(config.user, "impersonated", None):
+        headers.append(("Impersonate-User", user))
+    groups = getattr(config.user, "impersonated_groups", None) or ()
+    return headers + [("Impersonate-Group", group) for group in groups]
+
+
+def _extensions(config: SingleConfig) -> dict[str, Any]:
+    name = getattr(config.cluster, "tls_server_name", None)
+    return {"sni_hostname": name} if name else {}

@@ -1,0 +1,46 @@
+"""Which children of an index are brought when only some platforms are wanted. Pure."""
+
+from collections.abc import Sequence
+
+from homeport.errors import ContentError
+from homeport.oci.manifest import Descriptor, Manifest, Platform
+
+_ATTESTED = "vnd.docker.reference.digest"
+"""BuildKit's annotation on an attestation manifest: the digest of the image that it is about."""
+
+
+def wanted_children(manifest: Manifest, platforms: Sequence[str]) -> tuple[Descriptor, ...]:
+    """Return the children of the wanted platforms, and the attestations about them; all, where none is named.
+
+    A child without a platform is brought always: nothing tells what it is for. Raises ContentError where a platform is missing.
+    """
+    if not platforms or not manifest.children:
+        return manifest.children
+    chosen = {child.digest for child in manifest.children if any(_runs_on(child.platform, it) for it in platforms)}
+    for platform in platforms:
+        if not any(_runs_on(child.platform, platform) for child in manifest.children):
+            there = ", ".join(sorted({str(child.platform) for child in manifest.children if _is_real(child.platform)}))
+            raise ContentError(
+                f"there is no image for {platform}; there is {there or 'none that names its platform'}",
+                hint="Name only platforms that every image has, or bring all of them.",
+            )
+    return tuple(
+        child
+        for child in manifest.children
+        if child.digest in chosen or child.platform is None or child.annotations.get(_ATTESTED) in chosen
+    )
+
+
+def _runs_on(platform: Platform | None, wanted: str) -> bool:
+    """Compare as containerd does: a variant counts where it is asked for, and arm64 means arm64/v8."""
+    if platform is None:
+        return False
+    system, architecture, *variant = wanted.split("/")
+    if (platform.os, platform.architecture) != (system, architecture):
+        return False
+    own = platform.variant or ("v8" if architecture == "arm64" else "")
+    return not variant or variant == [own]
+
+
+def _is_real(platform: Platform | None) -> bool:
+    return platform is not None and platform.os != "unknown"

@@ -1,0 +1,211 @@
+"""Point a manifest at a registry: plan the edits, splice them in, and prove the result by scanning it again."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from homeport.discovery.documents import Document, parse_documents
+from homeport.discovery.findings import Finding, ObjectKey, Unresolved
+from homeport.discovery.inputs import Source
+from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.scan import repeated_keys
+from homeport.discovery.tree import dig, line_of, text_of
+from homeport.discovery.walk import ImpliedPlace, SecretPlace, Walk, walk
+from homeport.errors import InputError, UnprovenError
+from homeport.mapping import Mapping
+from homeport.reference import DOCKER_HUB, Reference
+from homeport.relocation.insertion import Additions
+from homeport.relocation.splice import Splice, respell, splice
+
+_Place = tuple[str, str, str, bool]
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """A scalar that was rewritten, from `old` to `new`."""
+
+    source: str
+    line: int
+    object: ObjectKey
+    path: str
+    old: str
+    new: str
+
+
+class Insertion(msgspec.Struct, frozen=True):
+    """An entry that was added: what it says, and the line of the original that it stands in or after."""
+
+    source: str
+    line: int
+    object: ObjectKey
+    path: str
+    text: str
+
+
+class Relocated(msgspec.Struct, frozen=True):
+    """A proved result. `unresolved` are places that still need a person.
+
+    `references` are the sources of all images that the result names, those of added fields included: what a mirror has to bring.
+    """
+
+    text: str
+    references: tuple[Reference, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    insertions: tuple[Insertion, ...] = ()
+    unresolved: tuple[Unresolved, ...] = ()
+
+
+def relocate(
+    source: Source,
+    mapping: Mapping,
+    *,
+    knowledge: Knowledge,
+    default_registry: str = DOCKER_HUB,
+    pull_secret: str | None = None,
+) -> Relocated:
+    """Rewrite every image name of a text to the target's; raises InputError, CollisionError, UnprovenError.
+
+    Nothing but the names changes: a split name's repository, a whole name's scalar; tags and digests stay. Where `pull_secret` is
+    given it is added to what pulls: pod specifications, service accounts, and custom resources that have a field for it.
+    """
+    planned = [
+        _Plan(source, document, walk(document.root, source.name, knowledge, default_registry), mapping, pull_secret)
+        for document in parse_documents(source)
+    ]
+    references = tuple(sorted({it for plan in planned for it in plan.references}, key=str))
+    mapping.relocate_all(references)
+    splices = [change for plan in planned for change in plan.splices()]
+    text = splice(source.text, splices)
+    if splices:
+        _prove(msgspec.structs.replace(source, text=text), planned, knowledge, default_registry)
+    return Relocated(
+        text,
+        references,
+        tuple(edit for plan in planned for edit in plan.edits),
+        tuple(insertion for plan in planned for insertion in plan.insertions),
+        tuple(place for plan in planned for place in plan.unresolved),
+    )
+
+
+def _prove(result: Source, planned: Sequence["_Plan"], knowledge: Knowledge, default_registry: str) -> None:
+    """Scan the result and compare: one-to-one the names that were planned, and none from elsewhere."""
+    try:
+        documents = parse_documents(result)
+    except InputError as error:
+        raise UnprovenError(f"the rewritten text could not be read again, so it is not written: {error}") from error
+    if len(documents) != len(planned):
+        raise UnprovenError(
+            f"{result.name}: the rewritten text has {len(documents)} documents instead of {len(planned)}"
+        )
+    for plan, document in zip(planned, documents, strict=True):
+        plan.check(document, walk(document.root, result.name, knowledge, default_registry))
+
+
+class _Plan:
+    """The changes of one document, and what a scan of the result must show."""
+
+    def __init__(
+        self, source: Source, document: Document, noted: Walk, mapping: Mapping, pull_secret: str | None
+    ) -> None:
+        self.source, self.document, self.mapping, self.secret = source, document, mapping, pull_secret
+        self.edits: list[Edit] = []
+        self.insertions: list[Insertion] = []
+        self.unresolved = [*noted.unresolved, *repeated_keys(document, source.name)]
+        self.expected: list[_Place] = []
+        self.references: list[Reference] = []
+        self.still_implied: list[str] = []
+        self.unsecured: list[str] = []
+        self._new: dict[int, tuple[Splice, Finding]] = {}
+        self._uses: dict[int, set[int]] = {}
+        self._additions = Additions(source.text, document.root)
+        for finding, scalar in zip(noted.findings, noted.scalars, strict=True):
+            self._rewrite(finding, scalar)
+        for implied in noted.implied:
+            self._name(implied)
+        self._left = len(self.unresolved)
+        for secrets in noted.secrets:
+            self._secure(secrets)
+
+    def splices(self) -> Iterator[Splice]:
+        """Yield the changes of the text."""
+        for change, finding in self._new.values():
+            if change.text == self.source.text[change.start : change.end]:
+                continue
+            aliases = self.document.aliases.get(change.start, [])
+            if len(self._uses[change.start]) != len(aliases) + 1:
+                lines = ", ".join(map(str, aliases))
+                raise self._refuse(finding, f"{finding.text} has an anchor that is used elsewhere, too (line {lines})")
+            yield change
+        yield from self._additions.splices()
+
+    def check(self, document: Document, noted: Walk) -> None:
+        """Compare a scan of the result with what was planned; raises UnprovenError."""
+        planned = Counter(self.expected)
+        found = Counter((str(it.object), it.path, str(it.reference), it.open) for it in noted.findings)
+        for place in (planned - found) + (found - planned):
+            raise self._unproven(f"{place[0]} {place[1]} {place[2]} is not named as planned")
+        for finding in noted.findings:
+            if self.mapping.relocate(finding.reference) != finding.reference:
+                raise self._unproven(f"{finding.object} {finding.path} would still pull {finding.reference}")
+        left = len(noted.unresolved) + len(document.repeated) + len(noted.implied)
+        if left != self._left or [place.where for place in noted.implied] != self.still_implied:
+            raise self._unproven("other places are unresolved than before")
+        for secrets in noted.secrets:
+            if self.secret and self.secret not in secrets.names and secrets.where not in self.unsecured:
+                raise self._unproven(f"{secrets.object} {secrets.where} lacks the pull secret")
+
+    def _rewrite(self, finding: Finding, scalar: object) -> None:
+        target = self.mapping.relocate(finding.reference)
+        self.references.append(finding.reference)
+        self.expected.append((str(finding.object), finding.path, str(target), finding.open))
+        part = finding.parts[0]
+        new = str(target) if part.role == "reference" else target.name
+        raw = self.source.text[part.start : part.end]
+        text = raw if target == finding.reference else respell(raw, part.value, new)
+        if text is None:
+            raise self._refuse(finding, f"{part.value} is written in a way that cannot be edited in place")
+        self._new.setdefault(part.start, (Splice(part.start, part.end, text), finding))
+        self._uses.setdefault(part.start, set()).add(id(scalar))
+        if target != finding.reference:
+            self.edits.append(Edit(finding.source, finding.line, finding.object, finding.path, part.value, new))
+
+    def _refuse(self, finding: Finding, reason: str) -> UnprovenError:
+        hint = "Write the name out where it stands, without anchor or alias."
+        return UnprovenError(f"{finding.source}:{finding.line}: {reason}", hint=hint)
+
+    def _unproven(self, reason: str) -> UnprovenError:
+        hint = "Nothing was written. Please report this manifest; it is a fault of Homeport."
+        return UnprovenError(f"{self.source.name}: the result could not be proved: {reason}", hint=hint)
+
+    def _name(self, place: ImpliedPlace) -> None:
+        """Add the image that an object pulls without naming it, where it is known which."""
+        implied, field = place.implied, place.implied.field
+        if implied.reference is not None:
+            target = self.mapping.relocate(implied.reference)
+            spec = {field.repository: target.name}
+            if target.tag and not text_of(dig(place.root, (*field.path, field.tag))):
+                spec[field.tag] = target.tag
+            if (node := self._additions.add(place.root, field.path, spec)) is not None:
+                self.references.append(implied.reference)
+                self.expected.append((str(place.object), place.where, str(target), False))
+                self._insert(node, place.object, place.where, str(target))
+                return
+        self.still_implied.append(place.where)
+        self._leave(place, implied.reason)
+
+    def _secure(self, place: SecretPlace) -> None:
+        if self.secret is None or self.secret in place.names:
+            return
+        node = self._additions.add(place.root, place.path, [{"name": self.secret}])
+        if node is not None:
+            self._insert(node, place.object, place.where, self.secret)
+            return
+        self.unsecured.append(place.where)
+        self._leave(place, "this is no list of {name: SECRET}, so the pull secret was not added")
+
+    def _leave(self, place: ImpliedPlace | SecretPlace, reason: str) -> None:
+        line = line_of(place.root)
+        self.unresolved.append(Unresolved(self.source.name, line, place.object, place.where, "", reason))
+
+    def _insert(self, node: object, key: ObjectKey, path: str, text: str) -> None:
+        self.insertions.append(Insertion(self.source.name, line_of(node), key, path, text))

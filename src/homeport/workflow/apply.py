@@ -1,0 +1,92 @@
+"""Do the whole job of one homeport.yaml; doing it again does nothing."""
+
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from homeport.cluster.pull_secrets import check_for_kubelet, make_pull_secret
+from homeport.discovery.inputs import Source
+from homeport.mirror.executor import mirror
+from homeport.mirror.lock import Lock
+from homeport.mirror.observer import Observer
+from homeport.mirror.result import MirrorResult
+from homeport.registry.session import Registries
+from homeport.relocation.write import write_whole
+from homeport.workflow.job import Job, holds, versions_of
+from homeport.workflow.pulls import read_pulls
+from homeport.workflow.rewrite import learner
+from homeport.workflow.verify import Origin, Verification, verify
+
+CREDENTIALS_FILE = "pull-secret.yaml"
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What was done. `verification` is None where an image failed: nothing is pointed at what is not there."""
+
+    mirror: MirrorResult
+    written: tuple[Path, ...] = ()
+    verification: Verification | None = None
+    errors: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all was done and proved."""
+        return self.verification is not None and not self.verification.wrong and not self.errors
+
+
+def apply_job(job: Job, registries: Registries, observer: Observer | None = None) -> Applied:
+    """Bring the images, then write lock, manifests and pull secret, then prove it."""
+    secret = _secret_text(job, registries)
+    target = registries.client(job.mapping.target.registry)
+    result = mirror(
+        job.references, job.mapping, registries.client, target, observer=observer, platforms=job.config.platforms
+    )
+    lock = _lock(job, result)
+    written = _write({job.config.lock_file: lock.encode()})
+    if result.failed:
+        return Applied(result, written)
+    written += _write({path: file.content for path, file in job.files.items()})
+    if secret:
+        # The folder may be under version control, and this one file holds a password.
+        folder = job.config.output_folder
+        written += _write(
+            {folder / CREDENTIALS_FILE: secret.encode(), folder / ".gitignore": f"{CREDENTIALS_FILE}\n".encode()}
+        )
+    return Applied(result, written, prove_job(job, registries, lock, secret))
+
+
+def prove_job(job: Job, registries: Registries, lock: Lock, secret: str) -> Verification:
+    """Verify the manifests as they were written, with the pull secret alone."""
+    sources = [msgspec.structs.replace(file.source, text=file.result.text) for file in job.files.values()]
+    secrets = [Source(CREDENTIALS_FILE, secret)] if secret else []
+    learn = learner(versions_of(job.config))
+    pulls = read_pulls(sources, learn, secrets=secrets, default_registry=job.config.default_registry)
+    return verify(pulls, job.mapping.target, registries, Origin.of(job.mapping.target, lock))
+
+
+def _lock(job: Job, result: MirrorResult) -> Lock:
+    """Keep what the lock knew of images that failed this time."""
+    file = job.config.lock_file
+    before = Lock.read(file).digests if file.exists() else {}
+    wanted = {str(reference) for reference in job.references}
+    return Lock({**{name: digest for name, digest in before.items() if name in wanted}, **Lock.of(result).digests})
+
+
+def _secret_text(job: Job, registries: Registries) -> str:
+    """Return the manifests of the pull secret; raises UsageError where no credentials for it are stored."""
+    wanted, target = job.config.pull_secret, job.mapping.target
+    if wanted is None:
+        return ""
+    credential = check_for_kubelet(registries.credential(target.registry, target.path), target)
+    manifests = [make_pull_secret(wanted.name, namespace, target, credential) for namespace in wanted.namespaces]
+    text: str = yaml.dump_all(manifests, Dumper=yaml.CSafeDumper, sort_keys=False)
+    return text
+
+
+def _write(contents: dict[Path, bytes]) -> tuple[Path, ...]:
+    """Write the files that are not yet as they should be, each in one piece."""
+    changed = tuple(path for path, content in contents.items() if not holds(path, content))
+    for path in changed:
+        write_whole(path, contents[path], mode=0o600 if path.name == CREDENTIALS_FILE else None)
+    return changed

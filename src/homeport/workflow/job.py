@@ -1,0 +1,112 @@
+"""The whole job of one homeport.yaml: what it reads, what it would do. Changes nothing."""
+
+import io
+from pathlib import Path
+
+import msgspec
+
+from homeport.applications.redis_enterprise import images_of
+from homeport.discovery.findings import Unresolved
+from homeport.discovery.inputs import read_inputs
+from homeport.errors import UsageError
+from homeport.mapping import Mapping, Target
+from homeport.mirror.executor import forecast
+from homeport.mirror.plan import Plan
+from homeport.quota.reading import Reading
+from homeport.reference import Reference
+from homeport.registry.session import Registries
+from homeport.workflow.config import Config
+from homeport.workflow.pulls import Pulls, read_pulls
+from homeport.workflow.rewrite import Rewritten, Versions, learner, place_in, rewrite
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What a homeport.yaml asks for: the images to bring, and the manifests as they will be written, by path.
+
+    `open` are repositories whose tag comes from elsewhere; `unresolved` are places that still need a person; `errors` the inputs
+    that could not be read or proved.
+    """
+
+    config: Config
+    mapping: Mapping
+    references: tuple[Reference, ...]
+    files: dict[Path, Rewritten]
+    open: tuple[Reference, ...] = ()
+    unresolved: tuple[Unresolved, ...] = ()
+    errors: tuple[str, ...] = ()
+
+    @property
+    def changed_files(self) -> tuple[Path, ...]:
+        """The manifests that are not yet as they will be."""
+        return tuple(path for path, file in self.files.items() if not holds(path, file.content))
+
+
+class JobPlan(msgspec.Struct, frozen=True):
+    """What would be done: the mirror's plan, with the pull limits that the sources state, by registry."""
+
+    job: Job
+    mirror: Plan
+    quotas: dict[str, Reading]
+
+
+def read_job(config: Config) -> Job:
+    """Read the manifests that a configuration names, and rewrite them in memory; raises UsageError, CollisionError."""
+    mapping = Mapping(Target.parse(config.target))
+    names = [str(config.folder / name) for name in config.sources]
+    sources, unread = read_inputs(names, stdin=io.BytesIO())
+    if not sources:
+        raise UsageError("; ".join(map(str, unread)), hint=f"`sources` in {config.file} names what to read.")
+    versions = versions_of(config)
+    rewriting = rewrite(
+        sources,
+        mapping,
+        versions=versions,
+        default_registry=config.default_registry,
+        pull_secret=config.pull_secret.name if config.pull_secret else None,
+    )
+    pulls = read_pulls(sources, learner(versions), default_registry=config.default_registry)
+    named = dict.fromkeys((*_named(pulls), *_released(config)))
+    references = tuple(reference for reference in named if not mapping.target.holds(reference))
+    mapping.relocate_all(references)
+    return Job(
+        config,
+        mapping,
+        references,
+        place_in(config.output_folder, rewriting.files),
+        tuple(dict.fromkeys(pull.reference for pull in pulls.pulls if pull.open)),
+        tuple(place for file in rewriting.files for place in file.result.unresolved),
+        tuple(map(str, (*unread, *rewriting.failures))),
+    )
+
+
+def plan_job(job: Job, registries: Registries) -> JobPlan:
+    """Ask both sides by HEADs, which no registry counts, what would be done."""
+    target = registries.client(job.mapping.target.registry)
+    planned = forecast(job.references, job.mapping, registries.client, target, platforms=job.config.platforms)
+    hosts = dict.fromkeys(reference.registry for reference in job.references)
+    quotas = {host: reading for host in hosts if (reading := registries.quota(host)) is not None}
+    return JobPlan(job, planned, quotas)
+
+
+def versions_of(config: Config) -> Versions:
+    """Return what a configuration says of the release."""
+    redis = config.redis_enterprise
+    return Versions(redis.operator, redis.redis) if redis else Versions()
+
+
+def holds(path: Path, content: bytes) -> bool:
+    """Tell whether a file has this content already."""
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _named(pulls: Pulls) -> list[Reference]:
+    return [pull.reference.pinned for pull in pulls.pulls if not pull.open]
+
+
+def _released(config: Config) -> list[Reference]:
+    """Return the images of the release that the configuration names: they are brought even where no manifest names them yet."""
+    redis = config.redis_enterprise
+    return images_of(redis.operator, redis.redis) if redis else []

@@ -1,0 +1,45 @@
+"""What a live cluster pulls and will pull."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from homeport.cluster.api import Api
+from homeport.cluster.inventory import Inventory, Noted
+from homeport.cluster.kinds import CUSTOM_RESOURCES
+from homeport.cluster.kubeconfig import load_config
+from homeport.cluster.live_secrets import LivePullSecrets
+from homeport.discovery.findings import Finding
+from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.walk import walk
+from homeport.reference import DOCKER_HUB
+from homeport.workflow.pulls import Pulls, pulls_of
+
+_CUSTOM = frozenset(kind.name for kind in CUSTOM_RESOURCES)
+
+
+def read_live_pulls(
+    context: str | None,
+    namespaces: Sequence[str],
+    learn: Callable[[Iterable[Finding]], Knowledge],
+    default_registry: str = DOCKER_HUB,
+) -> Pulls:
+    """Read the inventory of a cluster with the pull secrets that it names; raises UsageError and ClusterError.
+
+    `learn` makes the rules for custom resources from what runs, the operator's version for one.
+    """
+    found: list[Pulls] = []
+    findings: list[Finding] = []
+    custom: list[Noted] = []
+    plain = learn(())
+    with Api(load_config(context)) as api:
+        secrets = LivePullSecrets(api)
+        inventory = Inventory(api, namespaces, plain, default_registry)
+        for noted in inventory:
+            if noted.value["kind"] in _CUSTOM:
+                custom.append(noted)
+            else:
+                findings += noted.walk.findings
+                found.append(pulls_of(noted.walk, secrets, plain))
+        knowledge = learn(findings)
+        again = (walk(noted.value, inventory.source, knowledge, default_registry) for noted in custom)
+        found.extend(pulls_of(noted, secrets, knowledge) for noted in again)
+        return Pulls.joined((*found, Pulls(errors=tuple(inventory.errors))))

@@ -1,0 +1,98 @@
+"""Point many manifests at a target at once: one release, one set of names, no two sources on one target."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from homeport.applications.redis_enterprise import KNOWLEDGE, choose, knowledge
+from homeport.discovery.findings import Finding
+from homeport.discovery.inputs import Source
+from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.scan import scan_source
+from homeport.errors import CollisionError, HomeportError, UsageError
+from homeport.mapping import Mapping
+from homeport.reference import DOCKER_HUB
+from homeport.relocation.relocate import Relocated, relocate
+
+
+class Rewritten(msgspec.Struct, frozen=True):
+    """A manifest and its proved result."""
+
+    source: Source
+    result: Relocated
+
+    @property
+    def content(self) -> bytes:
+        """The result as bytes."""
+        return self.source.encode(self.result.text)
+
+
+class Rewriting(msgspec.Struct, frozen=True):
+    """What became of many manifests; `operators` are the tags of the Redis Enterprise operator that they may belong to."""
+
+    files: tuple[Rewritten, ...]
+    failures: tuple[HomeportError, ...]
+    operators: tuple[str, ...]
+
+
+class Versions(msgspec.Struct, frozen=True):
+    """What a person says of the release; otherwise the manifests tell."""
+
+    operator: str | None = None
+    redis: str | None = None
+
+
+def learner(versions: Versions) -> Callable[[Iterable[Finding]], Knowledge]:
+    """Return what makes the rules from a first look at the manifests."""
+
+    def learn(findings: Iterable[Finding]) -> Knowledge:
+        return knowledge(choose(findings, versions.operator, versions.redis))
+
+    return learn
+
+
+def rewrite(
+    sources: Sequence[Source],
+    mapping: Mapping,
+    *,
+    versions: Versions,
+    default_registry: str = DOCKER_HUB,
+    pull_secret: str | None = None,
+) -> Rewriting:
+    """Rewrite manifests; one that cannot be read or proved is an error beside the others.
+
+    Raises CollisionError where two images of different manifests would get one name.
+    """
+    findings = [it for source in sources for it in scan_source(source, KNOWLEDGE, default_registry).findings]
+    choice = choose(findings, versions.operator, versions.redis)
+    rules = knowledge(choice)
+    done: list[Rewritten] = []
+    failures: list[HomeportError] = []
+    for source in sources:
+        try:
+            result = relocate(
+                source, mapping, knowledge=rules, default_registry=default_registry, pull_secret=pull_secret
+            )
+        except CollisionError:
+            raise
+        except HomeportError as error:
+            failures.append(error)
+        else:
+            done.append(Rewritten(source, result))
+    mapping.relocate_all(sorted({it for one in done for it in one.result.references}, key=str))
+    return Rewriting(tuple(done), tuple(failures), choice.operators)
+
+
+def place_in(folder: Path, files: Sequence[Rewritten]) -> dict[Path, Rewritten]:
+    """Say where each manifest goes in a folder, under its name; raises UsageError where two have the same."""
+    placed: dict[Path, Rewritten] = {}
+    for file in files:
+        path = folder / file.source.relative
+        if path in placed:
+            raise UsageError(
+                f"{placed[path].source.name} and {file.source.name} would both be written to {path}",
+                hint="Name the folder that holds them both, or relocate them in runs of their own.",
+            )
+        placed[path] = file
+    return placed

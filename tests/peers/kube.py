@@ -1,0 +1,174 @@
+"""A real Kubernetes API server for tests: etcd and kube-apiserver as processes on loopback."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.kit.api_server import ADMIN, PLURALS, kubeconfig
+
+START_SECONDS = 60
+USERS = ("reader", "shopkeeper", "role-of-the-docs")
+RBAC = "rbac.authorization.k8s.io"
+
+
+def peer(program: str) -> str:
+    """Return the path of a program that build-kube.sh makes; the test is skipped where it is missing."""
+    folder = Path(os.environ.get("HOMEPORT_PEERS") or Path.home() / ".cache/homeport-peers") / "bin"
+    found = shutil.which(program, path=str(folder))
+    if found is None:
+        pytest.skip(f"{program} is not in {folder}: run tests/peers/build-kube.sh")
+    return found
+
+
+class Kubernetes:
+    """A kube-apiserver with users whose names are their tokens."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.server = f"https://127.0.0.1:{port}"
+        self._folder = folder
+        self._authority = folder / "certs/apiserver.crt"
+        self._client = httpx2.Client(
+            base_url=self.server, verify=False, timeout=30, headers={"Authorization": f"Bearer {ADMIN}"}
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def is_ready(self) -> bool:
+        with contextlib.suppress(httpx2.HTTPError):
+            return self._client.get("/readyz").status_code == 200
+        return False
+
+    def create(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Create an object and return it as the server keeps it; a given status is set as well."""
+        version, kind, metadata = value["apiVersion"], value["kind"], value["metadata"]
+        root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        scope = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+        plural = PLURALS.get(kind) or f"{kind.lower()}s"
+        response = self._client.post(f"{root}{scope}/{plural}", json=value)
+        assert response.status_code == 201, response.text
+        kept: dict[str, Any] = response.json()
+        if "status" in value:
+            kept["status"] = value["status"]
+            response = self._client.put(f"{root}{scope}/{plural}/{metadata['name']}/status", json=kept)
+            assert response.status_code == 200, response.text
+        return kept
+
+    def define(self, group: str, kind: str, version: str) -> None:
+        """Install the definition of a custom resource, and wait until it is served."""
+        plural = PLURALS[kind]
+        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        spec = {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": plural, "kind": kind, "singular": kind.lower(), "listKind": f"{kind}List"},
+            "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
+        }
+        meta = {"name": f"{plural}.{group}"}
+        self.create(
+            {
+                "apiVersion": "apiextensions.k8s.io/v1",
+                "kind": "CustomResourceDefinition",
+                "metadata": meta,
+                "spec": spec,
+            }
+        )
+        _wait(
+            lambda: self._client.get(f"/apis/{group}/{version}/{plural}").status_code == 200, f"{plural} is not served"
+        )
+
+    def grant(self, user: str, plurals: Sequence[str], namespace: str = "") -> None:
+        """Let a user list and get kinds (``cronjobs.batch``), in one namespace or in all."""
+        rules = []
+        for plural in plurals:
+            resource, _, group = plural.partition(".")
+            rules.append({"apiGroups": [group], "resources": [resource], "verbs": ["get", "list"]})
+        scope = {"namespace": namespace} if namespace else {}
+        kind = "Role" if namespace else "ClusterRole"
+        self.create({"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": {"name": user, **scope}, "rules": rules})
+        self.bind(user, user, namespace)
+
+    def bind(self, user: str, role: str, namespace: str = "") -> None:
+        """Give a user a role of a namespace, or of the cluster."""
+        scope, kind = ({"namespace": namespace}, "Role") if namespace else ({}, "ClusterRole")
+        binding = {"apiVersion": f"{RBAC}/v1", "kind": f"{kind}Binding", "metadata": {"name": user, **scope}}
+        subjects = [{"kind": "User", "name": user, "apiGroup": RBAC}]
+        self.create({**binding, "roleRef": {"apiGroup": RBAC, "kind": kind, "name": role}, "subjects": subjects})
+
+    def kubeconfig(self, user: str = ADMIN) -> Path:
+        """Write a kubeconfig for a user and return its path."""
+        path = self._folder / f"{user}.kubeconfig"
+        path.write_text(yaml.safe_dump(kubeconfig(self.server, user, user, str(self._authority))))
+        return path
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Kubernetes]:
+    """Run etcd and kube-apiserver until the block ends."""
+    etcd, apiserver = peer("etcd"), peer("kube-apiserver")
+    clients, peers, port = _free_ports(3)
+    key = folder / "sa.key"
+    key.write_bytes(_private_key())
+    groups = {ADMIN: '"system:masters"'}
+    tokens = [f"{user},{user},{user},{groups.get(user, '')}".rstrip(",") for user in (ADMIN, *USERS)]
+    (folder / "tokens.csv").write_text("\n".join(tokens) + "\n")
+    with contextlib.ExitStack() as processes:
+        database = [etcd, "--data-dir", folder / "etcd", "--unsafe-no-fsync", "--log-level", "error"]
+        for flag, number in (("client", clients), ("peer", peers)):
+            database += [f"--listen-{flag}-urls", f"http://127.0.0.1:{number}"]
+        database += ["--advertise-client-urls", f"http://127.0.0.1:{clients}"]
+        processes.enter_context(_process(folder / "etcd.log", database))
+        server = [apiserver, "--etcd-servers", f"http://127.0.0.1:{clients}", "--secure-port", str(port)]
+        server += ["--bind-address", "127.0.0.1", "--cert-dir", folder / "certs", "--authorization-mode", "RBAC"]
+        server += ["--token-auth-file", folder / "tokens.csv", "--service-cluster-ip-range", "10.96.0.0/24"]
+        server += ["--service-account-key-file", key, "--service-account-signing-key-file", key]
+        server += ["--service-account-issuer", "https://kubernetes.default.svc", "--shutdown-delay-duration", "0s"]
+        processes.enter_context(_process(folder / "kube-apiserver.log", server))
+        kubernetes = Kubernetes(folder, port)
+        _wait(kubernetes.is_ready, f"kube-apiserver is not ready; see {folder}/kube-apiserver.log")
+        yield kubernetes
+        kubernetes.close()
+
+
+@contextlib.contextmanager
+def _process(log: Path, command: Sequence[str | Path]) -> Iterator[None]:
+    """Run a program; it is killed at the end, for kube-apiserver lingers on its port when its etcd is gone."""
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def _wait(done: Any, complaint: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not done():
+        assert time.monotonic() < deadline, complaint
+        time.sleep(0.1)
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as open_sockets:
+        sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _private_key() -> bytes:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )

@@ -1,0 +1,191 @@
+"""skopeo, crane, regctl and oras push to and pull from the real process, plain and over TLS with a login."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.kit import images
+from tests.kit.peers import run_peer
+from tests.kit.servers import docker_config, serve_process, write_certificate, write_htpasswd
+
+pytestmark = pytest.mark.peers
+
+REPOSITORY, TAG = "redislabs/redis", "7.2.4-64"
+
+
+class Door(msgspec.Struct, frozen=True):
+    """A registry and what is needed to get in."""
+
+    host: str
+    ca_file: Path | None
+    config: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.host}/{REPOSITORY}:{TAG}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the Go clients read: logins, and the authorities to trust."""
+        trust = {"SSL_CERT_FILE": str(self.ca_file)} if self.ca_file else {}
+        return {"DOCKER_CONFIG": str(self.config), **trust}
+
+
+@pytest.fixture(params=["plain", "tls and login"])
+def door(request, tmp_path) -> Iterator[Door]:
+    config = tmp_path / "config"
+    config.mkdir()
+    if request.param == "plain":
+        (config / "config.json").write_text("{}")
+        with serve_process(tmp_path / "data") as server:
+            yield Door(server.host, None, config)
+        return
+    ca_file, certificate, key = write_certificate(config)
+    ca_file = ca_file.rename(config / "ca.crt")
+    users = write_htpasswd(tmp_path / "htpasswd", {"me": "a: secret"})
+    options = ("--tls-cert", str(certificate), "--tls-key", str(key), "--htpasswd", str(users))
+    with serve_process(tmp_path / "data", *options) as server:
+        docker_config(config, server.host, "me", "a: secret")
+        yield Door(server.host, ca_file, config)
+
+
+def skopeo_push(door: Door, layout: Path) -> None:
+    ways = ["--dest-cert-dir", str(door.config)] if door.ca_file else ["--dest-tls-verify=false"]
+    ways += ["--dest-authfile", str(door.config / "config.json")]
+    run_peer(
+        "skopeo", "copy", "-q", "--all", "--preserve-digests", *ways, f"oci:{layout}:{TAG}", f"docker://{door.name}"
+    )
+
+
+def skopeo_pull(door: Door, layout: Path) -> None:
+    ways = ["--src-cert-dir", str(door.config)] if door.ca_file else ["--src-tls-verify=false"]
+    ways += ["--src-authfile", str(door.config / "config.json")]
+    run_peer(
+        "skopeo", "copy", "-q", "--all", "--preserve-digests", *ways, f"docker://{door.name}", f"oci:{layout}:{TAG}"
+    )
+
+
+def crane(door: Door, *arguments: str) -> str:
+    way = [] if door.ca_file else ["--insecure"]
+    return run_peer("crane", *arguments, *way, **door.environment)
+
+
+def crane_push(door: Door, layout: Path) -> None:
+    crane(door, "push", str(layout), door.name)
+
+
+def crane_pull(door: Door, layout: Path) -> None:
+    crane(door, "pull", "--format=oci", door.name, str(layout))
+
+
+def regctl(door: Door, *arguments: str) -> str:
+    way = f"reg={door.host},tls={'enabled' if door.ca_file else 'disabled'}"
+    return run_peer("regctl", *arguments, "--host", way, **door.environment)
+
+
+def regctl_push(door: Door, layout: Path) -> None:
+    regctl(door, "image", "copy", f"ocidir://{layout}:{TAG}", door.name)
+
+
+def regctl_pull(door: Door, layout: Path) -> None:
+    regctl(door, "image", "copy", door.name, f"ocidir://{layout}:{TAG}")
+
+
+def oras_push(door: Door, layout: Path) -> None:
+    way = ["--to-ca-file", str(door.ca_file)] if door.ca_file else ["--to-plain-http"]
+    way += ["--to-registry-config", str(door.config / "config.json")]
+    run_peer("oras", "copy", *way, "--from-oci-layout", f"{layout}:{TAG}", door.name)
+
+
+def oras_pull(door: Door, layout: Path) -> None:
+    way = ["--from-ca-file", str(door.ca_file)] if door.ca_file else ["--from-plain-http"]
+    way += ["--from-registry-config", str(door.config / "config.json")]
+    run_peer("oras", "copy", *way, "--to-oci-layout", door.name, f"{layout}:{TAG}")
+
+
+CLIENTS: dict[str, tuple[Callable[[Door, Path], None], Callable[[Door, Path], None]]] = {
+    "skopeo": (skopeo_push, skopeo_pull),
+    "crane": (crane_push, crane_pull),
+    "regctl": (regctl_push, regctl_pull),
+    "oras": (oras_push, oras_pull),
+}
+
+
+def blobs(layout: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (layout / "blobs" / "sha256").iterdir()}
+
+
+def write_layout(content: images.Content, path: Path) -> Path:
+    directory = path / "blobs" / "sha256"
+    directory.mkdir(parents=True)
+    manifests = {part.digest: part.manifest.body for part in content.walk()}
+    for digest, data in {**content.all_blobs, **manifests}.items():
+        (directory / digest.partition(":")[2]).write_bytes(data)
+    descriptor = content.descriptor({"org.opencontainers.image.ref.name": TAG})
+    index = {"schemaVersion": 2, "manifests": [descriptor]}
+    (path / "index.json").write_bytes(msgspec.json.encode(index))
+    (path / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return path
+
+
+def index_digest(layout: Path) -> str:
+    """Return what the layout's tag names; crane writes an image without its tag, oras lists children beside it."""
+    named = json.loads((layout / "index.json").read_text())["manifests"]
+    tagged = [entry for entry in named if TAG in entry.get("annotations", {}).values()]
+    [descriptor] = tagged or named
+    return descriptor["digest"]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_what_a_client_pushes_it_pulls_again_byte_for_byte(client, door, tmp_path):
+    push, pull = CLIENTS[client]
+    content = images.multi_arch("redis", size=3_000_000, attested=False)
+    source, target = write_layout(content, tmp_path / "source"), tmp_path / "target"
+    push(door, source)
+    pull(door, target)
+    assert index_digest(target) == content.digest
+    assert blobs(target) == blobs(source)
+    assert crane(door, "digest", door.name).strip() == content.digest
+    assert crane(door, "ls", f"{door.host}/{REPOSITORY}").split() == [TAG]
+
+
+def test_a_second_push_is_taken_and_changes_nothing(door, tmp_path):
+    content = images.multi_arch("redis")
+    source = write_layout(content, tmp_path / "source")
+    for push, _ in CLIENTS.values():
+        push(door, source)
+    assert crane(door, "digest", door.name).strip() == content.digest
+
+
+def test_a_login_is_asked_for(door, tmp_path):
+    if not door.ca_file:
+        pytest.skip("this registry is open")
+    with pytest.raises(AssertionError, match="UNAUTHORIZED"):
+        run_peer("crane", "ls", f"{door.host}/{REPOSITORY}", **{**door.environment, "DOCKER_CONFIG": str(tmp_path)})
+    with pytest.raises(AssertionError, match="certificate"):
+        run_peer("crane", "ls", f"{door.host}/{REPOSITORY}", DOCKER_CONFIG=str(door.config))
+
+
+def test_crane_mounts_deletes_and_lists(door, tmp_path):
+    crane_push(door, write_layout(images.image(images.layer("one")), tmp_path / "source"))
+    crane(door, "copy", door.name, f"{door.host}/other/name:x")
+    assert crane(door, "catalog", door.host).split() == ["other/name", REPOSITORY]
+    digest = crane(door, "digest", door.name).strip()
+    crane(door, "delete", f"{door.host}/other/name@{digest}")
+    assert crane(door, "catalog", door.host).split() == [REPOSITORY]
+    assert crane(door, "digest", door.name).strip() == digest
+
+
+def test_oras_attaches_and_finds_what_refers_to_an_image(door, tmp_path, monkeypatch):
+    content = images.image(images.layer("one"))
+    oras_push(door, write_layout(content, tmp_path / "source"))
+    way = ["--ca-file", str(door.ca_file)] if door.ca_file else ["--plain-http"]
+    way += ["--registry-config", str(door.config / "config.json")]
+    (tmp_path / "sbom.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)  # oras takes files by relative names only
+    run_peer("oras", "attach", *way, "--artifact-type", "application/vnd.sbom+json", door.name, "sbom.json")
+    found = json.loads(run_peer("oras", "discover", *way, "--format", "json", door.name))
+    assert [entry["artifactType"] for entry in found["referrers"]] == ["application/vnd.sbom+json"]

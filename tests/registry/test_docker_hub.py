@@ -1,0 +1,92 @@
+"""The client at a registry that limits pulls."""
+
+import pytest
+
+from homeport.errors import AuthenticationError, RateLimitedError
+from homeport.quota.reading import Reading
+from homeport.registry.credentials import Credential
+from tests.kit.clients import open_registries, read_all
+from tests.kit.docker_hub import PREVIEW, running_docker_hub
+from tests.kit.images import image, layer, put
+
+ME = Credential("me", "hunter2")
+CONTENT = image(layer("redis"))
+
+
+def fill(hub):
+    with open_registries(ME, endpoints=[hub.endpoint]) as registries:
+        put(CONTENT, registries.client("docker.io"), "redislabs/redis", "7.2.4-64")
+
+
+def test_heads_are_free_and_gets_count():
+    with running_docker_hub(limit=100, users={"me": "hunter2"}) as hub:
+        fill(hub)
+        with open_registries(endpoints=[hub.endpoint]) as registries:
+            client = registries.client("docker.io")
+            assert registries.quota("docker.io") is None
+            for _ in range(3):
+                assert client.head_manifest("redislabs/redis", "7.2.4-64").digest == CONTENT.digest
+            assert registries.quota("docker.io") == Reading(100, 100, 21600, "127.0.0.1")
+            assert registries.traffic.of("docker.io").counted_pulls == 0
+            client.get_manifest("redislabs/redis", "7.2.4-64")
+            assert registries.quota("docker.io").remaining == 99
+            assert registries.traffic.of("docker.io").counted_pulls == 1
+        assert hub.counters["get"] == 1
+
+
+def test_a_used_up_limit_is_said_and_not_hammered():
+    waits = []
+    with running_docker_hub(limit=1, users={"me": "hunter2"}) as hub:
+        fill(hub)
+        with open_registries(endpoints=[hub.endpoint], waits=waits) as registries:
+            client = registries.client("docker.io")
+            client.get_manifest("redislabs/redis", "7.2.4-64")
+            with pytest.raises(RateLimitedError, match=r"used up for anonymous \(0 of 1 pulls per 6 h left\)"):
+                client.get_manifest("redislabs/redis", "7.2.4-64")
+            assert client.head_manifest("redislabs/redis", "7.2.4-64")
+            assert registries.traffic.of("docker.io").counted_pulls == 1
+        assert hub.counters["refused"] == 1
+    assert waits == []
+
+
+def test_a_user_has_a_limit_of_its_own():
+    with running_docker_hub(limit=0, users={"me": "hunter2"}, user_limit=200) as hub:
+        fill(hub)
+        with open_registries(ME, endpoints=[hub.endpoint]) as registries:
+            registries.client("docker.io").get_manifest("redislabs/redis", "7.2.4-64")
+            assert registries.quota("docker.io") == Reading(200, 199, 21600, "me")
+
+
+def test_an_unlimited_user_reads_no_limit():
+    with running_docker_hub(limit=0, users={"me": "hunter2"}, user_limit=None) as hub:
+        fill(hub)
+        with open_registries(ME, endpoints=[hub.endpoint]) as registries:
+            registries.client("docker.io").get_manifest("redislabs/redis", "7.2.4-64")
+            assert registries.quota("docker.io") is None
+            assert registries.traffic.of("docker.io").counted_pulls == 0
+
+
+def test_blobs_come_from_elsewhere_without_credentials():
+    with running_docker_hub(users={"me": "hunter2"}, cdn=True) as hub:
+        fill(hub)
+        with open_registries(ME, endpoints=[hub.endpoint]) as registries:
+            client = registries.client("docker.io")
+            for blob, data in CONTENT.blobs:
+                with client.open_blob("redislabs/redis", blob) as reader:
+                    assert read_all(reader) == data
+        assert hub.counters["cdn"] == len(CONTENT.blobs)
+        assert hub.counters["cdn_with_credentials"] == 0
+
+
+def test_what_an_anonymous_may_not():
+    with running_docker_hub() as hub, open_registries(endpoints=[hub.endpoint]) as registries:
+        with pytest.raises(AuthenticationError, match="not allowed for anonymous"):
+            registries.client("docker.io").start_blob("redislabs/redis", CONTENT.digest)
+        assert hub.counters["write"] == 0
+
+
+def test_the_preview_image_is_there():
+    with running_docker_hub(limit=7) as hub, open_registries(endpoints=[hub.endpoint]) as registries:
+        repository, _, tag = PREVIEW.removeprefix("/v2/").partition("/manifests/")
+        assert registries.client("docker.io").head_manifest(repository, tag)
+        assert registries.quota("docker.io") == Reading(7, 7, 21600, "127.0.0.1")

@@ -1,0 +1,90 @@
+import io
+
+import pytest
+import structlog
+import urllib3
+
+from homeport.errors import ContentError
+from homeport.server.app import Registry
+from homeport.server.log import log_to_stderr
+from homeport.server.login import HtpasswdLogin
+from homeport.store.memory import MemoryStore
+from tests.kit.servers import running_registry, write_htpasswd
+
+
+@pytest.fixture
+def log(monkeypatch) -> io.StringIO:
+    """What the log writes to stderr."""
+    stderr = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stderr)
+    log_to_stderr()
+    yield stderr
+    structlog.reset_defaults()
+
+
+def test_a_request_is_one_line_without_credentials(log, tmp_path):
+    login = HtpasswdLogin(write_htpasswd(tmp_path / "htpasswd", {"me": "hunter2"}))
+
+    def with_log(_app):
+        return Registry(MemoryStore(), login=login, access_log=True)
+
+    headers = urllib3.make_headers(basic_auth="me:hunter2")
+    with running_registry(app_wrapper=with_log) as registry, urllib3.PoolManager() as http:
+        http.request("GET", f"{registry.url}/v2/a/tags/list?n=1", headers=headers)
+        http.request("GET", f"{registry.url}/v2/")
+    first, second = log.getvalue().splitlines()
+    assert " level=info event=request method=GET path=/v2/a/tags/list status=404 ms=" in first
+    assert first.endswith(" client=127.0.0.1 user=me")
+    assert " path=/v2/ status=401 " in second
+    assert second.endswith(" user=-")
+    assert "hunter2" not in log.getvalue()
+    assert headers["authorization"].split()[1] not in log.getvalue()
+
+
+def test_nothing_is_logged_unless_asked_for(log):
+    with running_registry() as registry, urllib3.PoolManager() as http:
+        assert http.request("GET", f"{registry.url}/v2/a/tags/list").status == 404
+    assert log.getvalue() == ""
+
+
+def test_a_path_cannot_write_lines_of_its_own(log):
+    def with_log(_app):
+        return Registry(MemoryStore(), access_log=True)
+
+    with running_registry(app_wrapper=with_log) as registry, urllib3.PoolManager() as http:
+        http.request("GET", f"{registry.url}/v2/a%0alevel=error/tags/list")
+    assert len(log.getvalue().splitlines()) == 1
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("a secret"), ContentError("manifest x of a was spoilt on the disk")])
+def test_a_fault_of_the_server_is_logged_and_answered(log, fault):
+    class Faulty(MemoryStore):
+        def get_manifest(self, repository, identifier):
+            raise fault
+
+    with running_registry(store=Faulty()) as registry, urllib3.PoolManager() as http:
+        answer = http.request("GET", f"{registry.url}/v2/a/manifests/x")
+    assert answer.status == 500
+    assert answer.json()["errors"][0]["code"] == "UNKNOWN"
+    assert str(fault) in log.getvalue()
+    assert b"secret" not in answer.data
+
+
+def test_a_blob_that_ends_too_early_is_not_passed_off_as_whole():
+    class Truncated(MemoryStore):
+        def open_blob(self, repository, digest):
+            blob = super().open_blob(repository, digest)
+            blob.size += 10
+            return blob
+
+    store = Truncated()
+    upload = store.open_upload("a", store.start_upload("a"))
+    upload.write(b"x")
+    digest = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    upload.commit(digest)
+    with (
+        running_registry(store=store) as registry,
+        urllib3.PoolManager(retries=False) as http,
+        pytest.raises(urllib3.exceptions.ProtocolError),
+    ):
+        http.request("GET", f"{registry.url}/v2/a/blobs/{digest}")

@@ -1,0 +1,88 @@
+import signal
+import socket
+import ssl
+
+import pytest
+
+from homeport.errors import UsageError
+from homeport.server.app import Registry
+from homeport.server.run import Listen, RegistryServer, tls_context
+from homeport.store.memory import MemoryStore
+from tests.kit.servers import write_certificate
+
+
+def test_signals_stop_the_server_while_it_runs_and_are_given_back():
+    listen = Listen("127.0.0.1", 0)
+    server = RegistryServer(Registry(MemoryStore()), listen)
+    before = signal.getsignal(signal.SIGTERM)
+    with server.capture_signals():
+        signal.raise_signal(signal.SIGTERM)
+    assert server.should_exit
+    assert signal.getsignal(signal.SIGTERM) is before
+    listen.socket.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "5000", ":5000", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", "http://127.0.0.1:5000"],
+)
+def test_what_is_no_address_is_refused_with_an_example(text):
+    with pytest.raises(UsageError) as caught:
+        Listen.parse(text)
+    assert "HOST:PORT" in caught.value.hint or "address of this machine" in caught.value.hint
+
+
+def test_port_0_picks_one_and_is_told():
+    listen = Listen.parse("127.0.0.1:0")
+    host, _, port = listen.host.partition(":")
+    assert (host, int(port)) == listen.socket.getsockname()
+    assert listen.is_loopback
+    listen.socket.close()
+
+
+def test_an_ipv6_address_stands_in_brackets():
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    try:
+        listen = Listen.parse("[::1]:0")
+    except UsageError:
+        pytest.skip("no IPv6 here")
+    assert listen.host.startswith("[::1]:")
+    assert listen.is_loopback
+    listen.socket.close()
+
+
+def test_every_address_is_not_loopback():
+    listen = Listen.parse("0.0.0.0:0")
+    assert not listen.is_loopback
+    listen.socket.close()
+
+
+def test_a_port_that_is_taken_is_told():
+    taken = Listen.parse("127.0.0.1:0")
+    taken.socket.listen()
+    with pytest.raises(UsageError, match="Address already in use"):
+        Listen.parse(taken.host)
+    taken.socket.close()
+
+
+def test_a_certificate_and_its_key_are_loaded(tmp_path):
+    _, certificate, key = write_certificate(tmp_path)
+    context = tls_context(certificate, key)
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def test_a_key_of_another_certificate_is_refused(tmp_path):
+    _, certificate, _ = write_certificate(tmp_path)
+    (tmp_path / "other").mkdir()
+    _, _, key = write_certificate(tmp_path / "other")
+    with pytest.raises(UsageError, match="KEY_VALUES_MISMATCH"):
+        tls_context(certificate, key)
+
+
+def test_files_that_are_no_certificate_are_refused(tmp_path):
+    (tmp_path / "text").write_text("hello")
+    for path, reason in ((tmp_path / "none", "No such file"), (tmp_path / "text", "certificate")):
+        with pytest.raises(UsageError, match=reason) as caught:
+            tls_context(path, path)
+        assert "PEM" in caught.value.hint
