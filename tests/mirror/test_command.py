@@ -144,6 +144,7 @@ def test_references_come_from_a_scan(shell: Shell, tmp_path: Path):
         (("Upper/Case",), "", "'Upper/Case' is not an image name"),
         (("-",), "fine:1\nnot fine\n", "stdin, line 2: 'not fine' is not an image name"),
         (("--dryrun", "app:1"), "", "unknown option: --dryrun"),
+        (("--platform", "amd64", "app:1"), "", "'amd64' is not a platform"),
         (("--from-scan", "none.json"), "", "none.json: No such file"),
         (("--from-scan", "-"), "[]", "is not the report of a scan"),
         (("--ca-file", "none.pem", "app:1"), "", "--ca-file none.pem: there is no such file"),
