@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from homeport.applications.redis_enterprise.facts import OPERATOR_NAMES, is_operator, last
 from homeport.applications.redis_enterprise.fields import (
     BOOTSTRAPPER,
     CALL_HOME,
@@ -30,10 +31,8 @@ from homeport.applications.redis_enterprise.releases import (
 from homeport.discovery.findings import Finding, ObjectKey
 from homeport.discovery.knowledge import ImageField, Implied, Knowledge, group_of
 from homeport.discovery.tree import dig, is_map, is_true, text_of
-from homeport.reference import Reference
 
 _RUNNERS: Final = ("Deployment", "Pod")
-_OPERATORS: Final = {"operator": False, "redis-enterprise-operator": True}
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -50,10 +49,10 @@ class Choice(msgspec.Struct, frozen=True):
 def choose(findings: Iterable[Finding], operator: str | None = None, redis: str | None = None) -> Choice:
     """Learn the release from the operator's Deployments and pods among the findings, unless `operator` names it."""
     images = [
-        finding.reference for finding in findings if finding.object.kind in _RUNNERS and _is_operator(finding.reference)
+        finding.reference for finding in findings if finding.object.kind in _RUNNERS and is_operator(finding.reference)
     ]
     tags = (operator,) if operator else tuple(sorted({image.tag for image in images if image.tag}))
-    platforms = {_OPERATORS[_last(image.repository)] for image in images} or {False}
+    platforms = {OPERATOR_NAMES[last(image.repository)] for image in images} or {False}
     return Choice(tags, redis, platforms.pop() if len(platforms) == 1 else None)
 
 
@@ -119,12 +118,4 @@ def _own_operator(rec: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _on_openshift(rec: Mapping[str, Any]) -> bool:
-    return any(_last(text_of(dig(rec, (*field.path, field.repository)))) in RED_HAT_NAMES for field in FIELDS.images)
-
-
-def _is_operator(reference: Reference) -> bool:
-    return _last(reference.repository) in _OPERATORS and "redislabs" in reference.repository.split("/")
-
-
-def _last(repository: str) -> str:
-    return repository.rpartition("/")[2]
+    return any(last(text_of(dig(rec, (*field.path, field.repository)))) in RED_HAT_NAMES for field in FIELDS.images)
