@@ -156,6 +156,28 @@ def _things(source: str, root: object) -> Iterator[Thing]:
             pending += [(item, (*prefix, "items", index)) for index, item in reversed(list(enumerate(items)))]
         else:
             yield Thing(source, key, value, prefix)
+            yield from _of_values(source, key, value)
+
+
+def _of_values(source: str, key: ObjectKey, values: Mapping[str, Any]) -> Iterator[Thing]:
+    """Yield the operator and the cluster that the values of the chart redis-enterprise-operator make."""
+    image = dig(values, ("operator", "image"))
+    if key.kind or not is_map(image):
+        return
+    red_hat = is_true(dig(values, ("openshift", "mode")))
+    name = text_of(image.get("repository")) or (
+        f"registry.connect.redhat.com/redislabs/{_OPERATOR}" if red_hat else "redislabs/operator"
+    )
+    text = f"{name}:{text_of(image.get('tag'))}".removesuffix(":")
+    spec = {"containers": [{"name": each, "image": text} for each in (_OPERATOR, "admission")]}
+    names = values.get("imagePullSecrets")
+    secrets = [{"name": text_of(each)} for each in names if text_of(each)] if is_list(names) else []
+    pod = {**spec, "imagePullSecrets": secrets} if secrets else spec
+    deployment = {"spec": {"template": {"spec": pod}}}
+    yield Thing(source, ObjectKey("apps/v1", "Deployment", "", _OPERATOR), deployment, ("operator",))
+    if is_map(dig(values, ("cluster", "spec"))) and is_true(dig(values, ("cluster", "create"))):
+        rec = text_of(dig(values, ("cluster", "name"))) or "rec"
+        yield Thing(source, ObjectKey(f"{GROUP}/v1", KIND, "", rec), values["cluster"], ("cluster",))
 
 
 def _operators(thing: Thing, environments: Mapping[str, Mapping[str, str]]) -> Iterator[Operator]:
