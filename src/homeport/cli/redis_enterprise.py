@@ -18,6 +18,11 @@ from homeport.cli.sources import SourceName, read_sources
 from homeport.discovery.inputs import MAX_SIZE
 
 redis_enterprise = App(name="redis-enterprise", help_format="plaintext", help_formatter="plain")
+for _name, _help in {
+    "check": "Look for the known mistakes of a deployment, each with its reason and its fix.",
+    "effective": "Show which image each pod will really pull, and by which rule.",
+}.items():
+    redis_enterprise.command(f"homeport.cli.redis_enterprise_check:{_name}", name=_name, help=_help)
 
 
 class _Images(msgspec.Struct, frozen=True):

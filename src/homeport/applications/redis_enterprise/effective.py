@@ -123,7 +123,7 @@ def resolve(situation: Situation, field: ImageField) -> Resolved:
     """Work out what one image spec of a cluster comes to."""
     found = dig(situation.cluster.root, field.path)
     spec = found if is_map(found) else {}
-    environment, where = situation.environment, field.path[-1]
+    environment, where = situation.environment, ".".join(field.path[1:])
     written = text_of(spec.get(field.repository))
     variable = next((name for name in _REPOSITORIES[field] if environment.get(name)), "")
     if written:
@@ -151,7 +151,7 @@ def extra_containers(cluster: Thing) -> Iterator[tuple[Steps, str, str, str]]:
 
 
 def _identifier(situation: Situation, field: ImageField, spec: Mapping[str, Any]) -> tuple[str, str]:
-    where = field.path[-1]
+    where = ".".join(field.path[1:])
     if pinned := text_of(spec.get(field.digest)):
         return pinned, f"{where}.digestHash"
     if written := text_of(spec.get(field.tag)):

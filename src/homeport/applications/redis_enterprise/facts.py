@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from homeport.applications.redis_enterprise.fields import GROUP, KIND
-from homeport.applications.redis_enterprise.releases import RED_HAT_NAMES, version_of
+from homeport.applications.redis_enterprise.releases import RED_HAT, RED_HAT_NAMES, version_of
 from homeport.discovery.findings import ObjectKey
 from homeport.discovery.kinds import pod_spec_path
 from homeport.discovery.knowledge import group_of
@@ -25,12 +25,16 @@ Steps = tuple[str | int, ...]
 
 
 class Thing(msgspec.Struct, frozen=True, eq=False):
-    """One object, and the text or cluster that it is from; `prefix` leads to it in its document."""
+    """One object, and the text or cluster that it is from; `prefix` leads to it in its document.
+
+    `at` is where a chart's values say what such an object is made of.
+    """
 
     source: str
     key: ObjectKey
     root: Mapping[str, Any]
     prefix: Steps = ()
+    at: str = ""
 
     def line(self, path: Steps) -> int:
         """Return the line of a place, or of the nearest thing around it that is there; -1 in live objects."""
@@ -42,7 +46,7 @@ class Thing(msgspec.Struct, frozen=True, eq=False):
 
     def where(self, path: Steps) -> str:
         """Write a place as people do."""
-        return write_path((*self.prefix, *path))
+        return self.at or write_path((*self.prefix, *path))
 
 
 class Operator(msgspec.Struct, frozen=True, eq=False):
@@ -165,16 +169,14 @@ def _of_values(source: str, key: ObjectKey, values: Mapping[str, Any]) -> Iterat
     if key.kind or not is_map(image):
         return
     red_hat = is_true(dig(values, ("openshift", "mode")))
-    name = text_of(image.get("repository")) or (
-        f"registry.connect.redhat.com/redislabs/{_OPERATOR}" if red_hat else "redislabs/operator"
-    )
+    name = text_of(image.get("repository")) or (f"{RED_HAT}/redislabs/{_OPERATOR}" if red_hat else "redislabs/operator")
     text = f"{name}:{text_of(image.get('tag'))}".removesuffix(":")
     spec = {"containers": [{"name": each, "image": text} for each in (_OPERATOR, "admission")]}
     names = values.get("imagePullSecrets")
     secrets = [{"name": text_of(each)} for each in names if text_of(each)] if is_list(names) else []
     pod = {**spec, "imagePullSecrets": secrets} if secrets else spec
     deployment = {"spec": {"template": {"spec": pod}}}
-    yield Thing(source, ObjectKey("apps/v1", "Deployment", "", _OPERATOR), deployment, ("operator",))
+    yield Thing(source, ObjectKey("apps/v1", "Deployment", "", _OPERATOR), deployment, at="operator.image")
     if is_map(dig(values, ("cluster", "spec"))) and is_true(dig(values, ("cluster", "create"))):
         rec = text_of(dig(values, ("cluster", "name"))) or "rec"
         yield Thing(source, ObjectKey(f"{GROUP}/v1", KIND, "", rec), values["cluster"], ("cluster",))
