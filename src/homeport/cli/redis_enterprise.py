@@ -18,11 +18,13 @@ from homeport.cli.sources import SourceName, read_sources
 from homeport.discovery.inputs import MAX_SIZE
 
 redis_enterprise = App(name="redis-enterprise", help_format="plaintext", help_formatter="plain")
-for _name, _help in {
-    "check": "Look for the known mistakes of a deployment, each with its reason and its fix.",
-    "effective": "Show which image each pod will really pull, and by which rule.",
+for _place, _help in {
+    "redis_enterprise_check:check": "Look for the known mistakes of a deployment, each with its reason and its fix.",
+    "redis_enterprise_check:effective": "Show which image each pod will really pull, and by which rule.",
+    "redis_enterprise_act:manifests": "Write the manifests of a release at a private registry.",
+    "redis_enterprise_act:upgrade": "Plan the way from one release to another.",
 }.items():
-    redis_enterprise.command(f"homeport.cli.redis_enterprise_check:{_name}", name=_name, help=_help)
+    redis_enterprise.command(f"homeport.cli.{_place}", name=_place.partition(":")[2], help=_help)
 
 
 class _Images(msgspec.Struct, frozen=True):

@@ -186,6 +186,19 @@ def images_of(
     return [node, images.operator, images.rigger, *clients]
 
 
+def bundle_images(operator: str) -> list[Reference]:
+    """List the images that the newest OLM bundle of an operator pins, by digest; none where no bundle is known."""
+    names = {"operator": 0, "rigger": 1, "redis": 2, "minimal": 2, "call_home": 3}
+    for bundle in bundles():
+        version = bundle.name.removeprefix("v")
+        if version == operator or version.startswith(f"{operator}.") or version[:-1] == operator:
+            return [
+                Reference(RED_HAT, f"redislabs/{_RED_HAT_NAMES[names[component]]}", digest=digest)
+                for component, digest in bundle.digests.items()
+            ]
+    return []
+
+
 def doubts(operator: str, redis: str | None = None) -> list[str]:
     """Say what is not known of a release, or not published, in one sentence each."""
     release = find_release(operator)
