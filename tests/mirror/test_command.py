@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -143,6 +144,7 @@ def test_references_come_from_a_scan(shell: Shell, tmp_path: Path):
         (("Upper/Case",), "", "'Upper/Case' is not an image name"),
         (("-",), "fine:1\nnot fine\n", "stdin, line 2: 'not fine' is not an image name"),
         (("--dryrun", "app:1"), "", "unknown option: --dryrun"),
+        (("--platform", "amd64", "app:1"), "", "'amd64' is not a platform"),
         (("--from-scan", "none.json"), "", "none.json: No such file"),
         (("--from-scan", "-"), "[]", "is not the report of a scan"),
         (("--ca-file", "none.pem", "app:1"), "", "--ca-file none.pem: there is no such file"),
@@ -251,3 +253,21 @@ def test_a_killed_run_leaves_no_tag_and_the_next_fetches_only_what_is_missing(sh
     with open_registries() as registries:
         client = registries.client(shell.target.host)
         assert all(client.get_manifest("redislabs/redis", part.digest) == part.manifest for part in content.walk())
+
+
+def test_memory_does_not_grow_with_the_image(shell: Shell, tmp_path: Path):
+    """The peak is that of a grandchild: a child's begins at its parent's."""
+    sizes = 4 * [40_000_000]
+    with running_registry(tmp_path / "source") as source, running_registry(tmp_path / "target") as target:
+        with open_registries() as registries:
+            layers = [images.layer(str(number), size) for number, size in enumerate(sizes)]
+            images.put(images.image(*layers), registries.client(source.host), "app", "1")
+        command = [*HOMEPORT, "mirror", "--to", target.host, f"{source.host}/app:1"]
+        peak = (
+            "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", peak, *command], capture_output=True, text=True, check=True, env=shell.environment
+        )
+    assert int(done.stdout) < 100

@@ -93,6 +93,11 @@ def test_an_unknown_user_costs_as_much_as_a_wrong_password(login, computed):
     assert login._decoy[:7] == next(iter(login._users.values()))[:7]
 
 
+def test_an_unknown_user_is_refused_whatever_bcrypt_says(login, monkeypatch):
+    monkeypatch.setattr(module, "_matches", lambda _password, _hashed: True)
+    assert check(login, basic("nobody", "x")) is None
+
+
 def test_what_is_remembered_is_bounded_and_no_password(login, monkeypatch):
     monkeypatch.setattr(module, "REMEMBERED", 1)
     for user, word in USERS.items():
@@ -136,7 +141,14 @@ def test_comments_and_blank_lines_are_no_users(tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    ["me:$apr1$abcdefgh$0123456789abcdefghijkl", "me:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "me:secret", "me", ":x"],
+    [
+        "me:$apr1$abcdefgh$0123456789abcdefghijkl",
+        "me:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
+        "me:secret",
+        "me",
+        ":x",
+        "me:$2b$99$" + "a" * 53,
+    ],
 )
 def test_weak_hashes_are_refused_with_their_line_and_without_their_content(tmp_path, line):
     path = write_htpasswd(tmp_path / "htpasswd", {"ok": "ok"})

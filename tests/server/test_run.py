@@ -1,11 +1,25 @@
+import signal
 import socket
 import ssl
 
 import pytest
 
 from homeport.errors import UsageError
-from homeport.server.run import Listen, tls_context
+from homeport.server.app import Registry
+from homeport.server.run import Listen, RegistryServer, tls_context
+from homeport.store.memory import MemoryStore
 from tests.kit.servers import write_certificate
+
+
+def test_signals_stop_the_server_while_it_runs_and_are_given_back():
+    listen = Listen("127.0.0.1", 0)
+    server = RegistryServer(Registry(MemoryStore()), listen)
+    before = signal.getsignal(signal.SIGTERM)
+    with server.capture_signals():
+        signal.raise_signal(signal.SIGTERM)
+    assert server.should_exit
+    assert signal.getsignal(signal.SIGTERM) is before
+    listen.socket.close()
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,14 @@ def test_a_put_without_a_digest_is_refused_and_the_upload_stays(client, query):
     assert client.at("PUT", f"{location}?digest={DIGEST}", CONTENT).status == 201
 
 
+def test_an_upload_in_one_request_that_fails_leaves_nothing_behind(tmp_path, pool):
+    with running_registry(tmp_path / "data") as registry:
+        client = Client(registry.url, "a", pool)
+        answer = client.call("POST", f"blobs/uploads/?digest={DIGEST}", CONTENT, content_range="5-10004")
+        assert answer.status == 416
+        assert list((tmp_path / "data" / "uploads").iterdir()) == []
+
+
 def test_a_cancelled_upload_is_unknown(client):
     location = start(client)
     assert client.at("DELETE", location).status == 204

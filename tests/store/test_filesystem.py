@@ -1,6 +1,7 @@
 """What holds for files beyond the contract: crashes, full disks, spoilt content, foreign directories."""
 
 import errno
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from homeport.errors import ContentError, StoreError, StoreFullError, UploadTake
 from homeport.oci.digest import digest_of
 from homeport.oci.manifest import RawManifest
 from homeport.oci.media_types import OCI_MANIFEST
+from homeport.store.durable import write_file
 from homeport.store.filesystem import FileSystemStore
 
 LAYER = b"layer" * 1000
@@ -125,7 +127,7 @@ def test_an_upload_that_became_a_blob_while_it_was_being_opened_is_not_written_t
     store, other = FileSystemStore(data), FileSystemStore(data)
     session = store.start_upload("a/b")
     store.open_upload("a/b", session).write(LAYER)
-    flock = __import__("fcntl").flock
+    flock = fcntl.flock
 
     def commit_first(handle, operation):
         monkeypatch.undo()
@@ -267,6 +269,25 @@ def test_directories_are_durable_before_what_is_in_them(data, synced):
     parents = synced.index("sync data/repositories"), synced.index("sync repositories/a"), synced.index("sync a/b")
     assert parents == tuple(sorted(parents))
     assert parents[-1] < next(number for number, step in enumerate(synced) if step.startswith("rename"))
+
+
+def test_manifests_of_a_repository_change_one_at_a_time_over_all_processes(data, monkeypatch):
+    store, lock = FileSystemStore(data), data / "repositories/a/_lock"
+    locked: list[bool] = []
+
+    def write_while_locked(*args):
+        with lock.open() as another:
+            try:
+                fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                locked.append(True)
+            else:
+                locked.append(False)
+        write_file(*args)
+
+    monkeypatch.setattr("homeport.store.filesystem.write_file", write_while_locked)
+    store.put_manifest("a", IMAGE, tags=["x"])
+    assert locked == [True, True]
 
 
 def test_a_spoilt_manifest_is_not_handed_out_and_a_push_heals_it(data):

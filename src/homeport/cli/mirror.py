@@ -13,10 +13,11 @@ from homeport.cli.output import Form, render
 from homeport.cli.progress import watching
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
-from homeport.errors import CollisionError
+from homeport.errors import CollisionError, UsageError
 from homeport.mapping import Mapping, Target
 from homeport.mirror.executor import forecast
 from homeport.mirror.executor import mirror as bring
+from homeport.mirror.platforms import is_platform
 
 
 def mirror(
@@ -41,6 +42,9 @@ def mirror(
         registries: How registries are reached.
     """
     mapping = Mapping(Target.parse(to))
+    for each in platform:
+        if not is_platform(each):
+            raise UsageError(f"{each!r} is not a platform", hint="Write os/architecture, for example linux/amd64.")
     named = read_references(references, from_scan)
     for warning in named.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -24,7 +24,7 @@ REMEMBERED: Final = 4096
 AT_ONCE: Final = 2
 """How many bcrypt computations run at a time: each takes a core for a good part of a second."""
 
-_BCRYPT = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}")
+_BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 _CHALLENGE = (("www-authenticate", 'Basic realm="homeport", charset="UTF-8"'),)
 
 
@@ -119,9 +119,9 @@ def read_htpasswd(path: Path) -> dict[str, bytes]:
 
 
 def _decoy(users: Mapping[str, bytes]) -> bytes:
-    """Return a hash that nobody has the password of, as costly as the file's first."""
+    """Make up a hash, as costly to compare with as the file's first."""
     cost = int(next(iter(users.values()), b"$2b$10$")[4:6])
-    return bcrypt.hashpw(secrets.token_hex(16).encode(), bcrypt.gensalt(cost))
+    return bcrypt.gensalt(cost) + secrets.token_hex(16)[:31].encode()
 
 
 def _credentials(header: str) -> tuple[str, bytes]:

@@ -196,8 +196,6 @@ class FileUpload:
 
     def _catch_up(self) -> None:
         """Hash what another process, or this one before it was killed, has received."""
-        if self._hashed > self._offset:
-            self._hasher, self._hashed = hashlib.sha256(), 0
         if self._hashed < self._offset:
             self._hash_file(self._hasher, self._hashed)
             self._hashed = self._offset

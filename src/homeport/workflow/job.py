@@ -65,7 +65,8 @@ def read_job(config: Config) -> Job:
         pull_secret=config.pull_secret.name if config.pull_secret else None,
     )
     pulls = read_pulls(sources, learner(versions), default_registry=config.default_registry)
-    references = tuple(dict.fromkeys((*_named(pulls), *_released(config))))
+    named = dict.fromkeys((*_named(pulls), *_released(config)))
+    references = tuple(reference for reference in named if not mapping.target.holds(reference))
     mapping.relocate_all(references)
     return Job(
         config,
