@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from homeport.applications.application import Versions
 from homeport.applications.redis_enterprise.fields import KIND
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.output import count
@@ -19,7 +20,7 @@ from homeport.mapping import Mapping, Target
 from homeport.reference import DOCKER_HUB, is_tag
 from homeport.relocation.relocate import Relocated
 from homeport.relocation.write import join, unified_diff, write_whole
-from homeport.workflow.rewrite import Rewritten, Versions, place_in, rewrite
+from homeport.workflow.rewrite import Rewritten, place_in, rewrite
 
 
 def relocate(
