@@ -86,6 +86,8 @@ def test_a_release_is_learned_and_listed(learned, tmp_path, capsys):
     )
     assert run(["redis-enterprise", "releases", "--update", str(bundle)]) == 0
     assert capsys.readouterr().out == f"learned operator 9.9.9-9; Redis: 9.9.9-1.9\nkept in {learned}\n"
+    assert run(["redis-enterprise", "releases", "--update", str(bundle)]) == 0
+    assert capsys.readouterr().out == "nothing new: this is known already\n"
     assert run(["redis-enterprise", "images", "9.9.9-9"]) == 0
     out, err = capsys.readouterr()
     assert "docker.io/redislabs/redis:9.9.9-1.9\n" in out

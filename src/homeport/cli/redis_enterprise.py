@@ -11,7 +11,7 @@ from homeport.applications.redis_enterprise.explain import Explanation, explain_
 from homeport.applications.redis_enterprise.learned import learned_file, read_learned, write_learned
 from homeport.applications.redis_enterprise.learning import learn_files
 from homeport.applications.redis_enterprise.model import Build, Release
-from homeport.applications.redis_enterprise.releases import doubts, forget_learned, images_of, releases, sources
+from homeport.applications.redis_enterprise.releases import doubts, forget_learned, images_of, known, releases, sources
 from homeport.cli.app import DONE
 from homeport.cli.output import Form, columns, count, render
 from homeport.cli.sources import SourceName, read_sources
@@ -113,6 +113,9 @@ def _learn(files: tuple[str, ...], *, asked: bool) -> int:
     if errors:
         raise UsageError(str(errors[0]), hint=errors[0].hint)
     taught = learn_files(read)
+    if known() + taught == known():
+        print("nothing new: this is known already")
+        return DONE
     kept = write_learned(read_learned() + taught)
     forget_learned()
     for release in taught.releases:
@@ -124,7 +127,7 @@ def _learn(files: tuple[str, ...], *, asked: bool) -> int:
     return DONE
 
 
-def _table(known: tuple[Release, ...]) -> Iterator[str]:
+def _table(listed: tuple[Release, ...]) -> Iterator[str]:
     rows = [
         (
             release.operator if index == 0 else "",
@@ -135,14 +138,14 @@ def _table(known: tuple[Release, ...]) -> Iterator[str]:
             "yes" if release.call_home else "-",
             build.olm or "-",
         )
-        for release in known
+        for release in listed
         for index, build in enumerate(release.redis or (Build("unknown"),))
     ]
     heads = ("OPERATOR", "REDIS", "PUBLISHED", "REDIS AT RED HAT", "MINIMAL", "CALL-HOME", "OLM BUNDLE")
     yield from columns([heads, *rows])
     taught = len(read_learned().releases)
     yield ""
-    yield f"{count(len(known), 'operator')}, {len(rows)} Redis builds" + (
+    yield f"{count(len(listed), 'operator')}, {len(rows)} Redis builds" + (
         f"; {taught} learned, from {learned_file()}" if taught else ""
     )
 

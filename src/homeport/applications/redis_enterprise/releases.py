@@ -62,7 +62,7 @@ def _published() -> tuple[_Releases, _Bundles]:
 
 
 @functools.cache
-def _known() -> Taught:
+def known() -> Taught:
     """Return what is published and what was taught, as one; raises UsageError where the person's file cannot be read."""
     published, bundles = _published()
     return Taught(published.releases, bundles.bundles) + read_learned()
@@ -70,7 +70,7 @@ def _known() -> Taught:
 
 def forget_learned() -> None:
     """Read the person's file again when it is needed next."""
-    _known.cache_clear()
+    known.cache_clear()
 
 
 def sources() -> dict[str, str]:
@@ -80,12 +80,12 @@ def sources() -> dict[str, str]:
 
 def releases() -> tuple[Release, ...]:
     """Return all known releases, the newest operator first."""
-    return _known().releases
+    return known().releases
 
 
 def bundles() -> tuple[Bundle, ...]:
     """Return all known OLM bundles, the newest first."""
-    return _known().bundles
+    return known().bundles
 
 
 def find_release(operator: str) -> Release | None:
