@@ -69,7 +69,13 @@ def relocate(
     given it is added to what pulls: pod specifications, service accounts, and custom resources that have a field for it.
     """
     planned = [
-        _Plan(source, document, walk(document.root, source.name, knowledge, default_registry), mapping, pull_secret)
+        _Plan(
+            source,
+            document,
+            walk(document.root, source.name, knowledge, default_registry, source.text),
+            mapping,
+            pull_secret,
+        )
         for document in parse_documents(source)
     ]
     references = tuple(sorted({it for plan in planned for it in plan.references}, key=str))
@@ -98,7 +104,7 @@ def _prove(result: Source, planned: Sequence["_Plan"], knowledge: Knowledge, def
             f"{result.name}: the rewritten text has {len(documents)} documents instead of {len(planned)}"
         )
     for plan, document in zip(planned, documents, strict=True):
-        plan.check(document, walk(document.root, result.name, knowledge, default_registry))
+        plan.check(document, walk(document.root, result.name, knowledge, default_registry, result.text))
 
 
 class _Plan:
