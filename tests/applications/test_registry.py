@@ -27,17 +27,17 @@ spec:
 """
 
 
-def test_each_application_has_a_name_and_rules_of_its_own():
+def test_each_application_has_a_name_and_its_rules_are_in_the_whole():
     assert len({application.name for application in APPLICATIONS}) == len(APPLICATIONS) == 2
-    rules = [{field.rule for field in application.knowledge.images} for application in APPLICATIONS]
-    assert all(len(names) == 1 for names in rules)
-    assert set.union(*rules) == {field.rule for field in KNOWLEDGE.images}
+    for application in APPLICATIONS:
+        assert set(application.knowledge.secrets) <= set(KNOWLEDGE.secrets)
+        assert set(application.knowledge.implied) <= set(KNOWLEDGE.implied)
 
 
 def test_its_images_are_found_where_its_fields_are():
     scan = scan_source(Source("f", SINGLE), KNOWLEDGE)
     assert [(it.text, it.path, it.how) for it in scan.findings] == [
-        ("victoriametrics/victoria-metrics:v1.110.13", "spec.image", "rule victoria-metrics")
+        ("victoriametrics/victoria-metrics:v1.110.13", "spec.image", "rule victoria-metrics-operator")
     ]
 
 
@@ -62,10 +62,10 @@ def test_it_is_relocated_with_its_pull_secret_and_nothing_else_changes():
 
 def test_objects_of_other_groups_are_not_its_own():
     other = SINGLE.replace("operator.victoriametrics.com", "example.org")
-    assert all(it.how != "rule victoria-metrics" for it in scan_source(Source("f", other), KNOWLEDGE).findings)
+    assert all(it.how != "rule victoria-metrics-operator" for it in scan_source(Source("f", other), KNOWLEDGE).findings)
 
 
 def test_what_a_person_says_reaches_every_application():
     learned = learn_all((), Versions("7.2.4-7"))
     assert learned.operators == ("7.2.4-7",)
-    assert set(VICTORIA_METRICS.knowledge.images) < set(learned.knowledge.images)
+    assert set(VICTORIA_METRICS.knowledge.secrets) < set(learned.knowledge.secrets)

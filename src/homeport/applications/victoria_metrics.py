@@ -1,7 +1,7 @@
-"""VictoriaMetrics: where the resources of its operator name images, and which they pull by its defaults.
+"""VictoriaMetrics: what its operator's resources pull by default, and where they take pull secrets from.
 
-The fields are those of docs.victoriametrics.com/operator/resources; the defaults are compiled into each release of the operator, or
-stand in its environment (VM_VMSINGLEDEFAULT_IMAGE and others).
+Where they name images is data (discovery/data/operators.yaml). The defaults are compiled into each release of the operator, or stand in
+its environment (VM_VMSINGLEDEFAULT_IMAGE and others; docs.victoriametrics.com/operator/env).
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from homeport.applications.application import Application, Learned
 from homeport.discovery.findings import ObjectKey
-from homeport.discovery.knowledge import ContainersField, ImageField, Implied, Knowledge, SecretField, group_of
+from homeport.discovery.knowledge import ImageField, Implied, Knowledge, SecretField, group_of
 from homeport.discovery.tree import dig, is_map, text_of
 
 RULE: Final = "victoria-metrics"
@@ -46,8 +46,6 @@ def implied_images(key: ObjectKey, value: Mapping[str, Any]) -> Iterator[Implied
 
 
 _RULES: Final = Knowledge(
-    images=tuple(_DEFAULTS),
-    containers=tuple(ContainersField(RULE, GROUP, kind, ("spec", "containers")) for kind in _KINDS),
     secrets=tuple(SecretField(GROUP, kind, ("spec", "imagePullSecrets")) for kind in (*_KINDS, _CLUSTER)),
     implied=(implied_images,),
 )

@@ -128,7 +128,7 @@ def test_what_a_person_adds_to_the_pods():
 CSV = f"""
 apiVersion: operators.coreos.com/v1alpha1
 kind: ClusterServiceVersion
-metadata: {{name: redis-enterprise-operator.v8.2.0-12.0}}
+metadata: {{name: redis-enterprise-operator.v8.2.0-12.0, namespace: placeholder}}
 spec:
   version: 8.2.0-12.0
   install:
@@ -148,7 +148,7 @@ spec:
 
 
 def test_an_olm_bundle_pins_the_default():
-    found = pulled(CSV, rec())
+    found = pulled(CSV, rec().replace("name: rec", "name: rec, namespace: redis"))
     assert found["redis-enterprise-node"] == f"{RED_HAT}/redis-enterprise@{DIGEST}"
     assert found["services-rigger"] == f"{RED_HAT}/services-manager:8.2.0-12"
 

@@ -19,6 +19,8 @@ ENVIRONMENT: Final = "operator-environment-config"
 """The ConfigMap that both containers of the operator take their environment from."""
 
 _OPERATOR: Final = "redis-enterprise-operator"
+_PLACEHOLDER: Final = "placeholder"
+"""The namespace that a ClusterServiceVersion in a bundle has; it goes where OLM installs it."""
 _DEPLOYMENTS: Final = ("spec", "install", "spec", "deployments")
 
 Steps = tuple[str | int, ...]
@@ -154,6 +156,8 @@ def _things(source: str, root: object) -> Iterator[Thing]:
             continue
         metadata = value.get("metadata")
         namespace, name = (text_of(dig(metadata, (part,))) for part in ("namespace", "name"))
+        if namespace == _PLACEHOLDER:
+            namespace = ""
         key = ObjectKey(text_of(value.get("apiVersion")), text_of(value.get("kind")), namespace, name)
         items = value.get("items")
         if key.kind.endswith("List") and is_list(items):
