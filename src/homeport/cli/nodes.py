@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from homeport.applications.redis_enterprise import KNOWLEDGE, choose, knowledge
+from homeport.applications.registry import KNOWLEDGE, learn_all
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.packaging_options import PackagingOptions
@@ -53,7 +53,7 @@ def nodes(
     mapping = names.mapping(to)
     read, errors = read_sources(sources, max_size, packaging)
     first = Scan.joined(scan_source(source, KNOWLEDGE, default_registry) for source in read)
-    rules = knowledge(choose(first.findings))
+    rules = learn_all(first.findings).knowledge
     scan = Scan.joined(scan_source(source, rules, default_registry) for source in read)
     prefixes = prefixes_of(mapping, [finding.reference for finding in scan.findings])
     chosen = RUNTIMES if runtime == "all" else (runtime,)

@@ -4,8 +4,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from homeport.applications.redis_enterprise import KNOWLEDGE
+from homeport.applications.application import Versions
 from homeport.applications.redis_enterprise.fields import KIND
+from homeport.applications.registry import KNOWLEDGE
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.output import count
@@ -21,7 +22,7 @@ from homeport.relocation.relocate import Relocated
 from homeport.relocation.write import write_whole
 from homeport.workflow.helm import Settings
 from homeport.workflow.helm_values import Rules, override_values
-from homeport.workflow.rewrite import Rewritten, Versions, rewrite
+from homeport.workflow.rewrite import Rewritten, rewrite
 
 
 def relocate(

@@ -9,7 +9,8 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from homeport.applications.redis_enterprise import choose, knowledge
+from homeport.applications.application import Versions
+from homeport.applications.registry import learn_all
 from homeport.cli.app import DONE, WRONG
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.output import Form, columns, count, render
@@ -87,7 +88,7 @@ def verify(
     origin = Origin.of(mapping, Lock.read(lock) if lock else None, source_registry or "")
 
     def learn(findings: Iterable[Finding]) -> Knowledge:
-        return knowledge(choose(findings, operator, redis))
+        return learn_all(findings, Versions(operator, redis)).knowledge
 
     if cluster:
         pulls = _live(context, namespace, learn, default_registry)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from homeport.applications.redis_enterprise import KNOWLEDGE, choose, knowledge
+from homeport.applications.application import Versions
+from homeport.applications.registry import KNOWLEDGE, learn_all
 from homeport.discovery.findings import Finding
 from homeport.discovery.inputs import Source
 from homeport.discovery.knowledge import Knowledge
@@ -31,25 +32,18 @@ class Rewritten(msgspec.Struct, frozen=True):
 
 
 class Rewriting(msgspec.Struct, frozen=True):
-    """What became of many manifests; `operators` are the tags of the Redis Enterprise operator that they may belong to."""
+    """What became of many manifests; `operators` are the tags of the operator that they may belong to."""
 
     files: tuple[Rewritten, ...]
     failures: tuple[HomeportError, ...]
     operators: tuple[str, ...]
 
 
-class Versions(msgspec.Struct, frozen=True):
-    """What a person says of the release; otherwise the manifests tell."""
-
-    operator: str | None = None
-    redis: str | None = None
-
-
 def learner(versions: Versions) -> Callable[[Iterable[Finding]], Knowledge]:
     """Return what makes the rules from a first look at the manifests."""
 
     def learn(findings: Iterable[Finding]) -> Knowledge:
-        return knowledge(choose(findings, versions.operator, versions.redis))
+        return learn_all(findings, versions).knowledge
 
     return learn
 
@@ -67,14 +61,13 @@ def rewrite(
     Raises CollisionError where two images of different manifests would get one name.
     """
     findings = [it for source in sources for it in scan_source(source, KNOWLEDGE, default_registry).findings]
-    choice = choose(findings, versions.operator, versions.redis)
-    rules = knowledge(choice)
+    learned = learn_all(findings, versions)
     done: list[Rewritten] = []
     failures: list[HomeportError] = []
     for source in sources:
         try:
             result = relocate(
-                source, mapping, knowledge=rules, default_registry=default_registry, pull_secret=pull_secret
+                source, mapping, knowledge=learned.knowledge, default_registry=default_registry, pull_secret=pull_secret
             )
         except CollisionError:
             raise
@@ -88,7 +81,7 @@ def rewrite(
         msgspec.structs.replace(one, left=tuple(sweep(one.source.name, one.result.text, mapping, references)))
         for one in done
     )
-    return Rewriting(tuple(swept), tuple(failures), choice.operators)
+    return Rewriting(tuple(swept), tuple(failures), learned.operators)
 
 
 def place_in(folder: Path, files: Sequence[Rewritten]) -> dict[Path, Rewritten]:
