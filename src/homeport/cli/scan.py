@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from homeport.applications.registry import KNOWLEDGE, learn_all
 from homeport.cli.app import DONE, NOT_STARTED, WRONG
 from homeport.cli.output import columns, count, render
+from homeport.cli.packaging_options import PackagingOptions
 from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.discovery.findings import Scan, Unresolved
 from homeport.discovery.inputs import MAX_SIZE, Source
@@ -28,6 +29,7 @@ def scan(
     output: Annotated[Literal["table", "json", "yaml", "names"], Parameter(name=["--output", "-o"])] = "table",
     default_registry: str = DOCKER_HUB,
     max_size: int = MAX_SIZE,
+    packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Find where images come from: manifests or a live cluster, grouped by registry.
 
@@ -39,13 +41,14 @@ def scan(
         output: table, json, yaml, or names: one reference a line, `open: REPOSITORY` where the tag comes from elsewhere.
         default_registry: Where names without a registry come from.
         max_size: The largest file to read, in bytes.
+        packaging: How charts are rendered.
     """
     check_registry(default_registry)
     if not sources and not cluster:
         raise UsageError("nothing to scan", hint="Name files or folders, - for stdin, or --cluster.")
     if (context or namespace) and not cluster:
         raise UsageError("--context and --namespace are about a cluster", hint="Add --cluster.")
-    read, errors = read_sources(sources, max_size)
+    read, errors = read_sources(sources, max_size, packaging)
     found = _scan_all(read, KNOWLEDGE, default_registry)
     if found.unresolved and (learned := learn_all(found.findings)).operators:
         # The operator among the inputs tells what clusters beside it pull unnamed.

@@ -13,7 +13,7 @@ from homeport.reference import is_host
 from homeport.workflow.packages import read_packages
 
 SourceName = Annotated[str, Parameter(allow_leading_hyphen=True)]
-"""A file, a folder, or ``-``, which would be taken for an option otherwise."""
+"""A file, a folder, a pattern, a chart, a kustomization, or ``-``, which would be taken for an option otherwise."""
 
 
 def read_sources(
