@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -9,6 +10,8 @@ from homeport.discovery.documents import Document, parse_documents
 from homeport.discovery.findings import Finding, ObjectKey, Unresolved
 from homeport.discovery.inputs import Source
 from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.naming import Named, read_whole
+from homeport.discovery.packaging.kustomization import KUSTOMIZATION_FILES, image_rules
 from homeport.discovery.scan import repeated_keys
 from homeport.discovery.tree import dig, line_of, text_of
 from homeport.discovery.walk import ImpliedPlace, SecretPlace, Walk, walk
@@ -108,6 +111,20 @@ def _prove(result: Source, planned: Sequence["_Plan"], knowledge: Knowledge, def
         plan.check(document, walk(document.root, result.name, knowledge, default_registry, result.text))
 
 
+def _transformers(source: Source, document: Document, mapping: Mapping) -> Iterator[Unresolved]:
+    """Yield a kustomization's image entries: they match names as they are written, and would not match the new ones."""
+    root = document.root
+    kind = text_of(dig(root, ("kind",)))
+    if kind not in {"Kustomization", "Component"} and (kind or Path(source.name).name not in KUSTOMIZATION_FILES):
+        return
+    reason = "kustomize matches images by their names as written, which change; use --kustomize with the output of kustomize build"
+    for index, rule in enumerate(image_rules(root)):
+        named = read_whole(rule.new_name or rule.name, DOCKER_HUB)
+        if isinstance(named, Named) and not mapping.holds(named.reference):
+            line = line_of(dig(root, ("images", index)))
+            yield Unresolved(source.name, line, ObjectKey(kind=kind), f"images[{index}]", named.text, reason)
+
+
 class _Plan:
     """The changes of one document, and what a scan of the result must show."""
 
@@ -129,6 +146,7 @@ class _Plan:
         for implied in noted.implied:
             self._name(implied)
         self._left = len(self.unresolved)
+        self.unresolved += _transformers(source, document, mapping)
         for secrets in noted.secrets:
             self._secure(secrets)
 
