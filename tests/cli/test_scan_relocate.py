@@ -111,6 +111,7 @@ def test_the_json_report_groups_places_by_image(folder, capsys):
         "path": "spec.template.spec.containers[0].image",
         "how": "built-in field",
         "text": "redislabs/operator:7.2.4-7",
+        "sure": "certain",
     }
     assert len(image["findings"]) == 2
 

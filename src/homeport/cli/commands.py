@@ -2,6 +2,7 @@
 
 COMMANDS = {
     "scan": "Find where images come from: manifests or a live cluster.",
+    "rules": "List what is known of operators; explain why a field is an image.",
     "serve": "Run a private registry.",
     "mirror": "Bring images to a registry under the same tags and digests.",
     "relocate": "Point manifests at a registry.",

@@ -14,7 +14,6 @@ from homeport.discovery.looks import (
     BARE,
     NOTHING,
     PATH,
-    TAGGED,
     Sure,
     host_of,
     is_hub_organisation,
@@ -172,12 +171,12 @@ def _repository(group: dict[KeyRole, Entry], scope: Scope, siblings: frozenset[s
         last = name
     suffix, version_taken = _suffix(group, scope, image=last is not None)
     speaks = bool(scope.image) or entry.meaning.speaks_of_image or bool(_PULLS & siblings) or own is not None
-    known = looks(value) >= TAGGED or (registry is not None)
+    known = bool(host_of(value)) or registry is not None
     if suffix is None and not ("tag" in group or "digest" in group or speaks) and not (known and last is not None):
         return None
     if suffix is None and not (known or speaks or "/" in value):
         return None
-    if version_taken and last is None and not speaks and not (registry or looks(value) > PATH):
+    if version_taken and last is None and not speaks and not known:
         return None
     taken += [it for it in (last, own if registry else None, *_suffix_entries(group)) if it is not None]
     pieces: list[tuple[Role, Piece]] = [("registry", inherited)] if inherited else []

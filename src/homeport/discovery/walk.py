@@ -119,7 +119,7 @@ class _Walker:
         self.text = text
         self.scope = Scope(text, default_registry)
         self.general = General(source, self._general, self._shape, self._rules_as_data)
-        self.rules = knowledge.rules + shipped_rules()
+        self.rules = knowledge.rules.before(shipped_rules())
         self.source, self.knowledge, self.default_registry = source, knowledge, default_registry
         self.containers = 0
         self.visited: set[int] = set()
@@ -235,7 +235,10 @@ class _Walker:
         """Note what the general look found."""
         if scope.example:
             sure = "uncertain"
-        where = (self.source, scope.text.line(value), self.key, scope.prefix + write_path(path))
+        main = next((it for it in named.parts if it.role in ("reference", "repository")), None)
+        inside = main is not None and main.encodings and main.start >= 0
+        line = self.text.line_at(main.start) if main is not None and inside else scope.text.line(value)
+        where = (self.source, line, self.key, scope.prefix + write_path(path))
         finding = Finding(*where, how, named.text, named.reference, named.open, named.parts, sure)
         if sure == "uncertain":
             self.noted.uncertain.append(finding)
