@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from homeport.discovery.documents import Document, parse_documents
 from homeport.discovery.findings import Finding, ObjectKey, Unresolved
 from homeport.discovery.inputs import Source
-from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.knowledge import Knowledge, SecretForm
 from homeport.discovery.naming import Named, read_whole
 from homeport.discovery.packaging.kustomization import KUSTOMIZATION_FILES, image_rules
 from homeport.discovery.scan import repeated_keys
@@ -23,6 +24,12 @@ from homeport.relocation.insertion import Additions
 from homeport.relocation.splice import Splice, splice
 
 _Place = tuple[str, str, str, bool]
+_FORMS: Final[dict[SecretForm, str]] = {
+    "objects": "list of {name: SECRET}",
+    "names": "list of names",
+    "object": "{name: SECRET}",
+    "name": "name",
+}
 
 
 class Edit(msgspec.Struct, frozen=True):
@@ -203,12 +210,18 @@ class _Plan:
     def _secure(self, place: SecretPlace) -> None:
         if self.secret is None or self.secret in place.names:
             return
-        node = self._additions.add(place.root, place.path, [{"name": self.secret}])
+        single = place.form in {"object", "name"}
+        if single and place.names:
+            self.unsecured.append(place.where)
+            self._leave(place, f"it takes one pull secret, and {place.names[0]} is there; {self.secret} was not added")
+            return
+        entry = self.secret if place.form in {"names", "name"} else {"name": self.secret}
+        node = self._additions.add(place.root, place.path, entry if single else [entry])
         if node is not None:
             self._insert(node, place.object, place.where, self.secret)
             return
         self.unsecured.append(place.where)
-        self._leave(place, "this is no list of {name: SECRET}, so the pull secret was not added")
+        self._leave(place, f"this is no {_FORMS[place.form]}, so the pull secret was not added")
 
     def _leave(self, place: ImpliedPlace | SecretPlace, reason: str) -> None:
         line = line_of(place.root)
