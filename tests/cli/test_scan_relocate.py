@@ -77,6 +77,26 @@ def test_what_the_scan_does_not_see_is_named_by_the_second_look_and_the_file_is_
     assert (folder / "pod.yaml").read_text() == POD.replace("nginx:1", "registry.example.com/library/nginx:1") + hidden
 
 
+def test_schemas_and_rules_that_scan_knows_relocate_knows_too(folder, capsys):
+    (folder / "crd.yaml").write_text(
+        "kind: CustomResourceDefinition\nspec:\n  group: x.io\n  names: {kind: Thing}\n  versions:\n  - schema:\n"
+        "      openAPIV3Schema: {properties: {spec: {properties: {runner: {type: string, description: container image to run},"
+        " pullSecrets: {type: array, items: {type: string}}}}}}\n"
+    )
+    (folder / "thing.yaml").write_text(
+        "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: t}\nspec: {runner: busybox}\n"
+    )
+    command = ["relocate", "--to", "registry.example.com", "--pull-secret", "regcred", "thing.yaml"]
+    assert run([*command, "--crds", "crd.yaml"]) == 0
+    out = capsys.readouterr().out
+    assert "runner: registry.example.com/library/busybox" in out
+    assert "pullSecrets: [regcred]" in out.replace('"', "")
+    assert run(command) == 0
+    assert "runner: busybox" in capsys.readouterr().out
+    (folder / "bad.yaml").write_text("rules")
+    assert run([*command, "--rules", "bad.yaml"]) == 2
+
+
 def test_a_source_of_one_file_is_looked_for_in_all(folder, capsys):
     (folder / "rec.yaml").write_text("registry: docker.io\n")
     assert run(["relocate", "--to", "registry.example.com", "pod.yaml", "rec.yaml"]) == 1

@@ -11,6 +11,7 @@ from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.output import count
 from homeport.cli.packaging_options import PackagingOptions
+from homeport.cli.rule_options import RuleOptions
 from homeport.cli.scan import describe
 from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.cli.ways_out import WaysOut
@@ -34,6 +35,7 @@ def relocate(
     default_registry: str = DOCKER_HUB,
     max_size: int = MAX_SIZE,
     way: WaysOut = WaysOut(),  # noqa: B008  # frozen; cyclopts reads options from the default
+    finding: RuleOptions = RuleOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
@@ -50,6 +52,7 @@ def relocate(
         default_registry: Where names without a registry come from.
         max_size: The largest file to read, in bytes.
         way: Where the result goes.
+        finding: How images are found.
         packaging: How charts are rendered.
         names: What images are called at the target.
     """
@@ -61,12 +64,15 @@ def relocate(
         rules = Rules(mapping, KNOWLEDGE, default_registry, pull_secret)
         return _chart_values(Path(sources[0]), way, rules, packaging.settings(), max_size)
     read, errors = read_sources(sources, max_size, packaging, kustomize=False)
+    taught, unread = finding.taught(read, max_size)
+    errors += unread
     rewriting = rewrite(
         read,
         mapping,
         versions=Versions(operator, redis),
         default_registry=default_registry,
         pull_secret=pull_secret,
+        taught=taught,
     )
     failures = [*errors, *rewriting.failures]
     written = way.write(rewriting.files)
