@@ -17,6 +17,7 @@ from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.cli.ways_out import WaysOut
 from homeport.cluster.pull_secrets import is_secret_name
 from homeport.discovery.inputs import MAX_SIZE
+from homeport.discovery.packaging.charts import is_chart
 from homeport.errors import InputError, UsageError
 from homeport.reference import DOCKER_HUB, is_tag
 from homeport.relocation.relocate import Relocated
@@ -63,7 +64,7 @@ def relocate(
     if way.helm_values is not None:
         rules = Rules(mapping, KNOWLEDGE, default_registry, pull_secret)
         return _chart_values(Path(sources[0]), way, rules, packaging.settings(), max_size)
-    read, errors = read_sources(sources, max_size, packaging, kustomize=False)
+    read, errors = read_sources(sources, max_size, packaging, rewriting=True)
     taught, unread = finding.taught(read, max_size)
     errors += unread
     rewriting = rewrite(
@@ -115,6 +116,8 @@ def check_pull_secret(name: str | None) -> None:
 
 def _chart_values(chart: Path, way: WaysOut, rules: Rules, settings: Settings, max_size: int) -> int:
     """Write the values that point a chart at the target, and report."""
+    if not is_chart(chart):
+        raise UsageError(f"{chart} is no Helm chart", hint="Name a folder with a Chart.yaml, or a packed chart (.tgz).")
     made = override_values(chart, settings, rules, max_size)
     if way.helm_values is not None and not way.dry_run:
         write_whole(way.helm_values, made.text.encode())

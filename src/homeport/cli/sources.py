@@ -17,11 +17,11 @@ SourceName = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
 
 def read_sources(
-    names: Sequence[str], max_size: int, packaging: PackagingOptions | None = None, *, kustomize: bool = True
+    names: Sequence[str], max_size: int, packaging: PackagingOptions | None = None, *, rewriting: bool = False
 ) -> tuple[list[Source], list[InputError]]:
     """Read manifests, charts and kustomizations; what cannot be read comes back as an error. Raises UsageError.
 
-    Where `kustomize` is False a kustomization is read as the files that it is made of.
+    For `rewriting` a kustomization is the files that it is made of, and a chart is read only where it is rendered.
     """
     for name in names:
         if name.startswith("-") and name != STDIN:
@@ -29,7 +29,7 @@ def read_sources(
     if names.count(STDIN) > 1:
         raise UsageError("stdin can be read once only")
     settings = packaging.settings() if packaging else None
-    return read_packages(names, stdin=sys.stdin.buffer, max_size=max_size, settings=settings, kustomize=kustomize)
+    return read_packages(names, stdin=sys.stdin.buffer, max_size=max_size, settings=settings, rewriting=rewriting)
 
 
 def check_registry(text: str) -> None:

@@ -71,8 +71,16 @@ class WaysOut:
             return {self.kustomize / name: text.encode() for name, text in written.items()}
         if self.output_dir is not None:
             return {path: file.content for path, file in place_in(self.output_dir, files).items()}
+        if not self.in_place:
+            return {}
+        for file in files:
+            if file.source.path is None:
+                raise UsageError(
+                    f"{file.source.name} has no file to write to",
+                    hint="For a chart write the values that point it at the target: --helm-values FILE.",
+                )
         changed = (file for file in files if file.result.text != file.source.text)
-        return {file.source.path: file.content for file in changed if self.in_place and file.source.path}
+        return {file.source.path: file.content for file in changed if file.source.path}
 
 
 def _write(placed: dict[Path, bytes]) -> list[HomeportError]:
