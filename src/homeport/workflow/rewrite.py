@@ -15,13 +15,15 @@ from homeport.errors import CollisionError, HomeportError, UsageError
 from homeport.mapping import Mapping
 from homeport.reference import DOCKER_HUB
 from homeport.relocation.relocate import Relocated, relocate
+from homeport.relocation.sweep import Left, sweep
 
 
 class Rewritten(msgspec.Struct, frozen=True):
-    """A manifest and its proved result."""
+    """A manifest and its proved result; `left` is what a second, independent look at its text found besides."""
 
     source: Source
     result: Relocated
+    left: tuple[Left, ...] = ()
 
     @property
     def content(self) -> bytes:
@@ -73,8 +75,13 @@ def rewrite(
             failures.append(error)
         else:
             done.append(Rewritten(source, result))
-    mapping.relocate_all(sorted({it for one in done for it in one.result.references}, key=str))
-    return Rewriting(tuple(done), tuple(failures), learned.operators)
+    references = sorted({it for one in done for it in one.result.references}, key=str)
+    mapping.relocate_all(references)
+    swept = (
+        msgspec.structs.replace(one, left=tuple(sweep(one.source.name, one.result.text, mapping, references)))
+        for one in done
+    )
+    return Rewriting(tuple(swept), tuple(failures), learned.operators)
 
 
 def place_in(folder: Path, files: Sequence[Rewritten]) -> dict[Path, Rewritten]:
