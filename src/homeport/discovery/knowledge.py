@@ -45,11 +45,16 @@ class PodField(msgspec.Struct, frozen=True):
 
 
 class SecretField(msgspec.Struct, frozen=True):
-    """A list of ``{name: SECRET}`` under `path` that a kind takes its images' pull secrets from."""
+    """A list of ``{name: SECRET}`` under `path` that a kind takes its images' pull secrets from; of names alone where `names` says so.
+
+    `when` tells for an object whether it has the field, where its kind does not tell.
+    """
 
     group: str
     kind: str
     path: tuple[str, ...]
+    names: bool = False
+    when: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 class Implied(msgspec.Struct, frozen=True):

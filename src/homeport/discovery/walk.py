@@ -33,7 +33,7 @@ Path = tuple[str | int, ...]
 class SecretPlace(msgspec.Struct, frozen=True, eq=False):
     """Where pull secrets belong: under `path` in an object's `root`; `names` are those that are there.
 
-    `where` is the path from the document's root, for people.
+    `where` is the path from the document's root, for people. `alone` tells that the list holds names, not mappings.
     """
 
     object: ObjectKey
@@ -41,6 +41,7 @@ class SecretPlace(msgspec.Struct, frozen=True, eq=False):
     path: Path
     where: str
     names: tuple[str, ...]
+    alone: bool = False
 
 
 class ImpliedPlace(msgspec.Struct, frozen=True, eq=False):
@@ -158,7 +159,8 @@ class _Walker:
             if is_map(value):
                 self._pod(value, (*self.path, *pod.path), f"rule {pod.rule}")
         for secrets in filter(applies, self.knowledge.secrets):
-            self._secrets(secrets.path)
+            if secrets.when is None or secrets.when(self.root):
+                self._secrets(secrets.path, alone=secrets.names)
         for imply in self.knowledge.implied:
             for implied in imply(self.key, self.root):
                 where = write_path((*self.path, *implied.field.path))
@@ -260,12 +262,11 @@ class _Walker:
         elif isinstance(read, Unreadable):
             self.noted.unresolved.append(Unresolved(*where, read.text, read.reason))
 
-    def _secrets(self, path: Path) -> None:
+    def _secrets(self, path: Path, *, alone: bool = False) -> None:
         value = dig(self.root, path)
-        names = [text_of(dig(item, ("name",))) for item in value] if is_list(value) else []
-        self.noted.secrets.append(
-            SecretPlace(self.key, self.root, path, write_path((*self.path, *path)), tuple(filter(None, names)))
-        )
+        names = [text_of(item if alone else dig(item, ("name",))) for item in value] if is_list(value) else []
+        where = write_path((*self.path, *path))
+        self.noted.secrets.append(SecretPlace(self.key, self.root, path, where, tuple(filter(None, names)), alone))
 
 
 def _names_images(value: object) -> bool:

@@ -185,12 +185,15 @@ class _Plan:
     def _secure(self, place: SecretPlace) -> None:
         if self.secret is None or self.secret in place.names:
             return
-        node = self._additions.add(place.root, place.path, [{"name": self.secret}])
+        node = self._additions.add(place.root, place.path, [self.secret if place.alone else {"name": self.secret}])
         if node is not None:
             self._insert(node, place.object, place.where, self.secret)
             return
         self.unsecured.append(place.where)
-        self._leave(place, "this is no list of {name: SECRET}, so the pull secret was not added")
+        self._leave(
+            place,
+            f"this is no list of {'names' if place.alone else '{name: SECRET}'}, so the pull secret was not added",
+        )
 
     def _leave(self, place: ImpliedPlace | SecretPlace, reason: str) -> None:
         line = line_of(place.root)

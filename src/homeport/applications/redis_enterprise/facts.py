@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
+from homeport.applications.redis_enterprise.chart import is_values, makes_cluster, operator_image
 from homeport.applications.redis_enterprise.fields import GROUP, KIND
-from homeport.applications.redis_enterprise.releases import RED_HAT, RED_HAT_NAMES, version_of
+from homeport.applications.redis_enterprise.releases import RED_HAT_NAMES, version_of
 from homeport.discovery.findings import ObjectKey
 from homeport.discovery.kinds import pod_spec_path
 from homeport.discovery.knowledge import group_of
@@ -168,20 +169,19 @@ def _things(source: str, root: object) -> Iterator[Thing]:
 
 
 def _of_values(source: str, key: ObjectKey, values: Mapping[str, Any]) -> Iterator[Thing]:
-    """Yield the operator and the cluster that the values of the chart redis-enterprise-operator make."""
-    image = dig(values, ("operator", "image"))
-    if key.kind or not is_map(image):
+    """Yield the operator and the cluster that the values of the chart make."""
+    if not is_values(key, values):
         return
-    red_hat = is_true(dig(values, ("openshift", "mode")))
-    name = text_of(image.get("repository")) or (f"{RED_HAT}/redislabs/{_OPERATOR}" if red_hat else "redislabs/operator")
-    text = f"{name}:{text_of(image.get('tag'))}".removesuffix(":")
-    spec = {"containers": [{"name": each, "image": text} for each in (_OPERATOR, "admission")]}
+    image = values["operator"]["image"]
+    name, tag = text_of(image.get("repository")), text_of(image.get("tag"))
+    text = f"{name}:{tag}".removesuffix(":") if name else str(operator_image(values) or "")
+    pod: dict[str, Any] = {"containers": [{"name": each, "image": text} for each in (_OPERATOR, "admission")]}
     names = values.get("imagePullSecrets")
-    secrets = [{"name": text_of(each)} for each in names if text_of(each)] if is_list(names) else []
-    pod = {**spec, "imagePullSecrets": secrets} if secrets else spec
+    if is_list(names):
+        pod["imagePullSecrets"] = [{"name": text_of(each)} for each in names if text_of(each)]
     deployment = {"spec": {"template": {"spec": pod}}}
     yield Thing(source, ObjectKey("apps/v1", "Deployment", "", _OPERATOR), deployment, at="operator.image")
-    if is_map(dig(values, ("cluster", "spec"))) and is_true(dig(values, ("cluster", "create"))):
+    if makes_cluster(values):
         rec = text_of(dig(values, ("cluster", "name"))) or "rec"
         yield Thing(source, ObjectKey(f"{GROUP}/v1", KIND, "", rec), values["cluster"], ("cluster",))
 
