@@ -2,11 +2,12 @@
 
 import pytest
 
-from homeport.applications.redis_enterprise import KNOWLEDGE
+from homeport.applications.registry import KNOWLEDGE, learn_all
 from homeport.discovery.inputs import Source
 from homeport.discovery.scan import scan_source
 from homeport.mapping import Mapping, Target
 from homeport.relocation.relocate import relocate
+from tests.applications.redis_enterprise.texts import problems
 
 VALUES = """\
 # Secrets for the operator
@@ -106,3 +107,54 @@ def test_a_cluster_that_is_not_made_stays_as_it_is():
 def test_values_of_other_charts_are_not_taken_for_these(text):
     assert names(text) == ([], [])
     assert rewritten(text) == text
+
+
+RENDERED = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: redis-enterprise-cluster-spec, namespace: redis}
+data:
+  cluster.yaml: |
+    apiVersion: app.redislabs.com/v1
+    kind: RedisEnterpriseCluster
+    metadata: {name: rec}
+    spec:
+      redisEnterpriseImageSpec: {repository: redislabs/redis, versionTag: 8.2.0-25.13}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: redis-enterprise-cluster-creator, namespace: redis}
+spec: {template: {spec: {containers: [{name: create-cluster, image: 'redislabs/operator:8.2.0-12'}]}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: redis-enterprise-operator, namespace: redis}
+spec:
+  template:
+    spec:
+      containers:
+      - {name: redis-enterprise-operator, image: 'redislabs/operator:8.2.0-12'}
+      - {name: admission, image: 'redislabs/operator:8.2.0-12'}
+"""
+
+
+def test_the_cluster_in_a_rendered_charts_config_map_is_seen():
+    source = Source("rendered.yaml", RENDERED)
+    rules = learn_all(scan_source(source, KNOWLEDGE).findings).knowledge
+    scan = scan_source(source, rules)
+    assert [it.text for it in scan.findings].count("redislabs/operator:8.2.0-12") == 3
+    assert "redislabs/redis:8.2.0-25.13" in [it.text for it in scan.findings]
+    assert len(scan.unresolved) == 3
+    assert all("cluster.spec of the chart's values" in it.reason for it in scan.unresolved)
+
+
+def test_and_it_is_checked_with_the_lines_of_the_file():
+    (problem,) = problems(RENDERED)
+    assert (problem.id, problem.line) == ("RE002", 10)
+    assert problem.path == "data['cluster.yaml'].spec.redisEnterpriseImageSpec.versionTag"
+
+
+@pytest.mark.parametrize("text", ["a: [", "just a text", "kind: Other"])
+def test_a_config_map_that_holds_something_else_is_left_alone(text):
+    config = f"kind: ConfigMap\nmetadata: {{name: redis-enterprise-cluster-spec}}\ndata: {{cluster.yaml: '{text}'}}\n"
+    assert scan_source(Source("f", config), KNOWLEDGE).unresolved == ()

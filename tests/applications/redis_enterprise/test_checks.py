@@ -6,21 +6,13 @@ import textwrap
 
 import pytest
 
-from homeport.applications.redis_enterprise.checks import CHECKS, RULES, Context, check
-from homeport.cluster.pull_access import FilePullSecrets
-from tests.applications.redis_enterprise.texts import facts, operator, rec
+from homeport.applications.redis_enterprise.checks import CHECKS, RULES
+from tests.applications.redis_enterprise.texts import operator, problems, rec
 
 PRIVATE = "reg.example.com:5000/mirror/redislabs"
 RED_HAT = "registry.connect.redhat.com/redislabs"
 DIGEST = "sha256:" + "d" * 64
 OTHER = "sha256:" + "e" * 64
-
-
-def problems(*texts, home=None, openshift=None):
-    found = facts(*texts)
-    secrets = FilePullSecrets.of(thing.root for thing in found.things)
-    context = Context.of(found, secrets, secrets_known=bool(secrets.secrets), home=home, openshift=openshift)
-    return check(context)
 
 
 def numbers(*texts, **options):

@@ -5,7 +5,13 @@ from typing import Any, Final
 
 import msgspec
 
-from homeport.applications.redis_enterprise.chart import is_values, makes_cluster, operator_image
+from homeport.applications.redis_enterprise.chart import (
+    CLUSTER_TEXT,
+    cluster_in,
+    is_values,
+    makes_cluster,
+    operator_image,
+)
 from homeport.applications.redis_enterprise.fields import GROUP, KIND
 from homeport.applications.redis_enterprise.releases import RED_HAT_NAMES, version_of
 from homeport.discovery.findings import ObjectKey
@@ -30,7 +36,7 @@ Steps = tuple[str | int, ...]
 class Thing(msgspec.Struct, frozen=True, eq=False):
     """One object, and the text or cluster that it is from; `prefix` leads to it in its document.
 
-    `at` is where a chart's values say what such an object is made of.
+    `at` is where a chart's values say what such an object is made of; `above` counts the lines above a text inside a text.
     """
 
     source: str
@@ -38,14 +44,16 @@ class Thing(msgspec.Struct, frozen=True, eq=False):
     root: Mapping[str, Any]
     prefix: Steps = ()
     at: str = ""
+    above: int = 0
 
     def line(self, path: Steps) -> int:
         """Return the line of a place, or of the nearest thing around it that is there; -1 in live objects."""
         for length in range(len(path), -1, -1):
             value = dig(self.root, path[:length])
             if value is not None:
-                return line_of(value)
-        return line_of(self.root)
+                break
+        line = line_of(value)
+        return line + self.above if line > 0 else line
 
     def where(self, path: Steps) -> str:
         """Write a place as people do."""
@@ -166,6 +174,11 @@ def _things(source: str, root: object) -> Iterator[Thing]:
         else:
             yield Thing(source, key, value, prefix)
             yield from _of_values(source, key, value)
+            if (found := cluster_in(key, value)) is not None:
+                inner, above = found
+                name = text_of(dig(inner, ("metadata", "name")))
+                api = text_of(inner.get("apiVersion"))
+                yield Thing(source, ObjectKey(api, KIND, namespace, name), inner, CLUSTER_TEXT, above=max(above, 0))
 
 
 def _of_values(source: str, key: ObjectKey, values: Mapping[str, Any]) -> Iterator[Thing]:

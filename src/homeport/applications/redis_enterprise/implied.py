@@ -10,7 +10,15 @@ from typing import Any, Final
 
 import msgspec
 
-from homeport.applications.redis_enterprise.chart import OPERATOR, SECRETS, is_values, makes_cluster, operator_image
+from homeport.applications.redis_enterprise.chart import (
+    CLUSTER_TEXT,
+    OPERATOR,
+    SECRETS,
+    cluster_in,
+    is_values,
+    makes_cluster,
+    operator_image,
+)
 from homeport.applications.redis_enterprise.facts import OPERATOR_NAMES, is_operator, last
 from homeport.applications.redis_enterprise.fields import (
     BOOTSTRAPPER,
@@ -59,8 +67,8 @@ def choose(findings: Iterable[Finding], operator: str | None = None, redis: str 
 
 def knowledge(choice: Choice) -> Knowledge:
     """Return all rules of Redis Enterprise, with what is known of the release."""
-    implied = (functools.partial(implied_images, choice), functools.partial(implied_by_values, choice))
-    return FIELDS + Knowledge(secrets=SECRETS, implied=implied)
+    functions = (implied_images, implied_by_values, implied_by_text)
+    return FIELDS + Knowledge(secrets=SECRETS, implied=tuple(functools.partial(each, choice) for each in functions))
 
 
 def implied_images(choice: Choice, key: ObjectKey, rec: Mapping[str, Any]) -> Iterator[Implied]:
@@ -101,6 +109,15 @@ def implied_by_values(choice: Choice, key: ObjectKey, values: Mapping[str, Any])
     for implied in implied_images(known, ObjectKey(f"{GROUP}/v1", KIND), values["cluster"]):
         field = msgspec.structs.replace(implied.field, path=("cluster", *implied.field.path))
         yield msgspec.structs.replace(implied, field=field)
+
+
+def implied_by_text(choice: Choice, key: ObjectKey, config: Mapping[str, Any]) -> Iterator[Implied]:
+    """Yield the images that the cluster in a rendered chart's ConfigMap pulls unnamed: nothing can be added in there."""
+    if (found := cluster_in(key, config)) is None:
+        return
+    for implied in implied_images(choice, ObjectKey(f"{GROUP}/v1", KIND), found[0]):
+        field = msgspec.structs.replace(implied.field, path=(*CLUSTER_TEXT, *implied.field.path))
+        yield Implied(field, f"{implied.reason}; write it under cluster.spec of the chart's values")
 
 
 def _unknown(operators: tuple[str, ...], openshift: bool | None) -> str:
