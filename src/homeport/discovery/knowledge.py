@@ -49,12 +49,16 @@ SecretForm = Literal["objects", "names", "object", "name"]
 
 
 class SecretField(msgspec.Struct, frozen=True):
-    """A field under `path` that a kind takes its images' pull secrets from; a step ``*`` stands for all entries."""
+    """A field under `path` that a kind takes its images' pull secrets from; a step ``*`` stands for all entries.
+
+    `when` tells for an object whether it has the field, where its kind does not tell.
+    """
 
     group: str
     kind: str
     path: tuple[str, ...]
     form: SecretForm = "objects"
+    when: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 class Implied(msgspec.Struct, frozen=True):

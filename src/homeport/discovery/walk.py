@@ -33,7 +33,7 @@ Path = tuple[str | int, ...]
 class SecretPlace(msgspec.Struct, frozen=True, eq=False):
     """Where pull secrets belong: under `path` in an object's `root`; `names` are those that are there.
 
-    `where` is the path from the document's root, for people.
+    `where` is the path from the document's root, for people. `alone` tells that the list holds names, not mappings.
     """
 
     object: ObjectKey
@@ -160,8 +160,9 @@ class _Walker:
             if is_map(value):
                 self._pod(value, (*self.path, *pod.path), f"rule {pod.rule}")
         for secrets in filter(applies, self.knowledge.secrets):
-            for path in _places(self.root, secrets.path):
-                self._secrets(path, secrets.form)
+            if secrets.when is None or secrets.when(self.root):
+                for path in _places(self.root, secrets.path):
+                    self._secrets(path, secrets.form)
         for imply in self.knowledge.implied:
             for implied in imply(self.key, self.root):
                 where = write_path((*self.path, *implied.field.path))

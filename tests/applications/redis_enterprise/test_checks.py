@@ -6,21 +6,13 @@ import textwrap
 
 import pytest
 
-from homeport.applications.redis_enterprise.checks import CHECKS, RULES, Context, check
-from homeport.cluster.pull_access import FilePullSecrets
-from tests.applications.redis_enterprise.texts import facts, operator, rec
+from homeport.applications.redis_enterprise.checks import CHECKS, RULES
+from tests.applications.redis_enterprise.texts import operator, problems, rec
 
 PRIVATE = "reg.example.com:5000/mirror/redislabs"
 RED_HAT = "registry.connect.redhat.com/redislabs"
 DIGEST = "sha256:" + "d" * 64
 OTHER = "sha256:" + "e" * 64
-
-
-def problems(*texts, home=None, openshift=None):
-    found = facts(*texts)
-    secrets = FilePullSecrets.of(thing.root for thing in found.things)
-    context = Context.of(found, secrets, secrets_known=bool(secrets.secrets), home=home, openshift=openshift)
-    return check(context)
 
 
 def numbers(*texts, **options):
@@ -358,3 +350,25 @@ def test_the_values_of_the_chart():
     assert found["RE021"].path == "cluster.spec.bootstrapperImageSpec"
     assert found["RE002"].path == "cluster.spec.redisEnterpriseImageSpec.versionTag"
     assert "RE002" not in numbers(values.replace("create: true", "create: false"))
+
+
+def test_side_containers_of_another_private_registry_are_nobodys_mistake():
+    side = "sideContainersSpec: [{name: c, image: 'harbor.corp.example/team/exporter:1'}]"
+    assert "RE024" not in numbers(private(), complete(more=side))
+    assert "RE024" in numbers(private(), complete(more=side), home="reg.example.com:5000")
+    assert "RE024" in numbers(private(), complete(more=side.replace("harbor.corp.example", "quay.io")))
+
+
+@pytest.mark.parametrize(
+    ("version", "redis", "number"),
+    [
+        ("7.2.4-16", "7.2.4-999", "RE004"),  # the last operator of its version may have got a newer build
+        ("7.2.4-7", "7.2.4-999", "RE002"),  # 7.2.4-12 came after it
+        ("7.2.4-16", "7.2.4-1", "RE002"),
+        ("7.2.4-7", "7.2.4-92", "RE002"),
+        ("8.2.0-13", "8.2.0-99.13", "RE002"),  # one build for each operator
+    ],
+)
+def test_a_build_that_is_not_known_may_be_a_newer_one(version, redis, number):
+    found = numbers(operator(version), spec_with(redisEnterpriseImageSpec=f"{{versionTag: {redis}}}"))
+    assert found == {number}
