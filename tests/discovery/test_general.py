@@ -68,6 +68,21 @@ def uncertain(text: str) -> set[str]:
             "d: {image: pilot, hub: '', tag: '', global: {hub: r.io/t, tag: 1, proxy: {image: proxyv2}}}",
             {"r.io/t/pilot:1", "r.io/t/proxyv2:1"},
         ),
+        ("global: {image: {registry: r.io}}\nimage: {image: a/b, tag: 1}", {"r.io/a/b:1"}),
+        (
+            "w: {image: {registry: '', tag: 2}, api: {image: {repository: a/b}}, ui: {image: {repository: a/c}}}",
+            {"a/b:2", "a/c:2"},
+        ),
+        ("imageRegistry: q.io\nimageNamespace: org\nimage: {name: app, repository: ''}", {"open: q.io/org/app"}),
+        ("image: {registry: null, defaultRegistry: r.io, repository: a/b, tag: null}", {"open: r.io/a/b"}),
+        ("{controllerImage: r.io/a/b, controllerImageVersion: ''}", {"open: r.io/a/b"}),
+        ("image: {name: r.io/a/b, version: ''}", {"open: r.io/a/b"}),
+        ("image: {name: r.io/a/b, version: 1}", {"r.io/a/b:1"}),
+        (
+            "{image: a/b, tag: 1, digest: '', digestChroot: 'sha256:abababababababababababababababababababababababababababababababab'}",
+            {"a/b:1"},
+        ),
+        ("image: {registry: mine, repository: a/b, tag: 1}", {"a/b:1"}),
         ("global: {imageRegistry: ''}\nimage: {registry: docker.io, repository: a/b, tag: 1}", {"docker.io/a/b:1"}),
     ],
 )

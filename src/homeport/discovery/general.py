@@ -124,7 +124,10 @@ class General:
             return
         siblings = set(value)
         for found in self._joins(entries, scope, siblings):
-            self._join(found, path, _how(SHAPE, scope), scope)
+            main = found.taken[0]
+            # Names that share a mapping are told apart by their keys.
+            where = main.path if main.meaning.stem or not path else path
+            self._join(found, where, _how(SHAPE, scope), scope)
             for entry in found.taken:
                 self.take(value, entry.key)
         machine = _MACHINES & siblings
