@@ -76,6 +76,7 @@ def uncertain(text: str) -> set[str]:
         ("imageRegistry: q.io\nimageNamespace: org\nimage: {name: app, repository: ''}", {"open: q.io/org/app"}),
         ("image: {registry: null, defaultRegistry: r.io, repository: a/b, tag: null}", {"open: r.io/a/b"}),
         ("{controllerImage: r.io/a/b, controllerImageVersion: ''}", {"open: r.io/a/b"}),
+        ("image: {name: agent, tag: 7, repository: null}", set()),
         ("image: {name: r.io/a/b, version: ''}", {"open: r.io/a/b"}),
         ("image: {name: r.io/a/b, version: 1}", {"r.io/a/b:1"}),
         (
@@ -135,6 +136,7 @@ def test_keys_and_values_speak_of_images(text, expected):
         ({"X_IMAGE_REPOSITORY": "quay.io/a/x", "X_VERSION": "1"}, {"quay.io/a/x:1"}),
         ({"KAFKA_IMAGES": "3.7=q.io/s/k:3.7\n3.8=q.io/s/k:3.8\n"}, {"q.io/s/k:3.7", "q.io/s/k:3.8"}),
         ({"IMAGE_REPOSITORY": "quay.io/org"}, set()),
+        ({"MANAGER_IMAGE_REPOSITORY": "quay.io/org/manager"}, {"open: quay.io/org/manager"}),
         ({"ENABLE_IMAGE_SCAN": "true", "HOST": "db:5432", "URL": "http://a/b:1", "IMAGE_DIGEST": SHA}, set()),
     ],
 )

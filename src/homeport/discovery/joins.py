@@ -151,7 +151,9 @@ def join(group: dict[KeyRole, Entry], scope: Scope, siblings: frozenset[str] | s
     if image is None and "name" in group:
         name = group["name"]
         if "tag" in group:
-            image = name if scope.image or "/" in name.value else None
+            # An empty repository says that something stands before the name.
+            complete = "/" in name.value or "repository" not in group
+            image = name if scope.image and complete else None
         elif "version" in group or (scope.registry and scope.namespace):
             image = name if scope.image >= DIRECT else None
     if image is None:
