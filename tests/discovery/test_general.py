@@ -68,6 +68,22 @@ def uncertain(text: str) -> set[str]:
             "d: {image: pilot, hub: '', tag: '', global: {hub: r.io/t, tag: 1, proxy: {image: proxyv2}}}",
             {"r.io/t/pilot:1", "r.io/t/proxyv2:1"},
         ),
+        ("global: {image: {registry: r.io}}\nimage: {image: a/b, tag: 1}", {"r.io/a/b:1"}),
+        (
+            "w: {image: {registry: '', tag: 2}, api: {image: {repository: a/b}}, ui: {image: {repository: a/c}}}",
+            {"a/b:2", "a/c:2"},
+        ),
+        ("imageRegistry: q.io\nimageNamespace: org\nimage: {name: app, repository: ''}", {"open: q.io/org/app"}),
+        ("image: {registry: null, defaultRegistry: r.io, repository: a/b, tag: null}", {"open: r.io/a/b"}),
+        ("{controllerImage: r.io/a/b, controllerImageVersion: ''}", {"open: r.io/a/b"}),
+        ("image: {name: agent, tag: 7, repository: null}", set()),
+        ("image: {name: r.io/a/b, version: ''}", {"open: r.io/a/b"}),
+        ("image: {name: r.io/a/b, version: 1}", {"r.io/a/b:1"}),
+        (
+            "{image: a/b, tag: 1, digest: '', digestChroot: 'sha256:abababababababababababababababababababababababababababababababab'}",
+            {"a/b:1"},
+        ),
+        ("image: {registry: mine, repository: a/b, tag: 1}", {"a/b:1"}),
         ("global: {imageRegistry: ''}\nimage: {registry: docker.io, repository: a/b, tag: 1}", {"docker.io/a/b:1"}),
     ],
 )
@@ -120,6 +136,7 @@ def test_keys_and_values_speak_of_images(text, expected):
         ({"X_IMAGE_REPOSITORY": "quay.io/a/x", "X_VERSION": "1"}, {"quay.io/a/x:1"}),
         ({"KAFKA_IMAGES": "3.7=q.io/s/k:3.7\n3.8=q.io/s/k:3.8\n"}, {"q.io/s/k:3.7", "q.io/s/k:3.8"}),
         ({"IMAGE_REPOSITORY": "quay.io/org"}, set()),
+        ({"MANAGER_IMAGE_REPOSITORY": "quay.io/org/manager"}, {"open: quay.io/org/manager"}),
         ({"ENABLE_IMAGE_SCAN": "true", "HOST": "db:5432", "URL": "http://a/b:1", "IMAGE_DIGEST": SHA}, set()),
     ],
 )

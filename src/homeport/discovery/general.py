@@ -124,7 +124,10 @@ class General:
             return
         siblings = set(value)
         for found in self._joins(entries, scope, siblings):
-            self._join(found, path, _how(SHAPE, scope), scope)
+            main = found.taken[0]
+            # Names that share a mapping are told apart by their keys.
+            where = main.path if main.meaning.stem or not path else path
+            self._join(found, where, _how(SHAPE, scope), scope)
             for entry in found.taken:
                 self.take(value, entry.key)
         machine = _MACHINES & siblings
@@ -211,10 +214,16 @@ class General:
         flat = msgspec.structs.replace(scope, image=0, registry=None, base=None, tag=None, version=None)
         taken: dict[int, Entry] = {}
         for found in self._joins(entries, flat, frozenset()):
-            if found.named.open and len(found.taken) == 1 and found.taken[0].meaning.role == "repository":
-                # A repository alone may as well be what stands before the names of several.
+            main = found.taken[0]
+            if (
+                found.named.open
+                and len(found.taken) == 1
+                and main.meaning.role == "repository"
+                and not main.meaning.stem
+            ):
+                # A repository that is not said to be of anything may as well stand before the names of several.
                 found = msgspec.structs.replace(found, sure="uncertain")  # noqa: PLW2901 - the same, judged again
-            self._join(found, found.taken[0].path, how, scope)
+            self._join(found, main.path, how, scope)
             taken.update((id(entry), entry) for entry in found.taken)
         for entry in entries:
             if id(entry) not in taken and self._entry(entry, flat, how):

@@ -82,7 +82,14 @@ def looks(text: str, *, named: bool = False) -> int:
 
     `named` means that its key calls it an image: then a word with any tag is one.
     """
-    if not text or len(text) > _MAX or (text[0] in "-/." or text[-1] in "/:.") or "//" in text or " " in text:
+    if (
+        not text
+        or len(text) > _MAX
+        or (text[0] in "-/." or text[-1] in "/:.")
+        or "//" in text
+        or " " in text
+        or text.startswith("sha256:")
+    ):
         return NOTHING
     try:
         reference = Reference.parse(text)
