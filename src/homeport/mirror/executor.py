@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
+from types import MappingProxyType
 
 import msgspec
 
 from homeport.errors import ContentError, HomeportError, NotFoundError, RegistryError
 from homeport.mapping import Mapping
-from homeport.mirror.blobs import BlobScheduler, Place
+from homeport.mirror.blobs import BlobScheduler, Homes, Place
 from homeport.mirror.observer import Observer
 from homeport.mirror.plan import Plan, Seen, Wanted, plan, want
 from homeport.mirror.platforms import wanted_children
@@ -44,16 +45,20 @@ def mirror(
     observer: Observer | None = None,
     concurrency: Concurrency | None = None,
     platforms: Sequence[str] = (),
+    homes: Homes | None = None,
 ) -> MirrorResult:
     """Bring images to the target under the names of the mapping, with everything that they name.
 
     With `platforms` (os/architecture[/variant]) indexes stay as they are, and only these children of them are brought.
+    `homes` says in which repositories of the target some blobs are.
 
     One that fails does not stop the others. Raises CollisionError before anything is done; on KeyboardInterrupt
     nothing more is begun, and nothing half-done is visible at the target.
     """
     wanted = want(references, mapping)
-    job = _Job(sources, target, observer or Observer(), concurrency or Concurrency(), platforms)
+    job = _Job(
+        sources, target, observer or Observer(), concurrency or Concurrency(), platforms=platforms, homes=homes or {}
+    )
     try:
         return job.run(wanted)
     finally:
@@ -71,7 +76,7 @@ def forecast(
 ) -> Plan:
     """Say what `mirror` would do and cost, by HEADs alone: no counted pull. Raises CollisionError."""
     wanted = want(references, mapping)
-    job = _Job(sources, target, Observer(), concurrency or Concurrency(), platforms)
+    job = _Job(sources, target, Observer(), concurrency or Concurrency(), platforms=platforms)
     try:
         return plan(job.look(wanted))
     finally:
@@ -87,7 +92,9 @@ class _Job:
         target: Target,
         observer: Observer,
         concurrency: Concurrency,
+        *,
         platforms: Sequence[str] = (),
+        homes: Homes = MappingProxyType({}),
     ) -> None:
         self._platforms = platforms
         self._meter = Meter()
@@ -98,7 +105,7 @@ class _Job:
         self._images = Workers(concurrency.images, "image")
         self._manifests = Workers(concurrency.manifests, "manifest")
         self._carriers = Workers(concurrency.blobs, "blob")
-        self._blobs = BlobScheduler(self._target, self._carriers, self._meter, observer)
+        self._blobs = BlobScheduler(self._target, self._carriers, self._meter, observer, homes)
         self._learned: Flights[tuple[str, str], RawManifest | None] = Flights()
         self._trees: Flights[tuple[str, str], RawManifest] = Flights()
         self._pushed: Flights[tuple[str, str], None] = Flights()

@@ -5,6 +5,7 @@ from collections import Counter
 from contextlib import AbstractContextManager
 
 from homeport.errors import RateLimitedError
+from homeport.mirror.observer import Observer
 from homeport.mirror.ports import BlobReader, ManifestHead, Source, Target, Upload
 from homeport.mirror.result import Traffic
 from homeport.mirror.workers import StoppedError
@@ -52,6 +53,7 @@ class MeteredSource:
     def __init__(self, source: Source, meter: Meter) -> None:
         self._source = source
         self._meter = meter
+        self._pull = () if getattr(source, "is_local", False) else ("counted_pulls",)
         self._limited: RateLimitedError | None = None
 
     def head_manifest(self, repository: str, identifier: str) -> ManifestHead | None:
@@ -68,7 +70,7 @@ class MeteredSource:
                 retry_after=limited.retry_after,
                 hint=limited.hint,
             )
-        self._meter.count("source", "counted_pulls")
+        self._meter.count("source", *self._pull)
         try:
             return self._source.get_manifest(repository, identifier)
         except RateLimitedError as error:
@@ -117,3 +119,35 @@ class MeteredTarget:
         """Stream content into an upload."""
         self._meter.count("target")
         self._target.put_blob(repository, blob, content, upload)
+
+
+class CountedReader:
+    """Counts what is read, and ends where the job was stopped."""
+
+    def __init__(self, content: BlobReader, meter: Meter, observer: Observer) -> None:
+        self._content = content
+        self._meter = meter
+        self._observer = observer
+        self._count = 0
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the buffer from its start; raises StoppedError."""
+        self._meter.check()
+        count = self._content.readinto(buffer)
+        self._add(count)
+        return count
+
+    def rewind(self) -> None:
+        """Start over."""
+        self._meter.check()
+        self.take_back()
+        self._content.rewind()
+
+    def take_back(self) -> None:
+        """Let what was read count as not copied."""
+        self._add(-self._count)
+
+    def _add(self, count: int) -> None:
+        self._count += count
+        self._meter.add_bytes(count)
+        self._observer.bytes_copied(count)
