@@ -4,6 +4,7 @@ COMMANDS = {
     "scan": "Find where images come from: manifests or a live cluster.",
     "serve": "Run a private registry.",
     "mirror": "Bring images to a registry under the same tags and digests.",
+    "bundle": "Carry images across an air gap in one file: save, load, list, verify.",
     "relocate": "Point manifests at a registry.",
     "secret": "Make pull secrets.",
     "limits": "Show Docker Hub's pull quota, and what a mirror would count.",

@@ -8,16 +8,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
-from homeport.cli.mirror_report import Report, refused, report_plan, report_result, report_table
+from homeport.cli.mirror_report import Report, failures, refused, report_plan, report_result, report_table
 from homeport.cli.output import Form, render
+from homeport.cli.platforms import check_platforms
 from homeport.cli.progress import watching
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
-from homeport.errors import CollisionError, UsageError
+from homeport.errors import CollisionError
 from homeport.mapping import Mapping, Target
 from homeport.mirror.executor import forecast
 from homeport.mirror.executor import mirror as bring
-from homeport.mirror.platforms import is_platform
 
 
 def mirror(
@@ -42,9 +42,7 @@ def mirror(
         registries: How registries are reached.
     """
     mapping = Mapping(Target.parse(to))
-    for each in platform:
-        if not is_platform(each):
-            raise UsageError(f"{each!r} is not a platform", hint="Write os/architecture, for example linux/amd64.")
+    check_platforms(platform)
     named = read_references(references, from_scan)
     for warning in named.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -54,7 +52,7 @@ def mirror(
         complain(error)
         return NOT_STARTED
     print(render(report, output, report_table(report, mapping.target)))
-    return WRONG if any(image.status == "failed" for image in report.images) else DONE
+    return WRONG if failures(report) else DONE
 
 
 def _run(named: Named, mapping: Mapping, options: RegistryOptions, platforms: Sequence[str]) -> Report:
