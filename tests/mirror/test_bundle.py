@@ -3,6 +3,7 @@
 import io
 import tarfile
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -12,9 +13,9 @@ from homeport.errors import ContentError, HomeportError, InputError, RegistryErr
 from homeport.mapping import Mapping, Target
 from homeport.mirror import MirrorResult
 from homeport.mirror.bundle.archives import bundles, open_layout
-from homeport.mirror.bundle.contents import CONTENTS
 from homeport.mirror.bundle.load import content_of, load, verify, write_riders
 from homeport.mirror.bundle.save import Saved, Wishes, save
+from homeport.mirror.lock import Lock
 from homeport.reference import Reference
 from homeport.store.files import Archive
 from tests.kit import images
@@ -301,7 +302,12 @@ def test_files_come_along(gap: Gap):
     out.mkdir()
     with open_layout([gap.folder / "b.tar"]) as layout:
         written = write_riders(layout, out)
-    assert {path.name: path.read_bytes() for path in written} == {"scan.json": b"{}", "bundle.yaml": b"kind: List\n"}
+    lock = Lock({OPERATOR: gap.operator.digest}).encode()
+    assert {path.name: path.read_bytes() for path in written} == {
+        "homeport.lock": lock,
+        "scan.json": b"{}",
+        "bundle.yaml": b"kind: List\n",
+    }
 
 
 def test_a_folder_is_saved_to_and_loaded_from(gap: Gap):
@@ -325,6 +331,12 @@ def _entry(
     return member, body
 
 
+def _contents(value: object) -> list[tuple[tarfile.TarInfo, bytes]]:
+    body = msgspec.json.encode(value)
+    name = "homeport-bundle.json"
+    return [_entry(name, body), _entry(f"{name}.sha256", f"{sha256(body).hexdigest()}  {name}\n".encode())]
+
+
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
@@ -338,8 +350,9 @@ def _entry(
         ([_entry("index.json", b'{"manifests":[]}')], "oci-layout is missing"),
         ([_entry("other", b"1")], "holds no images"),
         ([_entry("manifest.json", b'[{"Config":"../c","Layers":[]}]')], "is missing"),
-        ([_entry(CONTENTS, b'{"version":2,"images":{},"files":{}}')], "version 2"),
-        ([_entry(CONTENTS, b'{"version":1,"images":{},"files":{"x":{"size":1}}}')], "x is missing"),
+        (_contents({"version": 2, "images": {}, "files": {}}), "version 2"),
+        (_contents({"version": 1, "images": {}, "files": {"x": {"size": 1}}}), "x is missing"),
+        (_contents({"version": 1, "images": {}, "files": {}})[:1], "sha256 is missing"),
     ],
 )
 def test_a_hostile_archive_is_refused(gap: Gap, entries: list[tuple[tarfile.TarInfo, bytes]], words: str):

@@ -148,6 +148,7 @@ def test_references_come_from_a_scan(shell: Shell, tmp_path: Path):
         (("--from-scan", "none.json"), "", "none.json: No such file"),
         (("--from-scan", "-"), "[]", "is not the report of a scan"),
         (("--ca-file", "none.pem", "app:1"), "", "--ca-file none.pem: there is no such file"),
+        (("--locked", "--lock", "none.lock", "app:1"), "", "none.lock: No such file"),
         (("--authfile", "none.json", "app:1"), "", "--authfile none.json: there is no such file"),
         (("a.example/app:1", "b.example/app:1"), "", "a.example/app:1 and b.example/app:1 would both become"),
     ],
@@ -188,6 +189,23 @@ def test_a_dry_run_changes_nothing_and_costs_no_pull(shell: Shell):
     assert report["bytes"] == {"low": 0, "high": None}
     assert shell.from_source.kinds() == {"GET /v2/": 1, "HEAD manifests": 1}
     assert set(shell.to_target.kinds()) == {"GET /v2/", "HEAD manifests"}
+
+
+def test_a_lock_is_written_and_kept_to(shell: Shell, tmp_path: Path):
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
+    lock = str(tmp_path / "homeport.lock")
+    assert shell.run(name, "--lock", lock).returncode == 0
+    assert json.loads((tmp_path / "homeport.lock").read_text()) == {name: content.digest}
+
+    shell.from_source.requests.clear()
+    assert shell.report(name, "--lock", lock, "--locked")["requests"] == {"source": 0, "target": 1}
+    assert shell.from_source.count() == 0
+
+    other = shell.publish(images.image(), "other:1")
+    done = shell.run(name, other, "--lock", lock, "--locked")
+    assert done.returncode == 2
+    assert f"the lock does not have {other}" in done.stderr
 
 
 def test_yaml_says_what_json_says(shell: Shell):

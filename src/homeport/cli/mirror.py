@@ -1,10 +1,10 @@
 """`homeport mirror`: bring images to a registry."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from cyclopts import Parameter
 
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
@@ -14,10 +14,11 @@ from homeport.cli.platforms import check_platforms
 from homeport.cli.progress import watching
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
-from homeport.errors import CollisionError
+from homeport.errors import CollisionError, InputError, UsageError
 from homeport.mapping import Mapping, Target
 from homeport.mirror.executor import forecast
 from homeport.mirror.executor import mirror as bring
+from homeport.mirror.lock import LOCK, Lock
 
 
 def mirror(
@@ -26,6 +27,8 @@ def mirror(
     from_scan: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
     platform: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    lock: Path | None = None,
+    locked: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     dry_run: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
@@ -38,6 +41,9 @@ def mirror(
         output: How the report is written to stdout: table, json or yaml.
         platform: Bring only this platform, os/architecture, of images that have several; may be repeated. Index and digest stay as
             they are, so the target must take an index that lacks platforms; Docker Registry and Harbor may not.
+        lock: Write the digest that each tag had to this file.
+        locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since, and ask the source for nothing
+            that the target has.
         dry_run: Only say what would be done and cost; asks by HEAD alone, which no registry counts as a pull.
         registries: How registries are reached.
     """
@@ -46,8 +52,10 @@ def mirror(
     named = read_references(references, from_scan)
     for warning in named.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    digests = _read_lock(lock or Path(LOCK)) if locked else None
+    job = _Job(named, mapping, registries, platform, digests, lock if not locked else None)
     try:
-        report = (_forecast if dry_run else _run)(named, mapping, registries, platform)
+        report = _forecast(job) if dry_run else _run(job)
     except CollisionError as error:
         complain(error)
         return NOT_STARTED
@@ -55,15 +63,49 @@ def mirror(
     return WRONG if failures(report) else DONE
 
 
-def _run(named: Named, mapping: Mapping, options: RegistryOptions, platforms: Sequence[str]) -> Report:
-    with watching() as watcher, options.open(watcher.waits) as registries:
-        target = registries.client(mapping.target.registry)
-        result = bring(named.references, mapping, registries.client, target, observer=watcher, platforms=platforms)
-    return report_result(result, refused(named.open, mapping))
+class _Job(msgspec.Struct, frozen=True):
+    """What was asked for; `lock` is the file to be written."""
+
+    named: Named
+    mapping: Mapping
+    options: RegistryOptions
+    platforms: tuple[str, ...]
+    locked: dict[str, str] | None
+    lock: Path | None
 
 
-def _forecast(named: Named, mapping: Mapping, options: RegistryOptions, platforms: Sequence[str]) -> Report:
-    with options.open() as registries:
-        target = registries.client(mapping.target.registry)
-        plan = forecast(named.references, mapping, registries.client, target, platforms=platforms)
-    return report_plan(plan, refused(named.open, mapping))
+def _read_lock(file: Path) -> dict[str, str]:
+    try:
+        return Lock.read(file).digests
+    except InputError as error:
+        raise UsageError(error.message, hint=error.hint or "Run once with --lock FILE: that writes it.") from None
+
+
+def _run(job: _Job) -> Report:
+    before = Lock.read(job.lock) if job.lock and job.lock.exists() else Lock()
+    with watching() as watcher, job.options.open(watcher.waits) as registries:
+        result = bring(
+            job.named.references,
+            job.mapping,
+            registries.client,
+            registries.client(job.mapping.target.registry),
+            observer=watcher,
+            platforms=job.platforms,
+            locked=job.locked,
+        )
+    if job.lock:
+        before.after(result).write(job.lock)
+    return report_result(result, refused(job.named.open, job.mapping))
+
+
+def _forecast(job: _Job) -> Report:
+    with job.options.open() as registries:
+        plan = forecast(
+            job.named.references,
+            job.mapping,
+            registries.client,
+            registries.client(job.mapping.target.registry),
+            platforms=job.platforms,
+            locked=job.locked,
+        )
+    return report_plan(plan, refused(job.named.open, job.mapping))

@@ -1,6 +1,7 @@
 """Bring images to the target: the steps of the plan, taken by threads."""
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping as MappingOf
 from functools import partial
 from itertools import chain
 from types import MappingProxyType
@@ -46,16 +47,18 @@ def mirror(
     concurrency: Concurrency | None = None,
     platforms: Sequence[str] = (),
     homes: Homes | None = None,
+    locked: MappingOf[str, str] | None = None,
 ) -> MirrorResult:
     """Bring images to the target under the names of the mapping, with everything that they name.
 
     With `platforms` (os/architecture[/variant]) indexes stay as they are, and only these children of them are brought.
-    `homes` says in which repositories of the target some blobs are.
+    `homes` says in which repositories of the target some blobs are. With `locked`, digests by reference, a tag that has another
+    digest at the source is refused, and the source is not asked for what the target has.
 
-    One that fails does not stop the others. Raises CollisionError before anything is done; on KeyboardInterrupt
+    One that fails does not stop the others. Raises CollisionError, UsageError before anything is done; on KeyboardInterrupt
     nothing more is begun, and nothing half-done is visible at the target.
     """
-    wanted = want(references, mapping)
+    wanted = want(references, mapping, locked)
     job = _Job(
         sources, target, observer or Observer(), concurrency or Concurrency(), platforms=platforms, homes=homes or {}
     )
@@ -73,9 +76,10 @@ def forecast(
     *,
     concurrency: Concurrency | None = None,
     platforms: Sequence[str] = (),
+    locked: MappingOf[str, str] | None = None,
 ) -> Plan:
-    """Say what `mirror` would do and cost, by HEADs alone: no counted pull. Raises CollisionError."""
-    wanted = want(references, mapping)
+    """Say what `mirror` would do and cost, by HEADs alone: no counted pull. Raises CollisionError, UsageError."""
+    wanted = want(references, mapping, locked)
     job = _Job(sources, target, Observer(), concurrency or Concurrency(), platforms=platforms)
     try:
         return plan(job.look(wanted))
@@ -147,11 +151,28 @@ class _Job:
             seen = self._resolve(wanted, source)
             if seen.digest and not seen.present:
                 self._bring(seen, seen.digest, source)
+                seen = self._look_again(seen, source)
             result = ImageResult(wanted, "present" if seen.present else "copied", seen.digest, note=seen.note)
         except HomeportError as error:
             result = ImageResult(wanted, "failed", seen.digest, error.message, error.hint, seen.note)
         self._observer.image_finished(result)
         return result
+
+    def _look_again(self, seen: Seen, source: Source) -> Seen:
+        """Notice a tag that moved while its image was brought."""
+        reference = seen.wanted.source
+        if reference.digest:
+            return seen
+        try:
+            head = source.head_manifest(reference.repository, reference.identifier)
+        except RegistryError:
+            return seen  # the image is there; the next run tells
+        if head and head.digest == seen.digest:
+            return seen
+        now = f"is {head.digest} now" if head else "is gone now"
+        return msgspec.structs.replace(
+            seen, note=f"its tag moved meanwhile and {now}; what it was before is at the target"
+        )
 
     def _resolve(self, wanted: Wanted, source: Source) -> Seen:
         """Look for an image at both sides; an index that is there may lack some of the platforms that are wanted now."""

@@ -5,12 +5,14 @@ is not known shows as a bound. With every manifest known, bounds that leave only
 """
 
 from collections.abc import Iterable
+from collections.abc import Mapping as MappingOf
 from functools import reduce
 from operator import add
 from typing import Final, Literal
 
 import msgspec
 
+from homeport.errors import UsageError
 from homeport.mapping import Mapping
 from homeport.oci.manifest import Descriptor, Manifest, ManifestHead, is_index
 from homeport.oci.media_types import IMAGE_TYPES
@@ -69,10 +71,11 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """One image of a job: its name at the source, pinned, and at the target."""
+    """One image of a job: its name at the source, pinned, and at the target; the digest that a lock says its tag has."""
 
     source: Reference
     target: Reference
+    locked: str | None = None
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -140,11 +143,25 @@ class Plan(msgspec.Struct, frozen=True):
         return reduce(add, (image.cost for image in self.images), Cost())
 
 
-def want(references: Iterable[Reference], mapping: Mapping) -> tuple[Wanted, ...]:
-    """Say what a job is to bring where, each image once; raises CollisionError where two would share a tag."""
+def want(
+    references: Iterable[Reference], mapping: Mapping, locked: MappingOf[str, str] | None = None
+) -> tuple[Wanted, ...]:
+    """Say what a job is to bring where, each image once.
+
+    Raises CollisionError where two would share a tag, UsageError where a tag is not among the locked ones.
+    """
     pinned = dict.fromkeys(reference.pinned for reference in references)
     mapping.relocate_all(msgspec.structs.replace(reference, digest=None) for reference in pinned if reference.tag)
-    return tuple(Wanted(reference, mapping.relocate(reference)) for reference in pinned)
+    unknown = [str(each) for each in pinned if locked is not None and not each.digest and str(each) not in locked]
+    if unknown:
+        raise UsageError(
+            f"the lock does not have {', '.join(unknown)}",
+            hint="Run once without --locked, so that it is written anew.",
+        )
+    return tuple(
+        Wanted(each, mapping.relocate(each), locked[str(each)] if locked and not each.digest else None)
+        for each in pinned
+    )
 
 
 def plan(images: Iterable[Seen], known: Known | None = None) -> Plan:
@@ -182,6 +199,8 @@ class _Planner:
             yield Step("fetch", repository, digest, _COUNTED)
             yield from self._content(repository, digest, seen.head)
         yield Step("push", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
+        if not seen.wanted.source.digest:
+            yield Step("look", repository, digest, _AT_SOURCE)
 
     def _content(self, repository: str, digest: str, head: ManifestHead | None) -> Iterable[Step]:
         """Bring what a manifest names."""
@@ -222,6 +241,7 @@ class _Planner:
         return brought
 
 
+_AT_SOURCE = Cost(source=Bound.exactly(1))
 _AT_TARGET = Cost(target=Bound.exactly(1))
 _PERHAPS_AT_TARGET = Cost(target=Bound(0, 1))
 _COUNTED = Cost(source=Bound.exactly(1), counted_pulls=Bound.exactly(1))

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from homeport.errors import NotFoundError
+from homeport.errors import ContentError, NotFoundError
 from homeport.mirror.plan import Seen, Wanted
 from homeport.mirror.ports import Source, Target
 from homeport.oci.manifest import ManifestHead
@@ -13,11 +13,18 @@ def resolve(wanted: Wanted, source: Source, target: Target) -> Seen:
     if wanted.source.digest:
         return _resolve_pinned(wanted, wanted.source.digest, source, target)
     repository, tag = wanted.target.repository, wanted.source.identifier
+    if wanted.locked and _names(target.head_manifest(repository, tag), wanted.locked):
+        return Seen(wanted, wanted.locked, present=True, asked=(0, 1))
     head = source.head_manifest(wanted.source.repository, tag)
     if head is None:
         raise not_there(wanted)
+    if wanted.locked and head.digest != wanted.locked:
+        raise ContentError(
+            f"{wanted.source} has moved: the lock has {wanted.locked}, the source has {head.digest} now",
+            hint="If the new one is wanted, run once without --locked.",
+        )
     seen = Seen(wanted, head.digest, head, tag=tag, asked=(1, 1))
-    if _names(target.head_manifest(repository, tag), head.digest):
+    if not wanted.locked and _names(target.head_manifest(repository, tag), head.digest):
         return msgspec.structs.replace(seen, present=True)
     at_target = target.head_manifest(repository, head.digest) is not None
     return msgspec.structs.replace(seen, at_target=at_target, asked=(1, 2))

@@ -14,6 +14,7 @@ from homeport.store.files import Files, read_whole
 from homeport.store.layout import IMAGE_NAME, INDEX, LAYOUT, MOST_INDEX_BYTES, REF_NAME, blob_path, read_json
 
 CONTENTS: Final = "homeport-bundle.json"
+CONTENTS_SUM: Final = CONTENTS + ".sha256"
 RIDERS: Final = "riders/"
 LAYOUT_BODY: Final = b'{"imageLayoutVersion":"1.0.0"}'
 _VERSION = 1
@@ -56,9 +57,12 @@ class Contents(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def read_contents(files: Files) -> Contents | None:
-    """Read the table of contents, unchecked; None where there is none. Raises ContentError."""
+    """Read the table of contents; None where there is none. Raises ContentError."""
     if files.size(CONTENTS) is None:
         return None
+    body = read_whole(files, CONTENTS, MOST_INDEX_BYTES)
+    if read_whole(files, CONTENTS_SUM, 1 << 10) != _sum_of(body):
+        raise ContentError(f"{files.name(CONTENTS)}: {CONTENTS} is damaged in it", hint="Copy the bundle here again.")
     contents = read_json(files, CONTENTS, Contents)
     if contents.version != _VERSION:
         raise ContentError(
@@ -106,4 +110,10 @@ def small_files(
         platforms=platforms,
         lacks=dict(lacks),
     )
-    return {CONTENTS: contents.encode(), **named, **bodies}
+    body = contents.encode()
+    return {CONTENTS: body, CONTENTS_SUM: _sum_of(body), **named, **bodies}
+
+
+def _sum_of(body: bytes) -> bytes:
+    """Return the checksum of the table of contents, which has those of all else, as sha256sum writes it."""
+    return f"{digest_of(body).partition(':')[2]}  {CONTENTS}\n".encode()

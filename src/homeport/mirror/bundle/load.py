@@ -6,7 +6,7 @@ from pathlib import Path
 from homeport.errors import ContentError, HomeportError
 from homeport.mapping import Mapping as Names
 from homeport.mirror.bundle.archives import check_sums, part_sums
-from homeport.mirror.bundle.contents import CONTENTS, RIDERS, Contents, read_contents
+from homeport.mirror.bundle.contents import CONTENTS, CONTENTS_SUM, RIDERS, Contents, read_contents
 from homeport.mirror.executor import mirror
 from homeport.mirror.observer import Observer
 from homeport.mirror.platforms import wanted_children
@@ -57,7 +57,7 @@ def verify(layout: Layout, paths: Sequence[Path]) -> list[str]:
         platforms = contents.platforms if contents else ()
         wrong += _verify_tree(layout, named.manifest.digest, contents, platforms, seen)
     if contents and isinstance(layout.files, Archive):
-        strange = sorted(set(layout.files.table) - set(contents.files) - {CONTENTS})
+        strange = sorted(set(layout.files.table) - set(contents.files) - {CONTENTS, CONTENTS_SUM})
         wrong += [f"{layout.files.name(path)}: {path} is not in the table of contents" for path in strange]
     return list(dict.fromkeys(wrong))
 

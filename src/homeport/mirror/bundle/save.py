@@ -10,6 +10,7 @@ from homeport.mirror.bundle.contents import small_files
 from homeport.mirror.bundle.gather import Gathering, Tree
 from homeport.mirror.bundle.output import Output, open_output
 from homeport.mirror.executor import Concurrency, Sources
+from homeport.mirror.lock import LOCK, Lock
 from homeport.mirror.observer import Observer
 from homeport.mirror.plan import Wanted
 from homeport.mirror.result import ImageResult, Traffic
@@ -104,7 +105,7 @@ class _Job:
             {tree.reference: tree.root for tree in trees},
             manifests.values(),
             [tree.blobs[digest] for digest, tree in blobs.items()],
-            self.wishes.riders,
+            {**self.wishes.riders, LOCK: Lock({str(tree.reference): tree.root.digest for tree in trees}).encode()},
             platforms=self.wishes.platforms,
             lacks={digest: list(images) for digest, images in self.wishes.left_out.items() if digest in used},
         )
