@@ -149,6 +149,7 @@ def test_references_come_from_a_scan(shell: Shell, tmp_path: Path):
         (("--from-scan", "-"), "[]", "is not the report of a scan"),
         (("--ca-file", "none.pem", "app:1"), "", "--ca-file none.pem: there is no such file"),
         (("--locked", "--lock", "none.lock", "app:1"), "", "none.lock: No such file"),
+        (("--deep", "app:1"), "", "--deep is about a dry run"),
         (("--authfile", "none.json", "app:1"), "", "--authfile none.json: there is no such file"),
         (("a.example/app:1", "b.example/app:1"), "", "a.example/app:1 and b.example/app:1 would both become"),
     ],
@@ -206,6 +207,16 @@ def test_a_lock_is_written_and_kept_to(shell: Shell, tmp_path: Path):
     done = shell.run(name, other, "--lock", lock, "--locked")
     assert done.returncode == 2
     assert f"the lock does not have {other}" in done.stderr
+
+
+def test_a_deep_dry_run_is_exact_and_paid_once(shell: Shell):
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
+    report = shell.report(name, "--dry-run", "--deep")
+    assert report["bytes"] == {"low": 0, "high": content.size}
+    assert report["counted_pulls"] == {"low": 1 + len(content.children), "high": 1 + len(content.children)}
+    assert shell.report(name)["counted_pulls"] == 0
+    assert shell.from_source.count("GET manifests") == 1 + len(content.children)
 
 
 def test_yaml_says_what_json_says(shell: Shell):

@@ -1,5 +1,6 @@
 """Bundles read by clients of others, and archives of others read by `homeport bundle`."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.peers
 
 
 class Gap:
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, home: Path) -> None:
+        self.environment = {**os.environ, "HOME": str(home)}
         self.source: RunningRegistry = stack.enter_context(running_registry())
         self.target: RunningRegistry = stack.enter_context(running_registry())
 
@@ -29,7 +31,12 @@ class Gap:
 
     def bundle(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            (*HOMEPORT, "bundle", *map(str, arguments)), capture_output=True, text=True, check=False, timeout=60
+            (*HOMEPORT, "bundle", *map(str, arguments)),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env=self.environment,
         )
 
     def at_target(self, name: str) -> str | None:
@@ -40,9 +47,9 @@ class Gap:
 
 
 @pytest.fixture
-def gap() -> Iterator[Gap]:
+def gap(tmp_path: Path) -> Iterator[Gap]:
     with ExitStack() as stack:
-        yield Gap(stack)
+        yield Gap(stack, tmp_path)
 
 
 def test_skopeo_copies_from_a_bundle(gap: Gap, tmp_path: Path):

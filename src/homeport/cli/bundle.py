@@ -25,6 +25,7 @@ from homeport.mirror.bundle.load import load as bring
 from homeport.mirror.bundle.load import verify as check
 from homeport.mirror.bundle.save import Saved, Wishes
 from homeport.mirror.bundle.save import save as write
+from homeport.mirror.kept import KeptManifests
 from homeport.reference import Reference
 from homeport.store.layout import Layout
 
@@ -104,7 +105,9 @@ def save(
         left_out=_content_of(since),
     )
     with watching() as watcher, registries.open(watcher.waits) as opened:
-        saved = write(named.references, opened.client, output, wishes=wishes, observer=watcher)
+        saved = write(
+            named.references, opened.client, output, wishes=wishes, kept=KeptManifests.of_user(), observer=watcher
+        )
     made = _report_saved(saved, named)
     print(render(made, report, _saved_table(made, output)))
     return WRONG if any(image.status == "failed" for image in made.images) else DONE

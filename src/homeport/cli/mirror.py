@@ -18,6 +18,7 @@ from homeport.errors import CollisionError, InputError, UsageError
 from homeport.mapping import Mapping, Target
 from homeport.mirror.executor import forecast
 from homeport.mirror.executor import mirror as bring
+from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock
 
 
@@ -30,6 +31,7 @@ def mirror(
     lock: Path | None = None,
     locked: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     dry_run: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    deep: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Bring images to a registry under the same tags and digests; what is there already costs no pull.
@@ -45,15 +47,19 @@ def mirror(
         locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since, and ask the source for nothing
             that the target has.
         dry_run: Only say what would be done and cost; asks by HEAD alone, which no registry counts as a pull.
+        deep: With --dry-run, fetch the manifests too, which counts as pulls, and say exactly what would be copied. They are kept: the
+            mirror afterwards does not fetch them again.
         registries: How registries are reached.
     """
     mapping = Mapping(Target.parse(to))
     check_platforms(platform)
+    if deep and not dry_run:
+        raise UsageError("--deep is about a dry run", hint="Add --dry-run, or leave --deep out.")
     named = read_references(references, from_scan)
     for warning in named.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     digests = _read_lock(lock or Path(LOCK)) if locked else None
-    job = _Job(named, mapping, registries, platform, digests, lock if not locked else None)
+    job = _Job(named, mapping, registries, platform, digests, lock if not locked else None, deep)
     try:
         report = _forecast(job) if dry_run else _run(job)
     except CollisionError as error:
@@ -72,6 +78,7 @@ class _Job(msgspec.Struct, frozen=True):
     platforms: tuple[str, ...]
     locked: dict[str, str] | None
     lock: Path | None
+    deep: bool
 
 
 def _read_lock(file: Path) -> dict[str, str]:
@@ -92,6 +99,7 @@ def _run(job: _Job) -> Report:
             observer=watcher,
             platforms=job.platforms,
             locked=job.locked,
+            kept=KeptManifests.of_user(),
         )
     if job.lock:
         before.after(result).write(job.lock)
@@ -107,5 +115,7 @@ def _forecast(job: _Job) -> Report:
             registries.client(job.mapping.target.registry),
             platforms=job.platforms,
             locked=job.locked,
+            kept=KeptManifests.of_user(),
+            deep=job.deep,
         )
     return report_plan(plan, refused(job.named.open, job.mapping))

@@ -4,29 +4,27 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Mapping as MappingOf
 from functools import partial
 from itertools import chain
-from types import MappingProxyType
 
 import msgspec
 
 from homeport.errors import ContentError, HomeportError, NotFoundError, RegistryError
 from homeport.mapping import Mapping
 from homeport.mirror.blobs import BlobScheduler, Homes, Place
+from homeport.mirror.explore import Explorer
+from homeport.mirror.kept import KeptManifests, metered
 from homeport.mirror.observer import Observer
-from homeport.mirror.plan import Plan, Seen, Wanted, plan, want
-from homeport.mirror.platforms import wanted_children
+from homeport.mirror.plan import Known, Plan, Seen, Wanted, plan, want
+from homeport.mirror.platforms import MAX_DEPTH, wanted_children
 from homeport.mirror.ports import Source, Target
 from homeport.mirror.resolve import not_there, resolve
 from homeport.mirror.result import ImageResult, MirrorResult
-from homeport.mirror.traffic import Meter, MeteredSource, MeteredTarget
+from homeport.mirror.traffic import Meter, MeteredTarget
 from homeport.mirror.workers import Flights, Workers
 from homeport.oci.manifest import Manifest, RawManifest, is_index, parse_manifest
 from homeport.reference import Reference
 
 Sources = Callable[[str], Source]
 """Finds the source for a registry's name."""
-
-MAX_DEPTH = 8
-"""How deep indexes may be nested in indexes; images found in use have 1 or 2."""
 
 
 class Concurrency(msgspec.Struct, frozen=True):
@@ -48,20 +46,20 @@ def mirror(
     platforms: Sequence[str] = (),
     homes: Homes | None = None,
     locked: MappingOf[str, str] | None = None,
+    kept: KeptManifests | None = None,
 ) -> MirrorResult:
     """Bring images to the target under the names of the mapping, with everything that they name.
 
     With `platforms` (os/architecture[/variant]) indexes stay as they are, and only these children of them are brought.
     `homes` says in which repositories of the target some blobs are. With `locked`, digests by reference, a tag that has another
-    digest at the source is refused, and the source is not asked for what the target has.
+    digest at the source is refused, and the source is not asked for what the target has. `kept` has manifests of earlier runs.
 
     One that fails does not stop the others. Raises CollisionError, UsageError before anything is done; on KeyboardInterrupt
     nothing more is begun, and nothing half-done is visible at the target.
     """
     wanted = want(references, mapping, locked)
-    job = _Job(
-        sources, target, observer or Observer(), concurrency or Concurrency(), platforms=platforms, homes=homes or {}
-    )
+    wishes = _Wishes(tuple(platforms), homes or {}, kept)
+    job = _Job(sources, target, observer or Observer(), concurrency or Concurrency(), wishes)
     try:
         return job.run(wanted)
     finally:
@@ -77,14 +75,28 @@ def forecast(
     concurrency: Concurrency | None = None,
     platforms: Sequence[str] = (),
     locked: MappingOf[str, str] | None = None,
+    kept: KeptManifests | None = None,
+    deep: bool = False,
 ) -> Plan:
-    """Say what `mirror` would do and cost, by HEADs alone: no counted pull. Raises CollisionError, UsageError."""
+    """Say what `mirror` would do and cost, by HEADs alone: no counted pull. Raises CollisionError, UsageError.
+
+    With `deep` manifests are fetched, which counts, into `kept`: then a mirror does not fetch them again.
+    """
     wanted = want(references, mapping, locked)
-    job = _Job(sources, target, Observer(), concurrency or Concurrency(), platforms=platforms)
+    job = _Job(sources, target, Observer(), concurrency or Concurrency(), _Wishes(tuple(platforms), kept=kept))
     try:
-        return plan(job.look(wanted))
+        seen = job.look(wanted)
+        return plan(*job.explore(seen)) if deep else plan(seen)
     finally:
         job.stop()
+
+
+class _Wishes(msgspec.Struct, frozen=True):
+    """What a job is to keep to; see `mirror`."""
+
+    platforms: tuple[str, ...] = ()
+    homes: Homes = {}
+    kept: KeptManifests | None = None
 
 
 class _Job:
@@ -96,11 +108,9 @@ class _Job:
         target: Target,
         observer: Observer,
         concurrency: Concurrency,
-        *,
-        platforms: Sequence[str] = (),
-        homes: Homes = MappingProxyType({}),
+        wishes: "_Wishes",
     ) -> None:
-        self._platforms = platforms
+        self._platforms, self._kept = wishes.platforms, wishes.kept
         self._meter = Meter()
         self._observer = observer
         self._sources: Flights[str, Source] = Flights()
@@ -109,7 +119,7 @@ class _Job:
         self._images = Workers(concurrency.images, "image")
         self._manifests = Workers(concurrency.manifests, "manifest")
         self._carriers = Workers(concurrency.blobs, "blob")
-        self._blobs = BlobScheduler(self._target, self._carriers, self._meter, observer, homes)
+        self._blobs = BlobScheduler(self._target, self._carriers, self._meter, observer, wishes.homes)
         self._learned: Flights[tuple[str, str], RawManifest | None] = Flights()
         self._trees: Flights[tuple[str, str], RawManifest] = Flights()
         self._pushed: Flights[tuple[str, str], None] = Flights()
@@ -122,6 +132,14 @@ class _Job:
 
     def look(self, wanted: Iterable[Wanted]) -> list[Seen]:
         return self._images.map(self._look, wanted)
+
+    def explore(self, images: Iterable[Seen]) -> tuple[list[Seen], Known]:
+        """Fetch what the images name, but for what the target has."""
+        explorer = Explorer(self._target, self._manifests, self._platforms)
+        explored = self._images.map(
+            lambda seen: explorer.explore(seen, self._source(seen.wanted.source.registry)), images
+        )
+        return explored, explorer.known
 
     def stop(self) -> None:
         self._meter.stop()
@@ -248,7 +266,7 @@ class _Job:
         self._pushed.do((place.repository, raw.digest), push)
 
     def _source(self, registry: str) -> Source:
-        return self._sources.do(registry, lambda: MeteredSource(self._find_source(registry), self._meter))
+        return self._sources.do(registry, lambda: metered(self._find_source(registry), self._meter, self._kept))
 
 
 def _place(wanted: Wanted, source: Source) -> Place:

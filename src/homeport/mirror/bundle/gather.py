@@ -7,14 +7,15 @@ from functools import partial
 import msgspec
 
 from homeport.errors import ContentError, HomeportError
-from homeport.mirror.executor import MAX_DEPTH, Sources
+from homeport.mirror.executor import Sources
+from homeport.mirror.kept import KeptManifests, metered
 from homeport.mirror.observer import Observer
 from homeport.mirror.plan import Wanted
-from homeport.mirror.platforms import wanted_children
+from homeport.mirror.platforms import MAX_DEPTH, wanted_children
 from homeport.mirror.ports import Source
 from homeport.mirror.resolve import not_there
 from homeport.mirror.result import ImageResult
-from homeport.mirror.traffic import Meter, MeteredSource
+from homeport.mirror.traffic import Meter
 from homeport.mirror.workers import Flights, Workers
 from homeport.oci.digest import is_digest
 from homeport.oci.manifest import Descriptor, RawManifest, parse_manifest
@@ -35,10 +36,17 @@ class Gathering:
     """Fetches the manifests of images, each once."""
 
     def __init__(
-        self, sources: Sources, meter: Meter, workers: Workers, observer: Observer, platforms: Sequence[str]
+        self,
+        sources: Sources,
+        meter: Meter,
+        workers: Workers,
+        observer: Observer,
+        *,
+        platforms: Sequence[str] = (),
+        kept: KeptManifests | None = None,
     ) -> None:
         self._find, self._meter, self._workers, self._observer = sources, meter, workers, observer
-        self._platforms = platforms
+        self._platforms, self._kept = platforms, kept
         self._sources: dict[str, Source] = {}
         self._lock = threading.Lock()
         self._fetched: Flights[tuple[str, str], RawManifest] = Flights()
@@ -88,5 +96,5 @@ class Gathering:
     def _source(self, registry: str) -> Source:
         with self._lock:
             if registry not in self._sources:
-                self._sources[registry] = MeteredSource(self._find(registry), self._meter)
+                self._sources[registry] = metered(self._find(registry), self._meter, self._kept)
             return self._sources[registry]

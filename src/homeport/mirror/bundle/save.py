@@ -10,6 +10,7 @@ from homeport.mirror.bundle.contents import small_files
 from homeport.mirror.bundle.gather import Gathering, Tree
 from homeport.mirror.bundle.output import Output, open_output
 from homeport.mirror.executor import Concurrency, Sources
+from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock
 from homeport.mirror.observer import Observer
 from homeport.mirror.plan import Wanted
@@ -47,15 +48,16 @@ def save(
     path: Path,
     *,
     wishes: Wishes | None = None,
+    kept: KeptManifests | None = None,
     observer: Observer | None = None,
     concurrency: Concurrency | None = None,
 ) -> Saved:
     """Write images, with all that they name, into an archive or an existing folder; equal images give equal bytes.
 
-    It appears whole or not at all: if an image fails there is none. What an interrupted run has written is not fetched again.
-    Raises UsageError, StoreError.
+    It appears whole or not at all: if an image fails there is none. What an interrupted run has written is not fetched again;
+    `kept` has manifests of earlier runs. Raises UsageError, StoreError.
     """
-    job = _Job(sources, observer or Observer(), concurrency or Concurrency(), wishes or Wishes())
+    job = _Job(sources, observer or Observer(), concurrency or Concurrency(), wishes or Wishes(), kept)
     output = open_output(path, job.wishes.split_size)
     try:
         return job.run(dict.fromkeys(reference.pinned for reference in references), output)
@@ -65,13 +67,15 @@ def save(
 
 
 class _Job:
-    def __init__(self, sources: Sources, observer: Observer, concurrency: Concurrency, wishes: Wishes) -> None:
+    def __init__(
+        self, sources: Sources, observer: Observer, concurrency: Concurrency, wishes: Wishes, kept: KeptManifests | None
+    ) -> None:
         self.wishes = wishes
         self._meter = Meter()
         self._observer = observer
         self._images = Workers(concurrency.images, "image")
         self._carriers = Workers(concurrency.blobs, "blob")
-        self._gathering = Gathering(sources, self._meter, self._images, observer, wishes.platforms)
+        self._gathering = Gathering(sources, self._meter, self._images, observer, platforms=wishes.platforms, kept=kept)
 
     def stop(self) -> None:
         self._meter.stop()
