@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,10 +22,10 @@ class World:
         wanted = map(Reference.parse, references)
         return mirror(wanted, self.mapping, self.find, self.target, observer=observer, **wishes)
 
-    def forecast(self, *references: str, platforms: Sequence[str] = ()) -> Plan:
+    def forecast(self, *references: str, **wishes: Any) -> Plan:
         self.forget_calls()
         wanted = map(Reference.parse, references)
-        return forecast(wanted, self.mapping, self.find, self.target, platforms=platforms)
+        return forecast(wanted, self.mapping, self.find, self.target, **wishes)
 
     def find(self, registry: str) -> MemoryRegistry:
         return {"source.example": self.source, "target.example": self.target}[registry]

@@ -72,7 +72,7 @@ def test_what_is_saved_is_loaded_byte_for_byte(gap: Gap):
 
     assert not result.failed
     assert result.traffic.counted_pulls == 0
-    assert gap.target.tags["mirror/redislabs/redis"] == {"7.2.4-64": gap.redis.digest}
+    assert gap.target.tagged["mirror/redislabs/redis"] == {"7.2.4-64": gap.redis.digest}
     for content, repository in ((gap.redis, "redislabs/redis"), (gap.operator, "redislabs/operator")):
         for part in content.walk():
             assert gap.target.manifests[f"mirror/{repository}"][part.digest] == part.manifest
@@ -252,7 +252,7 @@ def test_a_flipped_bit_in_a_layer_fails_that_image_alone(gap: Gap):
     assert [str(image.wanted.source) for image in result.failed] == [OPERATOR]
     assert "b.tar" in result.failed[0].error
     assert "is damaged" in result.failed[0].error
-    assert gap.target.tags["mirror/redislabs/operator"] == {}
+    assert gap.target.tagged["mirror/redislabs/operator"] == {}
 
 
 def test_a_delta_holds_what_the_other_side_lacks_and_mounts_the_rest(gap: Gap):
@@ -280,7 +280,7 @@ def test_a_delta_is_loaded_where_nothing_is_mounted_and_all_is_there(gap: Gap):
     gap.load("first.tar")
     with open_layout([gap.folder / "first.tar"]) as layout:
         gap.save(OPERATOR, to="again.tar", left_out=content_of(layout))
-    gap.target.tags["mirror/redislabs/operator"].clear()
+    gap.target.tagged["mirror/redislabs/operator"].clear()
     gap.target.manifests["mirror/redislabs/operator"].clear()
     assert not gap.load("again.tar").failed
 

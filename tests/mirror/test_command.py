@@ -181,14 +181,16 @@ def test_no_images_are_nothing_to_do(shell: Shell):
 
 
 def test_a_dry_run_changes_nothing_and_costs_no_pull(shell: Shell):
-    name = shell.publish(images.multi_arch("redis"), OLD)
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
 
     report = shell.report(name, "--dry-run")
 
     assert report["images"][0]["status"] == "pending"
     assert report["counted_pulls"]["low"] == 1
     assert report["bytes"] == {"low": 0, "high": None}
-    assert shell.from_source.kinds() == {"GET /v2/": 1, "HEAD manifests": 1}
+    lists = {f"GET /v2/redislabs/redis/{path}": 1 for path in ("tags/list", f"referrers/{content.digest}")}
+    assert shell.from_source.kinds() == {"GET /v2/": 1, "HEAD manifests": 1, **lists}
     assert set(shell.to_target.kinds()) == {"GET /v2/", "HEAD manifests"}
 
 

@@ -77,7 +77,7 @@ def test_a_run_that_was_cut_pays_for_no_manifest_again(world: World, kept: KeptM
     assert world.mirror(APP, kept=kept).failed
     world.source.trouble = lambda _call: None
     assert world.mirror(APP, kept=kept).traffic.counted_pulls == 0
-    assert world.target.tags["app"]["1"] == content.digest
+    assert world.target.tagged["app"]["1"] == content.digest
 
 
 def test_a_tag_is_always_asked_for(world: World, kept: KeptManifests):

@@ -85,7 +85,7 @@ def test_a_locked_tag_is_moved_at_the_target_where_the_lock_says_so(world: World
     images.put(new, world.source, "app", "1")
     result = world.mirror("source.example/app:1", locked={"source.example/app:1": new.digest})
     assert result.images[0].status == "copied"
-    assert world.target.tags["app"]["1"] == new.digest
+    assert world.target.tagged["app"]["1"] == new.digest
 
 
 def test_a_tag_that_is_not_locked_is_refused_before_anything_is_done(world: World):
@@ -110,7 +110,7 @@ def test_a_tag_that_moves_while_its_image_is_brought_is_noticed(world: World):
 
     world.source.trouble = move
     result = world.mirror("source.example/app:1")
-    assert result.images[0].digest == old.digest == world.target.tags["app"]["1"]
+    assert result.images[0].digest == old.digest == world.target.tagged["app"]["1"]
     assert f"moved meanwhile and is {new.digest} now" in result.images[0].note
 
 

@@ -62,6 +62,12 @@ class _SaveReport(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class _Loading(msgspec.Struct, frozen=True):
+    name: str | None
+    extract: Path | None
+    keep_tag: bool
+
+
 class _Content(msgspec.Struct, frozen=True):
     images: list[dict[str, str]]
     files: list[str]
@@ -78,6 +84,7 @@ def save(
     split_size: str | None = None,
     since: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     include: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
+    referrers: bool = True,
     report: Shown = "table",
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
@@ -90,6 +97,7 @@ def save(
         platform: Take only this platform, os/architecture, of images that have several; may be repeated.
         split_size: Split the file into parts of at most this size, as in 4GB or 700MiB, with a list of their checksums.
         since: Leave out what this bundle holds, which the other side has; may be repeated.
+        referrers: Take along what is about an image: signatures, SBOMs, attestations.
         include: Let this file come along: manifests, a scan's report; may be repeated.
         report: How the report is written to stdout: table, json or yaml.
         registries: How registries are reached.
@@ -103,6 +111,7 @@ def save(
         platforms=platform,
         riders=_riders(include),
         left_out=_content_of(since),
+        referrers=referrers,
     )
     with watching() as watcher, registries.open(watcher.waits) as opened:
         saved = write(
@@ -119,6 +128,7 @@ def load(
     to: str,
     name: str | None = None,
     extract: Path | None = None,
+    keep_tag: bool = True,
     report: Annotated[Form, Parameter(name=["--report", "--output", "-o"])] = "table",
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
@@ -128,6 +138,7 @@ def load(
         files: Bundles, in parts or whole, or archives of `docker save`, crane and skopeo, or folders with an OCI layout.
         to: The target, REGISTRY[/PATH]; the source's registry is dropped from names, the path is kept.
         name: What the image is, REPOSITORY:TAG, where the archive holds one that has no name.
+        keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
         extract: Write the files that came along (save --include) to this folder.
         report: How the report is written to stdout: table, json or yaml.
         registries: How registries are reached.
@@ -137,7 +148,7 @@ def load(
     if extract and not extract.is_dir():
         raise UsageError(f"--extract {extract}: there is no such folder", hint="Make it first.")
     try:
-        reports = [_load(paths, mapping, name, extract, registries) for paths in bundles(files)]
+        reports = [_load(paths, mapping, _Loading(name, extract, keep_tag), registries) for paths in bundles(files)]
     except CollisionError as error:
         complain(error)
         return NOT_STARTED
@@ -188,16 +199,14 @@ def verify(*files: Path) -> int:
     return WRONG if wrong else DONE
 
 
-def _load(
-    paths: Sequence[Path], mapping: Mapping, name: str | None, extract: Path | None, options: RegistryOptions
-) -> Report:
+def _load(paths: Sequence[Path], mapping: Mapping, wishes: _Loading, options: RegistryOptions) -> Report:
     with open_layout(paths) as layout, watching() as watcher, options.open(watcher.waits) as registries:
-        if name:
-            layout.name_the_only_one(Reference.parse(name).pinned)
+        if wishes.name:
+            layout.name_the_only_one(Reference.parse(wishes.name).pinned)
         target = registries.client(mapping.target.registry)
-        result = bring(layout, mapping, target, observer=watcher)
-        if extract:
-            for file in write_riders(layout, extract):
+        result = bring(layout, mapping, target, keep_tags=wishes.keep_tag, observer=watcher)
+        if wishes.extract:
+            for file in write_riders(layout, wishes.extract):
                 print(f"wrote {file}", file=sys.stderr)
         return report_result(result, _nameless(layout))
 

@@ -30,6 +30,8 @@ def mirror(
     platform: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     lock: Path | None = None,
     locked: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    referrers: bool = True,
+    keep_tag: bool = True,
     dry_run: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     deep: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
@@ -46,6 +48,8 @@ def mirror(
         lock: Write the digest that each tag had to this file.
         locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since, and ask the source for nothing
             that the target has.
+        referrers: Bring along what is about an image: signatures, SBOMs, attestations.
+        keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
         dry_run: Only say what would be done and cost; asks by HEAD alone, which no registry counts as a pull.
         deep: With --dry-run, fetch the manifests too, which counts as pulls, and say exactly what would be copied. They are kept: the
             mirror afterwards does not fetch them again.
@@ -59,7 +63,7 @@ def mirror(
     for warning in named.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     digests = _read_lock(lock or Path(LOCK)) if locked else None
-    job = _Job(named, mapping, registries, platform, digests, lock if not locked else None, deep)
+    job = _Job(named, mapping, registries, platform, digests, lock if not locked else None, deep, referrers, keep_tag)
     try:
         report = _forecast(job) if dry_run else _run(job)
     except CollisionError as error:
@@ -79,6 +83,8 @@ class _Job(msgspec.Struct, frozen=True):
     locked: dict[str, str] | None
     lock: Path | None
     deep: bool
+    referrers: bool
+    keep_tags: bool
 
 
 def _read_lock(file: Path) -> dict[str, str]:
@@ -100,6 +106,8 @@ def _run(job: _Job) -> Report:
             platforms=job.platforms,
             locked=job.locked,
             kept=KeptManifests.of_user(),
+            referrers=job.referrers,
+            keep_tags=job.keep_tags,
         )
     if job.lock:
         before.after(result).write(job.lock)
@@ -116,6 +124,8 @@ def _forecast(job: _Job) -> Report:
             platforms=job.platforms,
             locked=job.locked,
             kept=KeptManifests.of_user(),
+            referrers=job.referrers,
+            keep_tags=job.keep_tags,
             deep=job.deep,
         )
     return report_plan(plan, refused(job.named.open, job.mapping))

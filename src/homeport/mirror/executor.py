@@ -10,6 +10,7 @@ import msgspec
 from homeport.errors import ContentError, HomeportError, NotFoundError, RegistryError
 from homeport.mapping import Mapping
 from homeport.mirror.blobs import BlobScheduler, Homes, Place
+from homeport.mirror.companions import Bringer, Companions, Finder
 from homeport.mirror.explore import Explorer
 from homeport.mirror.kept import KeptManifests, metered
 from homeport.mirror.observer import Observer
@@ -47,18 +48,22 @@ def mirror(
     homes: Homes | None = None,
     locked: MappingOf[str, str] | None = None,
     kept: KeptManifests | None = None,
+    referrers: bool = False,
+    keep_tags: bool = False,
 ) -> MirrorResult:
     """Bring images to the target under the names of the mapping, with everything that they name.
 
     With `platforms` (os/architecture[/variant]) indexes stay as they are, and only these children of them are brought.
     `homes` says in which repositories of the target some blobs are. With `locked`, digests by reference, a tag that has another
     digest at the source is refused, and the source is not asked for what the target has. `kept` has manifests of earlier runs.
+    With `referrers` signatures and all else that is about an image come along; with `keep_tags` images that are known by digest alone
+    get a tag, so that no clean-up takes them for waste.
 
     One that fails does not stop the others. Raises CollisionError, UsageError before anything is done; on KeyboardInterrupt
     nothing more is begun, and nothing half-done is visible at the target.
     """
     wanted = want(references, mapping, locked)
-    wishes = _Wishes(tuple(platforms), homes or {}, kept)
+    wishes = _Wishes(tuple(platforms), homes or {}, kept, referrers, keep_tags)
     job = _Job(sources, target, observer or Observer(), concurrency or Concurrency(), wishes)
     try:
         return job.run(wanted)
@@ -77,13 +82,16 @@ def forecast(
     locked: MappingOf[str, str] | None = None,
     kept: KeptManifests | None = None,
     deep: bool = False,
+    referrers: bool = False,
+    keep_tags: bool = False,
 ) -> Plan:
     """Say what `mirror` would do and cost, by HEADs alone: no counted pull. Raises CollisionError, UsageError.
 
     With `deep` manifests are fetched, which counts, into `kept`: then a mirror does not fetch them again.
     """
     wanted = want(references, mapping, locked)
-    job = _Job(sources, target, Observer(), concurrency or Concurrency(), _Wishes(tuple(platforms), kept=kept))
+    wishes = _Wishes(tuple(platforms), {}, kept, referrers, keep_tags)
+    job = _Job(sources, target, Observer(), concurrency or Concurrency(), wishes)
     try:
         seen = job.look(wanted)
         return plan(*job.explore(seen)) if deep else plan(seen)
@@ -97,6 +105,8 @@ class _Wishes(msgspec.Struct, frozen=True):
     platforms: tuple[str, ...] = ()
     homes: Homes = {}
     kept: KeptManifests | None = None
+    referrers: bool = False
+    keep_tags: bool = False
 
 
 class _Job:
@@ -110,7 +120,8 @@ class _Job:
         concurrency: Concurrency,
         wishes: "_Wishes",
     ) -> None:
-        self._platforms, self._kept = wishes.platforms, wishes.kept
+        self._platforms, self._kept, self._keep_tags = wishes.platforms, wishes.kept, wishes.keep_tags
+        self._finder = Finder() if wishes.referrers else None
         self._meter = Meter()
         self._observer = observer
         self._sources: Flights[str, Source] = Flights()
@@ -151,9 +162,15 @@ class _Job:
         try:
             source = self._source(wanted.source.registry)
             seen = self._resolve(wanted, source)
-            if seen.present or seen.at_target or seen.head or not seen.digest:
+            digest = seen.digest
+            if seen.present or not digest:
                 return seen
-            head = source.head_manifest(wanted.source.repository, seen.digest)
+            if self._finder:
+                companions = self._companions(seen, digest, source)
+                seen = msgspec.structs.replace(seen, companions=len(companions), note=companions.note or seen.note)
+            if seen.at_target or seen.head:
+                return seen
+            head = source.head_manifest(wanted.source.repository, digest)
             if head is None:
                 raise not_there(wanted)
             return msgspec.structs.replace(seen, head=head)
@@ -168,8 +185,8 @@ class _Job:
             source = self._source(wanted.source.registry)
             seen = self._resolve(wanted, source)
             if seen.digest and not seen.present:
-                self._bring(seen, seen.digest, source)
-                seen = self._look_again(seen, source)
+                companions = self._bring(seen, seen.digest, source)
+                seen = self._look_again(msgspec.structs.replace(seen, note=companions.note or seen.note), source)
             result = ImageResult(wanted, "present" if seen.present else "copied", seen.digest, note=seen.note)
         except HomeportError as error:
             result = ImageResult(wanted, "failed", seen.digest, error.message, error.hint, seen.note)
@@ -194,7 +211,7 @@ class _Job:
 
     def _resolve(self, wanted: Wanted, source: Source) -> Seen:
         """Look for an image at both sides; an index that is there may lack some of the platforms that are wanted now."""
-        seen = resolve(wanted, source, self._target)
+        seen = resolve(wanted, source, self._target, keep_tag=self._keep_tags)
         if not self._platforms or not seen.digest or not (seen.present or seen.at_target):
             return seen
         repository = wanted.target.repository
@@ -206,7 +223,7 @@ class _Job:
             return msgspec.structs.replace(seen, asked=asked)
         return msgspec.structs.replace(seen, present=False, at_target=True, sparse=True, asked=asked)
 
-    def _bring(self, seen: Seen, digest: str, source: Source) -> None:
+    def _bring(self, seen: Seen, digest: str, source: Source) -> Companions:
         repository, place = seen.wanted.target.repository, _place(seen.wanted, source)
 
         def tree() -> RawManifest:
@@ -218,12 +235,24 @@ class _Job:
             return raw
 
         raw = self._trees.do((repository, digest), tree)
+        companions = self._companions(seen, digest, source)
+        if companions:
+            Bringer(self._target, self._tree).bring(place, digest, companions)
         try:
             self._target.put_manifest(repository, seen.tag or digest, raw)
         except RegistryError as error:
             if self._platforms and is_index(raw.media_type) and error.status in (400, 404):
                 error.hint = "It may take no index that lacks platforms: bring all of them, name no platform."
             raise
+        return companions
+
+    def _companions(self, seen: Seen, digest: str, source: Source) -> Companions:
+        reference = seen.wanted.source
+        return (
+            self._finder.find(source, reference.registry, reference.repository, digest)
+            if self._finder
+            else Companions()
+        )
 
     def _tree(self, place: Place, digest: str) -> RawManifest:
         """Bring everything below a manifest and return it, not yet pushed: a tag comes last."""

@@ -6,7 +6,7 @@ A manifest is named by its digest and checked against it when it is read: what a
 import os
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Final, Self
@@ -106,6 +106,14 @@ class KeptSource:
     def open_blob(self, repository: str, blob: Descriptor) -> AbstractContextManager[BlobReader]:
         """Stream a blob."""
         return self._source.open_blob(repository, blob)
+
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+        """List referrers."""
+        return self._source.referrers(repository, digest)
+
+    def tags(self, repository: str) -> Iterable[str]:
+        """List tags."""
+        return self._source.tags(repository)
 
 
 def metered(source: Source, meter: Meter, kept: KeptManifests | None) -> Source:

@@ -21,6 +21,7 @@ from homeport.reference import Reference
 LARGE_BLOB: Final = 1 << 20
 """Bytes from which a blob is worth a HEAD before it is sent to a target that has not yet shown that it mounts."""
 
+_MOST_TO_LOOK = 6
 _DIGEST = "sha256:" + 64 * "0"
 _SMALLEST_CHILD = len(f'{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{_DIGEST}","size":100}}')
 _SMALLEST_BLOB = len(f'{{"mediaType":"","digest":"{_DIGEST}","size":0}}')
@@ -83,7 +84,8 @@ class Seen(msgspec.Struct, frozen=True):
 
     `tag` is to be given at the target, if any. `at_target` means that the target has the digest, `present` that
     nothing is left to do; `sparse` that the target has an index without all wanted platforms of it. `asked` counts the
-    requests that this took at source and target. `note` is for a person.
+    requests that this took at source and target. `companions` is the number of things that come along, None where none are looked
+    for. `note` is for a person.
     """
 
     wanted: Wanted
@@ -94,6 +96,7 @@ class Seen(msgspec.Struct, frozen=True):
     present: bool = False
     sparse: bool = False
     asked: tuple[int, int] = (0, 0)
+    companions: int | None = None
     note: str = ""
     error: str = ""
     hint: str = ""
@@ -201,6 +204,8 @@ class _Planner:
         yield Step("push", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
         if not seen.wanted.source.digest:
             yield Step("look", repository, digest, _AT_SOURCE)
+        if seen.companions is not None:
+            yield Step("explore", repository, digest, _companions_cost(seen.companions))
 
     def _content(self, repository: str, digest: str, head: ManifestHead | None) -> Iterable[Step]:
         """Bring what a manifest names."""
@@ -246,6 +251,14 @@ _AT_TARGET = Cost(target=Bound.exactly(1))
 _PERHAPS_AT_TARGET = Cost(target=Bound(0, 1))
 _COUNTED = Cost(source=Bound.exactly(1), counted_pulls=Bound.exactly(1))
 _PERHAPS_COUNTED = Cost(source=Bound(0, 1), counted_pulls=Bound(0, 1))
+
+
+def _companions_cost(number: int) -> Cost:
+    """Bound what looking for companions and bringing them takes: lists of tags and referrers, or a HEAD for each tag."""
+    if not number:
+        return Cost(source=Bound(0, _MOST_TO_LOOK))
+    # What stands in for a list of referrers is a manifest, and counts.
+    return Cost(Bound(1, None), Bound(1, None), Bound(0, None), Bound(0, None))
 
 
 def _blob_cost(size: int, *, there: bool | None) -> Cost:

@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
 from homeport.errors import RateLimitedError
@@ -82,6 +83,16 @@ class MeteredSource:
         self._meter.count("source")
         return self._source.open_blob(repository, blob)
 
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+        """List referrers."""
+        self._meter.count("source")
+        return self._source.referrers(repository, digest)
+
+    def tags(self, repository: str) -> Iterable[str]:
+        """List tags."""
+        self._meter.count("source")
+        return self._source.tags(repository)
+
 
 class MeteredTarget:
     """A target that is counted."""
@@ -99,6 +110,11 @@ class MeteredTarget:
         """Fetch a manifest."""
         self._meter.count("target")
         return self._target.get_manifest(repository, identifier)
+
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+        """List referrers."""
+        self._meter.count("target")
+        return self._target.referrers(repository, digest)
 
     def put_manifest(self, repository: str, identifier: str, manifest: RawManifest) -> None:
         """Store a manifest."""

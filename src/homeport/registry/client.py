@@ -9,8 +9,8 @@ import msgspec
 
 from homeport.errors import ContentError, RegistryError
 from homeport.oci.digest import digest_of, is_digest
-from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest
-from homeport.oci.media_types import ACCEPT
+from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, parse_manifest
+from homeport.oci.media_types import ACCEPT, OCI_INDEX
 from homeport.oci.transfer import BlobReader, Upload
 from homeport.quota.reading import Reading
 from homeport.registry.answers import is_page, not_a_registry
@@ -33,6 +33,7 @@ class RegistryClient:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._uploads = Uploads(host)
+        self._lists_referrers = True
 
     @property
     def registry(self) -> str:
@@ -112,6 +113,29 @@ class RegistryClient:
         """Stream content into an upload and close it; sent anew after a cut, in pieces where whole blobs are refused."""
         self._uploads.put(repository, blob, content, upload)
 
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+        """List the manifests that are about another one; None from a registry that does not list them."""
+        found: list[Descriptor] = []
+        path: str | None = f"/v2/{repository}/referrers/{digest}"
+        seen: set[str] = set()
+        while path is not None and path not in seen and self._lists_referrers:
+            seen.add(path)
+            ask = Ask(
+                "GET",
+                path,
+                f"referrers of {repository}@{digest}",
+                repository=repository,
+                scopes=(pull_scope(repository),),
+                expected=frozenset({200, 400, 404, 405}),
+                headers={"Accept": OCI_INDEX},
+            )
+            page, path = self._host.request(ask, self._read_referrers)
+            if page is None:
+                self._lists_referrers = False  # it would have listed none (distribution-spec, Listing Referrers)
+                return None
+            found += page
+        return tuple(found) if self._lists_referrers else None
+
     def tags(self, repository: str) -> Iterator[str]:
         """Yield the tags of a repository, page after page; raises NotFoundError."""
         path: str | None = f"/v2/{repository}/tags/list?n=1000"
@@ -163,6 +187,18 @@ class RegistryClient:
                 hint=f"The content at {self.registry} is damaged, or a proxy changes it; nothing of it was kept.",
             )
         return msgspec.structs.replace(RawManifest.of(body, _media_type(answer)), digest=digest)
+
+    def _read_referrers(self, answer: Answer) -> tuple[tuple[Descriptor, ...] | None, str | None]:
+        """Read a page; what is no index comes from a registry, or a proxy, that knows no referrers."""
+        body = answer.read(MAX_MANIFEST_BYTES)
+        if answer.status != 200 or is_page(answer.headers, body):
+            return None, None
+        try:
+            listed = parse_manifest(RawManifest.of(body, OCI_INDEX)).children
+        except ContentError:
+            return None, None
+        following = _NEXT.search(answer.headers.get("Link", ""))
+        return listed, urljoin(answer.url, following[1]) if following and listed else None
 
     def _read_tags(self, answer: Answer) -> tuple[list[str], str | None]:
         body = answer.read(_TAGS_BYTES)

@@ -1,6 +1,6 @@
 """OCI image layouts (image-spec image-layout.md), in a folder or an archive, as a source of images."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, Self, TypeVar
 
@@ -8,7 +8,7 @@ import msgspec
 
 from homeport.errors import ContentError, InvalidReferenceError, NotFoundError, UsageError
 from homeport.oci.digest import digest_of, hasher_for, is_digest, matches
-from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest
+from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, parse_manifest
 from homeport.oci.transfer import BlobReader
 from homeport.reference import Reference
 from homeport.store.files import Files, Reading, read_whole
@@ -62,6 +62,7 @@ class Layout:
     ) -> None:
         self.files = files
         self.images = images
+        self.referrers: dict[str, tuple[Descriptor, ...]] = {}
         self.missing = missing
         self._paths = paths or {}
         self._made = made or {}
@@ -160,6 +161,14 @@ class LayoutSource:
         """Read a blob, verified; raises NotFoundError, ContentError."""
         yield self._layout.blob(blob)
 
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:  # noqa: ARG002  # a layout has one list
+        """List the manifests of the layout that are about another one."""
+        return self._layout.referrers.get(digest, ())
+
+    def tags(self, repository: str) -> Iterable[str]:
+        """List the tags of a repository."""
+        return [tag for name, tag in self._digests if name == repository and tag]
+
 
 class FileBlob:
     """A blob as it is read: the bytes that complete it are handed out only if its digest is right."""
@@ -203,7 +212,9 @@ def read_layout(files: Files) -> Layout:
     for manifest in index.manifests:
         if not is_digest(manifest.digest) or manifest.size < 0:
             raise ContentError(f"{files.name(INDEX)}: {manifest.digest[:80]!r} in {INDEX} is not a digest")
-    return Layout(files, tuple(map(_named, index.manifests)))
+    layout = Layout(files, tuple(map(_named, index.manifests)))
+    layout.images = tuple(named for named in layout.images if named.written or not _is_referrer(layout, named.manifest))
+    return layout
 
 
 def blob_path(digest: str) -> str:
@@ -226,6 +237,17 @@ def parse_name(text: str) -> Reference | None:
         return Reference.parse(text)
     except InvalidReferenceError:
         return None
+
+
+def _is_referrer(layout: Layout, manifest: Descriptor) -> bool:
+    """Tell whether a manifest without a name is about another one, and note that."""
+    if not layout.holds(manifest.digest):
+        return False
+    subject = parse_manifest(layout.manifest(manifest.digest)).subject
+    if subject is None:
+        return False
+    layout.referrers[subject.digest] = (*layout.referrers.get(subject.digest, ()), manifest)
+    return True
 
 
 def _named(manifest: Descriptor) -> Named:

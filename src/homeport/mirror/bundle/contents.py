@@ -76,19 +76,24 @@ def read_contents(files: Files) -> Contents | None:
     return contents
 
 
-def index_of(images: Mapping[Reference, RawManifest]) -> bytes:
-    """Return index.json, with each image under its full name: skopeo looks for the one annotation, containerd for the other."""
+def index_of(images: Mapping[Reference, RawManifest], referrers: Mapping[str, RawManifest]) -> bytes:
+    """Return index.json, with each image under its full name: skopeo looks for the one annotation, containerd for the other.
+
+    Manifests that are about an image are there without a name (image-spec image-layout.md).
+    """
     manifests = [
         Descriptor(
             raw.media_type, raw.digest, len(raw.body), annotations={REF_NAME: str(image), IMAGE_NAME: str(image)}
         )
         for image, raw in sorted(images.items(), key=lambda item: str(item[0]))
     ]
+    manifests += [Descriptor(raw.media_type, raw.digest, len(raw.body)) for _, raw in sorted(referrers.items())]
     return msgspec.json.encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})
 
 
 def small_files(
     images: Mapping[Reference, RawManifest],
+    referrers: Mapping[str, RawManifest],
     manifests: Iterable[RawManifest],
     blobs: Iterable[Descriptor],
     riders: Mapping[str, bytes],
@@ -97,7 +102,7 @@ def small_files(
     lacks: Mapping[str, list[str]],
 ) -> dict[str, bytes]:
     """Return everything of a bundle that is no blob, by path, in the order of the archive: the table of contents first."""
-    named = {LAYOUT: LAYOUT_BODY, INDEX: index_of(images)}
+    named = {LAYOUT: LAYOUT_BODY, INDEX: index_of(images, referrers)}
     named |= {RIDERS + name: riders[name] for name in sorted(riders)}
     bodies = dict(sorted((blob_path(raw.digest), raw.body) for raw in manifests))
     files = {path: Part(len(body), digest_of(body)) for path, body in named.items()}

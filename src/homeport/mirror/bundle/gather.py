@@ -7,6 +7,7 @@ from functools import partial
 import msgspec
 
 from homeport.errors import ContentError, HomeportError
+from homeport.mirror.companions import Companions, Finder
 from homeport.mirror.executor import Sources
 from homeport.mirror.kept import KeptManifests, metered
 from homeport.mirror.observer import Observer
@@ -23,13 +24,16 @@ from homeport.reference import Reference
 
 
 class Tree(msgspec.Struct, frozen=True):
-    """An image with all that it names: manifests and blobs by digest."""
+    """An image with all that it names, manifests and blobs by digest; and with what is about it, by digest or by tag."""
 
     reference: Reference
     source: Source
     root: RawManifest
     manifests: dict[str, RawManifest]
     blobs: dict[str, Descriptor]
+    referrers: dict[str, RawManifest]
+    tags: dict[Reference, RawManifest]
+    note: str = ""
 
 
 class Gathering:
@@ -44,9 +48,11 @@ class Gathering:
         *,
         platforms: Sequence[str] = (),
         kept: KeptManifests | None = None,
+        referrers: bool = False,
     ) -> None:
         self._find, self._meter, self._workers, self._observer = sources, meter, workers, observer
         self._platforms, self._kept = platforms, kept
+        self._finder = Finder() if referrers else None
         self._sources: dict[str, Source] = {}
         self._lock = threading.Lock()
         self._fetched: Flights[tuple[str, str], RawManifest] = Flights()
@@ -70,9 +76,25 @@ class Gathering:
         source = self._source(reference.registry)
         digest = reference.digest or self._digest(wanted, source)
         root = self._fetch(source, reference, digest)
-        tree = Tree(reference, source, root, {}, {})
+        tree = Tree(reference, source, root, {}, {}, {}, {})
         self._below(tree, root, 0)
-        return tree
+        return self._with_companions(tree) if self._finder else tree
+
+    def _with_companions(self, tree: Tree) -> Tree:
+        """Add what is about the image; its own manifest is at hand already."""
+        source, of = tree.source, tree.reference
+        companions = (
+            self._finder.find(source, of.registry, of.repository, tree.root.digest) if self._finder else Companions()
+        )
+        for referrer in companions.referrers:
+            tree.referrers[referrer.digest] = raw = self._fetch(source, of, referrer.digest)
+            self._below(tree, raw, 0)
+        for tag in companions.tags:
+            named = msgspec.structs.replace(of, tag=tag, digest=None)
+            raw = self._fetch(source, of, self._digest(Wanted(named, named), source))
+            tree.tags[named] = raw
+            self._below(tree, raw, 0)
+        return msgspec.structs.replace(tree, note=companions.note)
 
     def _digest(self, wanted: Wanted, source: Source) -> str:
         head = source.head_manifest(wanted.source.repository, wanted.source.identifier)

@@ -25,6 +25,7 @@ def load(
     target: Target,
     *,
     references: Sequence[Reference] | None = None,
+    keep_tags: bool = False,
     observer: Observer | None = None,
 ) -> MirrorResult:
     """Bring the images of a layout, or some of them, to a registry, as `mirror` does from a registry; nothing is unpacked.
@@ -40,6 +41,8 @@ def load(
         observer=observer,
         platforms=contents.platforms if contents else (),
         homes=_homes(contents, mapping) if contents else {},
+        referrers=True,
+        keep_tags=keep_tags,
     )
 
 
@@ -56,6 +59,8 @@ def verify(layout: Layout, paths: Sequence[Path]) -> list[str]:
     for named in layout.images:
         platforms = contents.platforms if contents else ()
         wrong += _verify_tree(layout, named.manifest.digest, contents, platforms, seen)
+    for referrer in (each for listed in layout.referrers.values() for each in listed):
+        wrong += _verify_tree(layout, referrer.digest, contents, (), seen)
     if contents and isinstance(layout.files, Archive):
         strange = sorted(set(layout.files.table) - set(contents.files) - {CONTENTS, CONTENTS_SUM})
         wrong += [f"{layout.files.name(path)}: {path} is not in the table of contents" for path in strange]

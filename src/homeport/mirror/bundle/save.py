@@ -33,13 +33,14 @@ class Wishes(msgspec.Struct, frozen=True):
     """How a bundle is to be.
 
     `split_size` in bytes; `platforms` as for mirror(); `riders` are files that come along, by name; `left_out` is content that
-    the other side has, by digest, with the images that have it there.
+    the other side has, by digest, with the images that have it there. With `referrers` signatures and all else that is about an image come along.
     """
 
     split_size: int | None = None
     platforms: tuple[str, ...] = ()
     riders: Mapping[str, bytes] = {}
     left_out: Mapping[str, Sequence[str]] = {}
+    referrers: bool = False
 
 
 def save(
@@ -75,7 +76,15 @@ class _Job:
         self._observer = observer
         self._images = Workers(concurrency.images, "image")
         self._carriers = Workers(concurrency.blobs, "blob")
-        self._gathering = Gathering(sources, self._meter, self._images, observer, platforms=wishes.platforms, kept=kept)
+        self._gathering = Gathering(
+            sources,
+            self._meter,
+            self._images,
+            observer,
+            platforms=wishes.platforms,
+            kept=kept,
+            referrers=wishes.referrers,
+        )
 
     def stop(self) -> None:
         self._meter.stop()
@@ -106,7 +115,11 @@ class _Job:
         manifests = {digest: raw for tree in trees for digest, raw in tree.manifests.items()}
         used = {digest for tree in trees for digest in tree.blobs}
         return small_files(
-            {tree.reference: tree.root for tree in trees},
+            {
+                **{tree.reference: tree.root for tree in trees},
+                **{tag: raw for tree in trees for tag, raw in tree.tags.items()},
+            },
+            {digest: raw for tree in trees for digest, raw in tree.referrers.items()},
             manifests.values(),
             [tree.blobs[digest] for digest, tree in blobs.items()],
             {**self.wishes.riders, LOCK: Lock({str(tree.reference): tree.root.digest for tree in trees}).encode()},
@@ -137,7 +150,7 @@ class _Job:
             result = (
                 ImageResult(wanted, "failed", each.root.digest, failed.message, failed.hint)
                 if failed
-                else ImageResult(wanted, "copied", each.root.digest)
+                else ImageResult(wanted, "copied", each.root.digest, note=each.note)
             )
             self._observer.image_finished(result)
             results.append(result)
