@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from cyclopts import App, Parameter
@@ -85,6 +85,7 @@ def save(
     since: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     include: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     referrers: bool = True,
+    on_limit: Literal["stop", "wait"] = "stop",
     report: Shown = "table",
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
@@ -98,6 +99,7 @@ def save(
         split_size: Split the file into parts of at most this size, as in 4GB or 700MiB, with a list of their checksums.
         since: Leave out what this bundle holds, which the other side has; may be repeated.
         referrers: Take along what is about an image: signatures, SBOMs, attestations.
+        on_limit: What to do when a pull limit is used up: stop, or wait and go on when the registry gives pulls again.
         include: Let this file come along: manifests, a scan's report; may be repeated.
         report: How the report is written to stdout: table, json or yaml.
         registries: How registries are reached.
@@ -112,6 +114,7 @@ def save(
         riders=_riders(include),
         left_out=_content_of(since),
         referrers=referrers,
+        patience=on_limit == "wait",
     )
     with watching() as watcher, registries.open(watcher.waits) as opened:
         saved = write(

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from cyclopts import Parameter
@@ -32,6 +32,7 @@ def mirror(
     locked: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     referrers: bool = True,
     keep_tag: bool = True,
+    on_limit: Literal["stop", "wait"] = "stop",
     dry_run: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     deep: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
@@ -50,6 +51,7 @@ def mirror(
             that the target has.
         referrers: Bring along what is about an image: signatures, SBOMs, attestations.
         keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
+        on_limit: What to do when a pull limit is used up: stop asking that registry, or wait and go on when it gives pulls again.
         dry_run: Only say what would be done and cost; asks by HEAD alone, which no registry counts as a pull.
         deep: With --dry-run, fetch the manifests too, which counts as pulls, and say exactly what would be copied. They are kept: the
             mirror afterwards does not fetch them again.
@@ -63,7 +65,18 @@ def mirror(
     for warning in named.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     digests = _read_lock(lock or Path(LOCK)) if locked else None
-    job = _Job(named, mapping, registries, platform, digests, lock if not locked else None, deep, referrers, keep_tag)
+    job = _Job(
+        named,
+        mapping,
+        registries,
+        platform,
+        digests,
+        lock if not locked else None,
+        deep,
+        referrers,
+        keep_tag,
+        on_limit == "wait",
+    )
     try:
         report = _forecast(job) if dry_run else _run(job)
     except CollisionError as error:
@@ -85,6 +98,7 @@ class _Job(msgspec.Struct, frozen=True):
     deep: bool
     referrers: bool
     keep_tags: bool
+    patience: bool
 
 
 def _read_lock(file: Path) -> dict[str, str]:
@@ -108,6 +122,7 @@ def _run(job: _Job) -> Report:
             kept=KeptManifests.of_user(),
             referrers=job.referrers,
             keep_tags=job.keep_tags,
+            patience=job.patience,
         )
     if job.lock:
         before.after(result).write(job.lock)

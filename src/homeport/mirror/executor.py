@@ -19,7 +19,7 @@ from homeport.mirror.platforms import MAX_DEPTH, wanted_children
 from homeport.mirror.ports import Source, Target
 from homeport.mirror.resolve import not_there, resolve
 from homeport.mirror.result import ImageResult, MirrorResult
-from homeport.mirror.traffic import Meter, MeteredTarget
+from homeport.mirror.traffic import Meter, MeteredTarget, Patience
 from homeport.mirror.workers import Flights, Workers
 from homeport.oci.manifest import Manifest, RawManifest, is_index, parse_manifest
 from homeport.reference import Reference
@@ -50,6 +50,7 @@ def mirror(
     kept: KeptManifests | None = None,
     referrers: bool = False,
     keep_tags: bool = False,
+    patience: bool = False,
 ) -> MirrorResult:
     """Bring images to the target under the names of the mapping, with everything that they name.
 
@@ -57,13 +58,13 @@ def mirror(
     `homes` says in which repositories of the target some blobs are. With `locked`, digests by reference, a tag that has another
     digest at the source is refused, and the source is not asked for what the target has. `kept` has manifests of earlier runs.
     With `referrers` signatures and all else that is about an image come along; with `keep_tags` images that are known by digest alone
-    get a tag, so that no clean-up takes them for waste.
+    get a tag, so that no clean-up takes them for waste. With `patience` a pull limit that is used up is waited for.
 
     One that fails does not stop the others. Raises CollisionError, UsageError before anything is done; on KeyboardInterrupt
     nothing more is begun, and nothing half-done is visible at the target.
     """
     wanted = want(references, mapping, locked)
-    wishes = _Wishes(tuple(platforms), homes or {}, kept, referrers, keep_tags)
+    wishes = _Wishes(tuple(platforms), homes or {}, kept, referrers, keep_tags, patience)
     job = _Job(sources, target, observer or Observer(), concurrency or Concurrency(), wishes)
     try:
         return job.run(wanted)
@@ -107,6 +108,7 @@ class _Wishes(msgspec.Struct, frozen=True):
     kept: KeptManifests | None = None
     referrers: bool = False
     keep_tags: bool = False
+    patience: bool = False
 
 
 class _Job:
@@ -121,6 +123,7 @@ class _Job:
         wishes: "_Wishes",
     ) -> None:
         self._platforms, self._kept, self._keep_tags = wishes.platforms, wishes.kept, wishes.keep_tags
+        self._patience = Patience(observer if wishes.patience else None)
         self._finder = Finder() if wishes.referrers else None
         self._meter = Meter()
         self._observer = observer
@@ -295,7 +298,9 @@ class _Job:
         self._pushed.do((place.repository, raw.digest), push)
 
     def _source(self, registry: str) -> Source:
-        return self._sources.do(registry, lambda: metered(self._find_source(registry), self._meter, self._kept))
+        return self._sources.do(
+            registry, lambda: metered(self._find_source(registry), self._meter, self._kept, self._patience)
+        )
 
 
 def _place(wanted: Wanted, source: Source) -> Place:

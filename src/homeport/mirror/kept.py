@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from homeport.mirror.ports import BlobReader, ManifestHead, Source
-from homeport.mirror.traffic import Meter, MeteredSource
+from homeport.mirror.traffic import Meter, MeteredSource, Patience
 from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, RawManifest
 
@@ -116,7 +116,9 @@ class KeptSource:
         return self._source.tags(repository)
 
 
-def metered(source: Source, meter: Meter, kept: KeptManifests | None) -> Source:
+def metered(
+    source: Source, meter: Meter, kept: KeptManifests | None = None, patience: Patience | None = None
+) -> Source:
     """Return a source that is counted, and asked for nothing that is kept."""
-    counted = MeteredSource(source, meter)
+    counted = MeteredSource(source, meter, patience)
     return KeptSource(counted, kept) if kept and not getattr(source, "is_local", False) else counted

@@ -16,7 +16,7 @@ from homeport.mirror.platforms import MAX_DEPTH, wanted_children
 from homeport.mirror.ports import Source
 from homeport.mirror.resolve import not_there
 from homeport.mirror.result import ImageResult
-from homeport.mirror.traffic import Meter
+from homeport.mirror.traffic import Meter, Patience
 from homeport.mirror.workers import Flights, Workers
 from homeport.oci.digest import is_digest
 from homeport.oci.manifest import Descriptor, RawManifest, parse_manifest
@@ -49,9 +49,11 @@ class Gathering:
         platforms: Sequence[str] = (),
         kept: KeptManifests | None = None,
         referrers: bool = False,
+        patience: bool = False,
     ) -> None:
         self._find, self._meter, self._workers, self._observer = sources, meter, workers, observer
         self._platforms, self._kept = platforms, kept
+        self._patience = Patience(observer if patience else None)
         self._finder = Finder() if referrers else None
         self._sources: dict[str, Source] = {}
         self._lock = threading.Lock()
@@ -118,5 +120,5 @@ class Gathering:
     def _source(self, registry: str) -> Source:
         with self._lock:
             if registry not in self._sources:
-                self._sources[registry] = metered(self._find(registry), self._meter, self._kept)
+                self._sources[registry] = metered(self._find(registry), self._meter, self._kept, self._patience)
             return self._sources[registry]

@@ -33,7 +33,8 @@ class Wishes(msgspec.Struct, frozen=True):
     """How a bundle is to be.
 
     `split_size` in bytes; `platforms` as for mirror(); `riders` are files that come along, by name; `left_out` is content that
-    the other side has, by digest, with the images that have it there. With `referrers` signatures and all else that is about an image come along.
+    the other side has, by digest, with the images that have it there. With `referrers` signatures and all else that is about an image come along;
+    with `patience` a pull limit that is used up is waited for.
     """
 
     split_size: int | None = None
@@ -41,6 +42,7 @@ class Wishes(msgspec.Struct, frozen=True):
     riders: Mapping[str, bytes] = {}
     left_out: Mapping[str, Sequence[str]] = {}
     referrers: bool = False
+    patience: bool = False
 
 
 def save(
