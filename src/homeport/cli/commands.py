@@ -5,6 +5,7 @@ COMMANDS = {
     "serve": "Run a private registry.",
     "mirror": "Bring images to a registry under the same tags and digests.",
     "bundle": "Carry images across an air gap in one file: save, load, list, verify.",
+    "check": "Find out what a registry can do, before images are brought to it.",
     "relocate": "Point manifests at a registry.",
     "secret": "Make pull secrets.",
     "limits": "Show Docker Hub's pull quota, and what a mirror would count.",

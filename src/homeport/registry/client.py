@@ -14,7 +14,7 @@ from homeport.oci.media_types import ACCEPT, OCI_INDEX
 from homeport.oci.transfer import BlobReader, Upload
 from homeport.quota.reading import Reading
 from homeport.registry.answers import is_page, not_a_registry
-from homeport.registry.auth import pull_scope, push_scope
+from homeport.registry.auth import delete_scope, pull_scope, push_scope
 from homeport.registry.downloads import BlobDownload
 from homeport.registry.http import Answer, Ask, Host
 from homeport.registry.uploads import Uploads, check_stored
@@ -83,6 +83,18 @@ class RegistryClient:
         )
         self._host.request(ask, lambda answer: check_stored(answer, self.registry, manifest.digest))
         self._host.sent(len(manifest.body))
+
+    def delete_manifest(self, repository: str, digest: str) -> bool:
+        """Delete a manifest and its tags; False where the registry allows no deletion, True also if there was none."""
+        ask = Ask(
+            "DELETE",
+            f"/v2/{repository}/manifests/{digest}",
+            f"manifest {repository}@{digest}",
+            repository=repository,
+            scopes=(delete_scope(repository),),
+            expected=frozenset({200, 202, 204, 400, 403, 404, 405}),
+        )
+        return self._host.request(ask, lambda answer: answer.status not in (400, 403, 405))
 
     def has_blob(self, repository: str, digest: str) -> bool:
         """Tell whether a blob is in a repository."""
