@@ -9,12 +9,13 @@ import structlog
 
 from homeport.errors import ContentError, InvalidDigestError, InvalidReferenceError, StoreFullError, UploadTakenError
 from homeport.oci.error_codes import ErrorCode
+from homeport.oci.ranges import ByteRange
 from homeport.server import blobs, lists, manifests, uploads
 from homeport.server.login import Login
-from homeport.server.replies import BlobPart, Disconnected, Refusal, Reply
+from homeport.server.replies import BlobParts, Disconnected, Refusal, Reply
 from homeport.server.requests import Receive, Request, Scope, Send, headers_of
 from homeport.server.routes import Endpoint, parse_route
-from homeport.store.protocol import Store
+from homeport.store.protocol import Blob, Store
 
 CHUNK_BYTES = 512 << 10
 
@@ -27,6 +28,7 @@ async def _ping(_store: Store, _request: Request) -> Reply:
 
 _HANDLERS: dict[tuple[Endpoint, str], Handler] = {
     (Endpoint.PING, "GET"): _ping,
+    (Endpoint.EXTENSIONS, "GET"): lists.extensions,
     (Endpoint.CATALOG, "GET"): lists.catalog,
     (Endpoint.TAGS, "GET"): lists.tags,
     (Endpoint.REFERRERS, "GET"): lists.referrers,
@@ -104,28 +106,36 @@ class Registry:
 
 async def _send(reply: Reply, method: str, send: Send) -> None:
     body = reply.body
-    length = body.part.length if isinstance(body, BlobPart) else len(body)
+    length = body.length if isinstance(body, BlobParts) else len(body)
     headers = [(b"docker-distribution-api-version", b"registry/2.0")]
     headers += [(name.encode("ascii"), value.encode("latin-1")) for name, value in reply.headers]
     if reply.status != 204:
         headers.append((b"content-length", b"%d" % length))
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        if isinstance(body, BlobPart) and method != "HEAD":
+        if isinstance(body, BlobParts) and method != "HEAD":
             await _stream(body, send)
         await send({"type": "http.response.body", "body": body if isinstance(body, bytes) else b""})
     finally:
-        if isinstance(body, BlobPart):
+        if isinstance(body, BlobParts):
             body.blob.close()
 
 
-async def _stream(body: BlobPart, send: Send) -> None:
-    offset = body.part.start
-    while offset < body.part.stop:
-        length = min(CHUNK_BYTES, body.part.stop - offset)
-        chunk: Any = body.blob.read_now(offset, length)
+async def _stream(body: BlobParts, send: Send) -> None:
+    for piece in body.pieces:
+        if isinstance(piece, ByteRange):
+            await _stream_part(body.blob, piece, send)
+        else:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+async def _stream_part(blob: Blob, part: ByteRange, send: Send) -> None:
+    offset = part.start
+    while offset < part.stop:
+        length = min(CHUNK_BYTES, part.stop - offset)
+        chunk: Any = blob.read_now(offset, length)
         if chunk is None:
-            chunk = await to_thread(body.blob.read, offset, length)
+            chunk = await to_thread(blob.read, offset, length)
         if len(chunk) < length:
             raise EOFError("a blob ended before its size")
         await send({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -10,7 +10,7 @@ from homeport.oci.error_codes import ErrorCode
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Manifest, RawManifest, media_type_in, parse_manifest
 from homeport.oci.media_types import IMAGE_TYPES, INDEX_TYPES, SCHEMA1, SCHEMA1_SIGNED
 from homeport.reference import is_tag
-from homeport.server.replies import Headers, Refusal, Reply
+from homeport.server.replies import Headers, Refusal, Reply, warning
 from homeport.server.requests import Request
 from homeport.store.protocol import Store
 
@@ -26,7 +26,13 @@ class _Stated(msgspec.Struct, rename="camel"):
 
 async def get_manifest(store: Store, request: Request) -> Reply:
     """Answer GET and HEAD with what was stored, whatever the client would accept (end-3)."""
-    manifest = store.get_manifest(request.route.repository, request.route.identifier)
+    try:
+        manifest = store.get_manifest(request.route.repository, request.route.identifier)
+    except ContentError as error:
+        if request.method != "HEAD":
+            raise
+        # A client looks before it pushes, and only a push mends this.
+        raise _unknown(request, warning(error.message)) from None
     if manifest is None:
         raise _unknown(request)
     headers = (("content-type", manifest.media_type), ("docker-content-digest", manifest.digest))
@@ -119,10 +125,11 @@ def _tags(request: Request) -> list[str]:
     return tags
 
 
-def _unknown(request: Request) -> Refusal:
+def _unknown(request: Request, *headers: tuple[str, str]) -> Refusal:
     return Refusal(
         404,
         ErrorCode.MANIFEST_UNKNOWN,
         "the repository holds no such manifest",
         detail={"name": request.route.repository, "reference": request.route.identifier},
+        headers=headers,
     )

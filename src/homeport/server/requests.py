@@ -31,6 +31,7 @@ class Request(msgspec.Struct, frozen=True):
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]
     receive: Receive
+    may_pull: Callable[[str], bool] = lambda _repository: True
 
     @classmethod
     def of(cls, scope: Scope, route: Route, receive: Receive) -> "Request":

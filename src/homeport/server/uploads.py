@@ -7,6 +7,7 @@ from homeport.oci.error_codes import ErrorCode
 from homeport.oci.uploads import parse_chunk_range, received
 from homeport.server.replies import Headers, Refusal, Reply
 from homeport.server.requests import Request
+from homeport.store.names import check_repository
 from homeport.store.protocol import Store, Upload
 
 
@@ -66,9 +67,16 @@ async def cancel(store: Store, request: Request) -> Reply:
 
 
 async def _mount(store: Store, request: Request, digest: str) -> bool:
-    """Take a blob from the repository that is named; without one, mounting would tell what others hold."""
+    """Take a blob from the repository that is named, or else from any; only from one that the caller may pull from."""
     source = request.parameter("from")
-    return source is not None and await to_thread(store.link_blob, request.route.repository, digest, source)
+
+    def mount() -> bool:
+        sources = store.holders(digest) if source is None else (check_repository(source),)
+        return any(
+            store.link_blob(request.route.repository, digest, name) for name in sources if request.may_pull(name)
+        )
+
+    return await to_thread(mount)
 
 
 async def _finish(store: Store, request: Request, session: str, digest: str) -> Reply:

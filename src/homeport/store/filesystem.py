@@ -72,6 +72,12 @@ class FileSystemStore:
                 self._hold(repository, digest)
             return held
 
+    def holders(self, digest: str) -> Iterator[str]:
+        """Yield the repositories that hold a blob; looks into each, so it takes a while."""
+        with translated(f"look for {digest}"):
+            if self._content(digest).exists():
+                yield from (name for name, place in self._walk() if (place / "_blobs" / _entry(digest)).exists())
+
     def delete_blob(self, repository: str, digest: str) -> bool:
         """Take a blob from one repository."""
         with translated(f"delete {digest}"):
@@ -178,22 +184,26 @@ class FileSystemStore:
     def repositories(self, *, after: str = "", limit: int) -> list[str]:
         """Return up to `limit` repositories that hold a manifest and sort after a text."""
         with translated("list the repositories"):
-            return sorted(name for name in self._walk(self._repositories, "") if name > after)[:limit]
+            found = (name for name, place in self._walk() if name > after and any(_names(place / "_manifests")))
+            return sorted(found)[:limit]
 
-    def referrers(self, repository: str, subject: str) -> list[RawManifest]:
-        """Return the manifests of a repository that refer to a digest."""
-        marks = sorted(_names(self._place(repository) / "_referrers" / _entry(subject)))
-        manifests = (self.get_manifest(repository, mark.replace("-", ":", 1)) for mark in marks)
-        return [manifest for manifest in manifests if manifest]
+    def referrers(self, repository: str, subject: str) -> list[str]:
+        """Return the digests of what refers to a digest in a repository."""
+        place = self._place(repository)
+        with translated(f"list what refers to {subject}"):
+            marks = sorted(_names(place / "_referrers" / _entry(subject)))
+            return [mark.replace("-", ":", 1) for mark in marks if (place / "_manifests" / mark).exists()]
 
-    def _walk(self, directory: Path, prefix: str) -> Iterator[str]:
-        with os.scandir(directory) as entries:
-            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-        for name in names:
-            if not name.startswith("_"):
-                yield from self._walk(directory / name, f"{prefix}{name}/")
-            elif name == "_manifests" and any(_names(directory / name)):
-                yield prefix.rstrip("/")
+    def _walk(self) -> Iterator[tuple[str, Path]]:
+        """Yield every repository with its directory, in no order."""
+        directories = [("", self._repositories)]
+        while directories:
+            prefix, directory = directories.pop()
+            with os.scandir(directory) as entries:
+                names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            directories += [(f"{prefix}{name}/", directory / name) for name in names if not name.startswith("_")]
+            if any(name.startswith("_") for name in names):
+                yield prefix.rstrip("/"), directory
 
     def _finish_upload(self, repository: str, path: Path, digest: str) -> None:
         """Move a synced file to its place, even over an old copy: a push heals what the disk has spoilt."""

@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -49,6 +49,11 @@ class MemoryStore:
                 return False
             self._make(repository).blobs.add(digest)
             return True
+
+    def holders(self, digest: str) -> Iterator[str]:
+        """Yield the repositories that hold a blob."""
+        with self._lock:
+            yield from [name for name, place in self._repositories.items() if check_digest(digest) in place.blobs]
 
     def delete_blob(self, repository: str, digest: str) -> bool:
         """Take a blob from one repository."""
@@ -140,12 +145,12 @@ class MemoryStore:
                 :limit
             ]
 
-    def referrers(self, repository: str, subject: str) -> list[RawManifest]:
-        """Return the manifests of a repository that refer to a digest."""
+    def referrers(self, repository: str, subject: str) -> list[str]:
+        """Return the digests of what refers to a digest in a repository."""
         with self._lock:
             place = self._at(repository)
             digests = sorted(place.referrers.get(check_digest(subject), ()))
-            return [place.manifests[digest] for digest in digests if digest in place.manifests]
+            return [digest for digest in digests if digest in place.manifests]
 
     def _at(self, repository: str) -> _Repository:
         return self._repositories.get(check_repository(repository)) or _Repository()

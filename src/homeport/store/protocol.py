@@ -6,7 +6,7 @@ changes something returns when the change would survive a power cut, and shows i
 InvalidDigestError keep anything else out. StoreError: the storage failed; StoreFullError: it has no room.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from homeport.oci.manifest import RawManifest
@@ -55,6 +55,9 @@ class Store(Protocol):
     def link_blob(self, repository: str, digest: str, source: str) -> bool:
         """Let a repository hold a blob of another one too; False if the other one does not hold it."""
 
+    def holders(self, digest: str) -> Iterator[str]:
+        """Yield the repositories that hold a blob, in no order."""
+
     def delete_blob(self, repository: str, digest: str) -> bool:
         """Take a blob from one repository; False if it did not hold it."""
 
@@ -99,5 +102,5 @@ class Store(Protocol):
     def repositories(self, *, after: str = "", limit: int) -> list[str]:
         """Return up to `limit` repositories that hold a manifest and sort after a text, sorted."""
 
-    def referrers(self, repository: str, subject: str) -> list[RawManifest]:
-        """Return the manifests of a repository that refer to a digest, by their digests; the digest need not exist."""
+    def referrers(self, repository: str, subject: str) -> list[str]:
+        """Return the digests of what refers to a digest in a repository, sorted; the digest need not exist."""
