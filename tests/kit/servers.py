@@ -19,6 +19,7 @@ import msgspec
 import trustme
 
 from homeport.server.app import Registry
+from homeport.server.gate import Gate
 from homeport.server.http import Limits
 from homeport.server.login import HtpasswdLogin
 from homeport.server.requests import ASGIApp
@@ -57,7 +58,7 @@ def running_registry(
     with ExitStack() as stack:
         files = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         login = HtpasswdLogin(write_htpasswd(files / "htpasswd", users)) if users else None
-        registry = Registry(store, login=login)
+        registry = Registry(store, gate=Gate(login))
         app: ASGIApp = app_wrapper(registry) if app_wrapper else registry
         ca_file, certificate, key = write_certificate(files) if tls else (None, None, None)
         context = tls_context(certificate, key) if certificate and key else None

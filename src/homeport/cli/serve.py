@@ -40,6 +40,7 @@ def serve(
         Write a line for each request to stderr.
     """
     from homeport.server.app import Registry
+    from homeport.server.gate import Gate
     from homeport.server.log import log_to_stderr
     from homeport.server.login import HtpasswdLogin
     from homeport.server.run import Listen, RegistryServer, tls_context
@@ -50,7 +51,7 @@ def serve(
     tls = tls_context(tls_cert, tls_key) if tls_cert and tls_key else None
     login = HtpasswdLogin(htpasswd) if htpasswd else None
     store = _open(data)
-    app = Registry(store, login=login, access_log=access_log)
+    app = Registry(store, gate=Gate(login), access_log=access_log)
     address = Listen.parse(listen)
     if not address.is_loopback:
         _warn(login=login is not None, tls=tls is not None)

@@ -70,9 +70,9 @@ async def referrers(store: Store, request: Request) -> Reply:
     if page.spoilt:
         headers += (warning(f"not listed, because the disk has spoilt it: {', '.join(page.spoilt)}"),)
     if page.more and page.found:
-        query: dict[str, str | int] = {"n": limit, "last": page.found[-1].digest} | (
-            {"artifactType": wanted} if wanted else {}
-        )
+        query: dict[str, str | int] = {"n": limit, "last": page.found[-1].digest}
+        if wanted:
+            query["artifactType"] = wanted
         path = f"/v2/{quote(request.route.repository)}/referrers/{request.route.identifier}"
         headers += (_next(path, query),)
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": page.found}

@@ -15,8 +15,6 @@ from typing import Final, Protocol
 import bcrypt
 
 from homeport.errors import ConfigError, UsageError
-from homeport.oci.error_codes import ErrorCode
-from homeport.server.replies import Refusal
 
 REMEMBERED: Final = 4096
 """How many proven passwords are remembered, as keyed hashes, so that bcrypt runs once for each."""
@@ -25,14 +23,20 @@ AT_ONCE: Final = 2
 """How many bcrypt computations run at a time: each takes a core for a good part of a second."""
 
 _BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
-_CHALLENGE = (("www-authenticate", 'Basic realm="homeport", charset="UTF-8"'),)
+
+
+class LoginError(LookupError):
+    """Nobody knows this user with this password."""
 
 
 class Login(Protocol):
-    """How the registry learns who asks."""
+    """How the registry learns who asks, from the Authorization header."""
 
-    async def check(self, headers: Mapping[str, str]) -> str:
-        """Return the user; raises Refusal with 401."""
+    def remembered(self, authorization: str) -> str | None:
+        """Return the user if this login was checked before and is still good."""
+
+    async def check(self, authorization: str) -> str:
+        """Return the user; raises LoginError."""
 
 
 class HtpasswdLogin:
@@ -49,21 +53,35 @@ class HtpasswdLogin:
         self._users = read_htpasswd(path)
         self._decoy = _decoy(self._users)
 
-    async def check(self, headers: Mapping[str, str]) -> str:
-        """Return the user; raises Refusal with 401. An unknown user takes as long as a wrong password."""
+    def remembered(self, authorization: str) -> str | None:
+        """Return the user of a login that was proven with the hash that the file has now."""
         self._refresh()
-        user, password = _credentials(headers.get("authorization", ""))
+        try:
+            user, password = _credentials(authorization)
+        except LoginError:
+            return None
         hashed = self._users.get(user)
-        proof = hmac.digest(self._key, b"\0".join((hashed or self._decoy, password)), "sha256")
-        if proof in self._proven:
-            self._proven.move_to_end(proof)
+        if hashed is None or (proof := self._proof(hashed, password)) not in self._proven:
+            return None
+        self._proven.move_to_end(proof)
+        return user
+
+    async def check(self, authorization: str) -> str:
+        """Return the user; raises LoginError. An unknown user takes as long as a wrong password."""
+        if user := self.remembered(authorization):
             return user
+        user, password = _credentials(authorization)
+        hashed = self._users.get(user)
+        proof = self._proof(hashed or self._decoy, password)
         if not await self._prove(proof, password, hashed or self._decoy) or hashed is None:
-            raise _unauthorized("user or password is wrong")
+            raise LoginError("user or password is wrong")
         self._proven[proof] = None
         if len(self._proven) > REMEMBERED:
             self._proven.popitem(last=False)
         return user
+
+    def _proof(self, hashed: bytes, password: bytes) -> bytes:
+        return hmac.digest(self._key, b"\0".join((hashed, password)), "sha256")
 
     async def _prove(self, proof: bytes, password: bytes, hashed: bytes) -> bool:
         """Run bcrypt once for all requests that bring the same password at the same time."""
@@ -127,18 +145,14 @@ def _decoy(users: Mapping[str, bytes]) -> bytes:
 def _credentials(header: str) -> tuple[str, bytes]:
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
-        raise _unauthorized("a login is needed")
+        raise LoginError("a login is needed")
     try:
         user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
         return user.decode(), password if colon else b""
     except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise _unauthorized("the login cannot be read") from None
+        raise LoginError("the login cannot be read") from None
 
 
 def _matches(password: bytes, hashed: bytes) -> bool:
     # bcrypt takes 72 bytes; htpasswd cuts longer passwords when it hashes them, so they are cut here too.
     return bcrypt.checkpw(password[:72], hashed)
-
-
-def _unauthorized(message: str) -> Refusal:
-    return Refusal(401, ErrorCode.UNAUTHORIZED, message, headers=_CHALLENGE)

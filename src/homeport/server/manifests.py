@@ -35,6 +35,11 @@ async def get_manifest(store: Store, request: Request) -> Reply:
         raise _unknown(request, warning(error.message)) from None
     if manifest is None:
         raise _unknown(request)
+    return manifest_reply(manifest)
+
+
+def manifest_reply(manifest: RawManifest) -> Reply:
+    """Answer with a manifest as it was stored."""
     headers = (("content-type", manifest.media_type), ("docker-content-digest", manifest.digest))
     return Reply(200, headers, manifest.body)
 

@@ -1,5 +1,6 @@
 """What the registry answers."""
 
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -31,6 +32,23 @@ class Reply(msgspec.Struct, frozen=True):
     status: int
     headers: Headers = ()
     body: bytes | BlobParts = b""
+
+
+def headers_of_reply(reply: Reply) -> list[tuple[bytes, bytes]]:
+    """Return the headers as they go out: the reply's own, the protocol's name, and the length."""
+    headers = [(b"docker-distribution-api-version", b"registry/2.0")]
+    headers += [(name.encode("ascii"), value.encode("latin-1")) for name, value in reply.headers]
+    if reply.status != 204:
+        length = reply.body.length if isinstance(reply.body, BlobParts) else len(reply.body)
+        headers.append((b"content-length", b"%d" % length))
+    return headers
+
+
+def head_of(reply: Reply) -> bytes:
+    """Write the head of an answer."""
+    lines = [name + b": " + value for name, value in headers_of_reply(reply)]
+    status = f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}".encode("ascii")
+    return b"\r\n".join((status, *lines, b"", b""))
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault of the server

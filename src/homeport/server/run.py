@@ -99,7 +99,7 @@ class RegistryServer(Server):
         super().__init__(
             Config(
                 app,
-                http=protocol_with(limits),
+                http=protocol_with(limits, getattr(app, "answer_now", None)),
                 ws="none",
                 lifespan="off",
                 interface="asgi3",

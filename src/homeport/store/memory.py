@@ -120,6 +120,8 @@ class MemoryStore:
             digest = identifier if is_digest(identifier) else place.tags.get(check_tag(identifier), "")
             return place.manifests.get(digest)
 
+    manifest_now = get_manifest
+
     def delete_manifest(self, repository: str, digest: str) -> bool:
         """Delete a manifest and with it all its tags."""
         with self._lock:
@@ -176,7 +178,10 @@ class _MemoryBlob:
     def read(self, offset: int, length: int) -> bytes:
         return self._content[offset : offset + length]
 
-    read_now = read
+    def read_into(self, buffer: memoryview, offset: int) -> bool:
+        part = self._content[offset : offset + len(buffer)]
+        buffer[: len(part)] = part
+        return len(part) == len(buffer)
 
     def close(self) -> None:
         pass
@@ -193,10 +198,10 @@ class _MemoryUpload:
     def offset(self) -> int:
         return len(self._session.data)
 
-    def write(self, data: bytes | bytearray | memoryview, /) -> None:
+    def write(self, *data: bytes) -> None:
         with self._lock:
             self._check()
-            self._session.data.extend(data)
+            self._session.data.extend(b"".join(data))
 
     def commit(self, digest: str) -> None:
         with self._lock:

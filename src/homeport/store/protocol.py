@@ -2,7 +2,7 @@
 
 Content is addressed by digest and shared by all repositories, but seen only through one that holds it. Whatever
 changes something returns when the change would survive a power cut, and shows it whole or not at all. Methods block;
-`Blob.read_now` does not. They may be called from several threads. Names are checked: InvalidReferenceError and
+`Blob.read_into` and `manifest_now` do not. They may be called from several threads. Names are checked: InvalidReferenceError and
 InvalidDigestError keep anything else out. StoreError: the storage failed; StoreFullError: it has no room.
 """
 
@@ -22,8 +22,8 @@ class Blob(Protocol):
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes, fewer only at the end."""
 
-    def read_now(self, offset: int, length: int) -> bytes | bytearray | None:
-        """Return what `read` would, or None if that could mean waiting."""
+    def read_into(self, buffer: memoryview, offset: int) -> bool:
+        """Fill a buffer with what is there; False, and anything in it, if that could mean waiting or there is less."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -36,8 +36,8 @@ class Upload(Protocol):
     def offset(self) -> int:
         """The number of bytes received so far."""
 
-    def write(self, data: bytes | bytearray | memoryview, /) -> None:
-        """Append; raises UploadTakenError. An upload that fails for want of room is given up, so that the room is free again."""
+    def write(self, *data: bytes) -> None:
+        """Append all of it; raises UploadTakenError. An upload that fails for want of room is given up, so that the room is free again."""
 
     def commit(self, digest: str) -> None:
         """Make it a blob of its repository, and end it; raises ContentError where the digest is another, UploadTakenError."""
@@ -89,6 +89,9 @@ class Store(Protocol):
 
     def get_manifest(self, repository: str, identifier: str) -> RawManifest | None:
         """Return a manifest, checked against its digest; raises ContentError where the storage spoilt it."""
+
+    def manifest_now(self, repository: str, identifier: str) -> RawManifest | None:
+        """Return what `get_manifest` would, or None if that could mean waiting."""
 
     def delete_manifest(self, repository: str, digest: str) -> bool:
         """Delete a manifest and with it all its tags; False if there was none."""
