@@ -40,7 +40,16 @@ def commands(name: str, data: Path, port: int) -> tuple[list[str], Mapping[str, 
     """Return how a peer is started, and with what environment."""
     if name.startswith("homeport"):
         extra = ["--workers", "2"] if name.endswith("2") else []
-        serve = [sys.executable, "-c", "from homeport.cli import main; main()", "serve", "--data", str(data / "data"), "--listen", f"127.0.0.1:{port}"]
+        serve = [
+            sys.executable,
+            "-c",
+            "from homeport.cli import main; main()",
+            "serve",
+            "--data",
+            str(data / "data"),
+            "--listen",
+            f"127.0.0.1:{port}",
+        ]
         return [*serve, *extra], {}
     if name == "nginx":
         (data / "nginx.conf").write_text(_NGINX.format(data=data, port=port))

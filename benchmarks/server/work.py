@@ -84,7 +84,19 @@ def wrk(url: str, tmp: Path, script: str = "") -> float:
     if script:
         (tmp / "wrk.lua").write_text(_LUA[script])
         options = ["-s", str(tmp / "wrk.lua")]
-    command = ["taskset", "-c", CLIENT_CORE, "wrk", "-H", f"Accept: {MANIFEST_TYPE}", "-t1", "-c8", f"-d{SECONDS}s", *options, url]
+    command = [
+        "taskset",
+        "-c",
+        CLIENT_CORE,
+        "wrk",
+        "-H",
+        f"Accept: {MANIFEST_TYPE}",
+        "-t1",
+        "-c8",
+        f"-d{SECONDS}s",
+        *options,
+        url,
+    ]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in out, out
     assert "Socket errors" not in out, out
