@@ -1,6 +1,5 @@
 """Who may do what where. Pure: rules in, decisions out."""
 
-import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache
@@ -8,6 +7,7 @@ from functools import lru_cache
 import msgspec
 
 from homeport.server.routes import Endpoint
+from homeport.store.names import matches_any
 
 
 class Action(StrEnum):
@@ -69,18 +69,6 @@ class Rules:
             return True
         named = user in rule.users or "*" in rule.users
         return bool(user) and (named or any(user in self._groups.get(group, ()) for group in rule.groups))
-
-
-def matches_any(patterns: Iterable[str], name: str) -> bool:
-    """Tell whether a name matches a pattern: `*` stays within a component, `**` does not, `?` is one character."""
-    return any(_compiled(pattern).fullmatch(name) for pattern in patterns)
-
-
-@lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    parts = re.split(r"(\*\*|\*|\?)", pattern)
-    signs = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(signs.get(part, re.escape(part)) for part in parts), re.DOTALL)
 
 
 def action_of(endpoint: Endpoint, method: str) -> Action | None:

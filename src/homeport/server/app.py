@@ -1,16 +1,24 @@
 """The registry as a bare ASGI application: who asks, for what, and the answer."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import structlog
 
-from homeport.errors import ContentError, InvalidDigestError, InvalidReferenceError, StoreFullError, UploadTakenError
+from homeport.errors import (
+    ContentError,
+    InvalidDigestError,
+    InvalidReferenceError,
+    StoreFullError,
+    TagFixedError,
+    UploadTakenError,
+)
 from homeport.oci.error_codes import ErrorCode
 from homeport.server import blobs, lists, manifests, token_service, uploads
 from homeport.server.access import Action, action_of
 from homeport.server.gate import Asking, Gate
+from homeport.server.immutable import ImmutableTags, is_immutable
 from homeport.server.quick import Quick, RawHeaders
 from homeport.server.replies import BlobParts, Disconnected, Refusal, Reply, headers_of_reply
 from homeport.server.requests import UNSENT, Receive, Request, Scope, Send, headers_of, origin_of
@@ -49,8 +57,15 @@ _HANDLERS: dict[tuple[Endpoint, str], Handler] = {
 class Registry:
     """The ASGI application over a store; without a gate it serves whoever reaches it."""
 
-    def __init__(self, store: Store, *, gate: Gate | None = None, access_log: bool = False) -> None:
-        self._store, self._gate, self._access_log = store, gate or Gate(), access_log
+    def __init__(
+        self,
+        store: Store,
+        *,
+        gate: Gate | None = None,
+        immutable: Sequence[ImmutableTags] = (),
+        access_log: bool = False,
+    ) -> None:
+        self._store, self._gate, self._immutable, self._access_log = store, gate or Gate(), immutable, access_log
         self._quick = Quick(store, self._gate)
         self._buffers = Buffers()
         self._log = structlog.get_logger("homeport.server")
@@ -106,6 +121,8 @@ class Registry:
             return Refusal(400, ErrorCode.NAME_INVALID, error.message).reply
         except UploadTakenError as error:
             return Refusal(409, ErrorCode.BLOB_UPLOAD_INVALID, error.message).reply
+        except TagFixedError as error:
+            return Refusal(409, ErrorCode.DENIED, error.message).reply
         except StoreFullError as error:
             self._log.error("the disk is full", error=error.message, path=scope["raw_path"].decode("latin-1"))
             return Refusal(507, ErrorCode.UNAVAILABLE, "the registry has no room left").reply
@@ -137,7 +154,8 @@ class Registry:
         self._gate.check(identity, asking)
         handler = _HANDLERS[route.endpoint, "GET" if method == "HEAD" else method]
         may_pull = partial(self._gate.may, identity, action=Action.PULL)
-        return await handler(self._store, Request.of(scope, route, receive, may_pull))
+        fixed = partial(is_immutable, self._immutable, route.repository)
+        return await handler(self._store, Request.of(scope, route, receive, may_pull=may_pull, fixed=fixed))
 
     async def _send(self, reply: Reply, scope: Scope, send: Send) -> None:
         body = reply.body

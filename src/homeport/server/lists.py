@@ -55,7 +55,9 @@ async def tags(store: Store, request: Request) -> Reply:
 async def catalog(store: Store, request: Request) -> Reply:
     """List the repositories, page by page; not in the specification, but tools expect it."""
     found, headers = await _page(
-        request, "/v2/_catalog", lambda after, limit: store.repositories(after=after, limit=limit)
+        request,
+        "/v2/_catalog",
+        lambda after, limit: store.repositories(after=after, limit=limit, keep=request.may_pull),
     )
     return json_reply({"repositories": found}, headers=headers)
 

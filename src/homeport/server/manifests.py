@@ -4,7 +4,7 @@ from asyncio import to_thread
 
 import msgspec
 
-from homeport.errors import ContentError
+from homeport.errors import ContentError, TagFixedError
 from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.error_codes import ErrorCode
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Manifest, RawManifest, media_type_in, parse_manifest
@@ -54,7 +54,9 @@ async def put_manifest(store: Store, request: Request) -> Reply:
     subject = manifest.subject.digest if manifest.subject else None
     # An index may lack children: a mirror of some platforms keeps the index, and so its digest, as it was.
     needs = [blob.digest for blob in manifest.blobs] if raw.media_type in IMAGE_TYPES else []
-    missing = await to_thread(store.put_manifest, repository, raw, tags=tags, needs=needs, subject=subject)
+    missing = await to_thread(
+        store.put_manifest, repository, raw, tags=tags, needs=needs, subject=subject, fixed=request.fixed
+    )
     if missing:
         raise Refusal(
             400,
@@ -75,9 +77,14 @@ async def put_manifest(store: Store, request: Request) -> Reply:
 
 async def delete_manifest(store: Store, request: Request) -> Reply:
     """Delete a tag, or a manifest and with it all its tags (end-9)."""
-    identifier = request.route.identifier
-    delete = store.delete_manifest if is_digest(identifier) else store.delete_tag
-    if not await to_thread(delete, request.route.repository, identifier):
+    repository, identifier = request.route.repository, request.route.identifier
+    if is_digest(identifier):
+        deleted = await to_thread(store.delete_manifest, repository, identifier, fixed=request.fixed)
+    elif request.fixed(identifier):
+        raise TagFixedError(f"the tag {identifier} is immutable")
+    else:
+        deleted = await to_thread(store.delete_tag, repository, identifier)
+    if not deleted:
         raise _unknown(request)
     return Reply(202)
 

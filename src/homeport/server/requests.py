@@ -40,9 +40,18 @@ class Request(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     receive: Receive
     may_pull: Callable[[str], bool]
+    fixed: Callable[[str], bool]
 
     @classmethod
-    def of(cls, scope: Scope, route: Route, receive: Receive, may_pull: Callable[[str], bool]) -> "Request":
+    def of(
+        cls,
+        scope: Scope,
+        route: Route,
+        receive: Receive,
+        *,
+        may_pull: Callable[[str], bool],
+        fixed: Callable[[str], bool],
+    ) -> "Request":
         """Read an ASGI scope; raises Refusal."""
         try:
             query = parse_qs(
@@ -50,7 +59,7 @@ class Request(msgspec.Struct, frozen=True):
             )
         except ValueError:
             raise Refusal(414, ErrorCode.UNSUPPORTED, "there are too many parameters") from None
-        return cls(scope["method"], route, query, headers_of(scope), receive, may_pull)
+        return cls(scope["method"], route, query, headers_of(scope), receive, may_pull, fixed)
 
     def parameter(self, name: str) -> str | None:
         """Return a parameter of the query, the first if it is there more than once."""

@@ -1,11 +1,9 @@
 """A store in a directory; docs/registry.md draws its layout."""
 
 import os
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from homeport.errors import ContentError
 from homeport.oci.digest import digests_in, hasher_for, is_digest, matches
@@ -19,15 +17,12 @@ from homeport.store.durable import (
     write_file,
     write_mark,
 )
-from homeport.store.layout import LAYOUT, Layout, digest_in, entry_of, names_in
+from homeport.store.layout import LAYOUT, Layout, digest_in, entry_of, names_in, remove_leftovers
 from homeport.store.leases import LEASE_SECONDS, Leases, locked
-from homeport.store.names import check_repository, check_tag
+from homeport.store.names import check_fixed, check_repository, check_tag
+from homeport.store.protocol import always, never
 from homeport.store.recent import RecentManifests, stamp_of
 from homeport.store.sessions import FileUpload, Sessions
-
-STALE_STAGING: Final = 24 * 3600
-STALE_UPLOAD: Final = 7 * 24 * 3600
-"""Seconds without a byte after which leftovers are removed when a store is opened."""
 
 _RWF_NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 
@@ -47,8 +42,7 @@ class FileSystemStore:
                 make_directory(directory, self._known)
             if not known:
                 write_file(layout.root / "layout", LAYOUT, layout.staging)
-            _remove_older(layout.staging, STALE_STAGING)
-            _remove_older(layout.uploads, STALE_UPLOAD)
+            remove_leftovers(layout)
         self._sessions = Sessions(layout.uploads, self._finish_upload)
 
     def open_blob(self, repository: str, digest: str) -> "FileBlob | None":
@@ -106,6 +100,7 @@ class FileSystemStore:
         tags: Iterable[str] = (),
         needs: Iterable[str] = (),
         subject: str | None = None,
+        fixed: Callable[[str], bool] = never,
     ) -> Sequence[str]:
         """Store a manifest, then point tags at it; each rename is all or nothing."""
         place = self.layout.place(repository)
@@ -115,6 +110,8 @@ class FileSystemStore:
             missing = [digest for digest in needs if not self._keeps(repository, digest)]
             if missing:
                 return missing
+            for name in filter(fixed, names):
+                check_fixed(name, self._named_by(place, name), manifest.digest)
             for digest in digests_in(manifest.body):
                 self._leases.renew(self.layout.link(repository, digest))
                 self._leases.renew(place / "_manifests" / entry_of(digest))
@@ -161,17 +158,23 @@ class FileSystemStore:
         """Return a manifest that was read before and did not change."""
         return self._recent.get(repository, identifier)
 
-    def delete_manifest(self, repository: str, digest: str) -> bool:
+    def delete_manifest(self, repository: str, digest: str, *, fixed: Callable[[str], bool] = never) -> bool:
         """Delete a manifest and with it all its tags: they are void at once, and swept after it."""
         place = self.layout.place(repository)
         path = place / "_manifests" / entry_of(digest)
         if not path.exists():
             return False
         with translated(f"delete manifest {digest}"), self._locked(place):
+            tags = [
+                name
+                for name in names_in(place / "_tags")
+                if read_file(f"{place}/_tags/{name}") == digest.encode() + b"\n"
+            ]
+            for name in filter(fixed, tags):
+                check_fixed(name, digest, "")
             deleted = remove_file(path)
-            for name in names_in(place / "_tags"):
-                if read_file(f"{place}/_tags/{name}") == digest.encode() + b"\n":
-                    remove_file(place / "_tags" / name)
+            for name in tags:
+                remove_file(place / "_tags" / name)
             return deleted
 
     def delete_tag(self, repository: str, tag: str) -> bool:
@@ -195,10 +198,14 @@ class FileSystemStore:
                     found.append(name)
             return found
 
-    def repositories(self, *, after: str = "", limit: int) -> list[str]:
+    def repositories(self, *, after: str = "", limit: int, keep: Callable[[str], bool] = always) -> list[str]:
         """Return up to `limit` repositories that hold a manifest and sort after a text."""
         with translated("list the repositories"):
-            found = (name for name, place in self.layout.walk() if name > after and any(names_in(place / "_manifests")))
+            found = (
+                name
+                for name, place in self.layout.walk()
+                if name > after and keep(name) and any(names_in(place / "_manifests"))
+            )
             return sorted(found)[:limit]
 
     def referrers(self, repository: str, subject: str) -> list[str]:
@@ -216,6 +223,11 @@ class FileSystemStore:
             path.replace(content)
         sync_directory(content.parent)
         self._hold(repository, digest)
+
+    def _named_by(self, place: Path, tag: str) -> str | None:
+        """Return what a tag names, if that is there."""
+        named = (read_file(f"{place}/_tags/{tag}") or b"").decode("ascii", "replace").strip()
+        return named if is_digest(named) and (place / "_manifests" / entry_of(named)).exists() else None
 
     def _has_link(self, repository: str, digest: str) -> bool:
         return self._leases.holds(self.layout.link(repository, digest), self.layout.place(repository))
@@ -279,11 +291,3 @@ def _digest_in(named: bytes, repository: str, tag: str) -> str:
             f"tag {tag} of {repository} was spoilt on the disk", hint="Push the image again, or delete the tag."
         )
     return digest
-
-
-def _remove_older(directory: Path, seconds: float) -> None:
-    for name in names_in(directory):
-        path = directory / name
-        with suppress(FileNotFoundError):
-            if path.stat().st_mtime < time.time() - seconds:
-                path.unlink()

@@ -1,7 +1,9 @@
 """Where things are in the directory of a store; docs/registry.md draws it."""
 
 import os
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +14,11 @@ from homeport.store.names import check_repository
 
 LAYOUT: Final = b"homeport 1\n"
 
-_OWN = frozenset({"repositories", "blobs", "staging", "uploads", "spoilt", "collection", "lost+found"})
+STALE_STAGING: Final = 24 * 3600
+STALE_UPLOAD: Final = 7 * 24 * 3600
+"""Seconds without a byte after which leftovers are removed."""
+
+_OWN = frozenset({"repositories", "blobs", "staging", "uploads", "spoilt", "tls", "lost+found"})
 
 
 class Layout:
@@ -84,3 +90,13 @@ def names_in(directory: Path) -> list[str]:
         return os.listdir(directory)  # noqa: PTH208 - for each manifest and tag of a repository
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def remove_leftovers(layout: Layout) -> None:
+    """Remove what was left unfinished long ago."""
+    for directory, seconds in ((layout.staging, STALE_STAGING), (layout.uploads, STALE_UPLOAD)):
+        for name in names_in(directory):
+            path = directory / name
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - seconds:
+                    path.unlink()

@@ -10,7 +10,8 @@ from typing import Any
 from homeport.errors import ContentError, UploadTakenError
 from homeport.oci.digest import check_digest, hasher_for, is_digest, matches
 from homeport.oci.manifest import RawManifest
-from homeport.store.names import check_repository, check_tag
+from homeport.store.names import check_fixed, check_repository, check_tag
+from homeport.store.protocol import always, never
 
 
 class _Repository:
@@ -99,6 +100,7 @@ class MemoryStore:
         tags: Iterable[str] = (),
         needs: Iterable[str] = (),
         subject: str | None = None,
+        fixed: Callable[[str], bool] = never,
     ) -> Sequence[str]:
         """Store a manifest, then point tags at it."""
         names = [check_tag(tag) for tag in tags]
@@ -106,6 +108,8 @@ class MemoryStore:
             missing = [digest for digest in needs if check_digest(digest) not in self._at(repository).blobs]
             if missing:
                 return missing
+            for name in filter(fixed, names):
+                check_fixed(name, self._at(repository).tags.get(name), manifest.digest)
             place = self._make(repository)
             if subject:
                 place.referrers.setdefault(check_digest(subject), set()).add(manifest.digest)
@@ -122,10 +126,12 @@ class MemoryStore:
 
     manifest_now = get_manifest
 
-    def delete_manifest(self, repository: str, digest: str) -> bool:
+    def delete_manifest(self, repository: str, digest: str, *, fixed: Callable[[str], bool] = never) -> bool:
         """Delete a manifest and with it all its tags."""
         with self._lock:
             place = self._at(repository)
+            for tag in (tag for tag, named in place.tags.items() if named == digest and fixed(tag)):
+                check_fixed(tag, digest, "")
             place.tags = {tag: named for tag, named in place.tags.items() if named != digest}
             return place.manifests.pop(check_digest(digest), None) is not None
 
@@ -140,12 +146,12 @@ class MemoryStore:
             place = self._at(repository)
             return sorted(tag for tag in place.tags if tag > after)[:limit] if place.manifests else None
 
-    def repositories(self, *, after: str = "", limit: int) -> list[str]:
+    def repositories(self, *, after: str = "", limit: int, keep: Callable[[str], bool] = always) -> list[str]:
         """Return up to `limit` repositories that hold a manifest and sort after a text."""
         with self._lock:
-            return sorted(name for name, place in self._repositories.items() if place.manifests and name > after)[
-                :limit
-            ]
+            return sorted(
+                name for name, place in self._repositories.items() if place.manifests and name > after and keep(name)
+            )[:limit]
 
     def referrers(self, repository: str, subject: str) -> list[str]:
         """Return the digests of what refers to a digest in a repository."""

@@ -6,10 +6,20 @@ changes something returns when the change would survive a power cut, and shows i
 InvalidDigestError keep anything else out. StoreError: the storage failed; StoreFullError: it has no room.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from homeport.oci.manifest import RawManifest
+
+
+def never(_tag: str) -> bool:
+    """Say of no tag that it is fixed."""
+    return False
+
+
+def always(_repository: str) -> bool:
+    """Say of every repository that it is to be listed."""
+    return True
 
 
 class Blob(Protocol):
@@ -81,10 +91,11 @@ class Store(Protocol):
         tags: Iterable[str] = (),
         needs: Iterable[str] = (),
         subject: str | None = None,
+        fixed: Callable[[str], bool] = never,
     ) -> Sequence[str]:
         """Store a manifest, then point tags at it; it refers to `subject`, if to any.
 
-        Returns those of the blobs in `needs` that the repository does not hold; then nothing was stored.
+        Raises TagFixedError where one of the tags is fixed and names another manifest. Returns those of the blobs in `needs` that the repository does not hold; then nothing was stored.
         """
 
     def get_manifest(self, repository: str, identifier: str) -> RawManifest | None:
@@ -93,8 +104,8 @@ class Store(Protocol):
     def manifest_now(self, repository: str, identifier: str) -> RawManifest | None:
         """Return what `get_manifest` would, or None if that could mean waiting."""
 
-    def delete_manifest(self, repository: str, digest: str) -> bool:
-        """Delete a manifest and with it all its tags; False if there was none."""
+    def delete_manifest(self, repository: str, digest: str, *, fixed: Callable[[str], bool] = never) -> bool:
+        """Delete a manifest and with it all its tags; False if there was none; raises TagFixedError."""
 
     def delete_tag(self, repository: str, tag: str) -> bool:
         """Delete a tag and leave its manifest; False if there was none."""
@@ -102,8 +113,8 @@ class Store(Protocol):
     def tags(self, repository: str, *, after: str = "", limit: int) -> list[str] | None:
         """Return up to `limit` tags that sort after a text, sorted; None if the repository holds no manifest."""
 
-    def repositories(self, *, after: str = "", limit: int) -> list[str]:
-        """Return up to `limit` repositories that hold a manifest and sort after a text, sorted."""
+    def repositories(self, *, after: str = "", limit: int, keep: Callable[[str], bool] = always) -> list[str]:
+        """Return up to `limit` of the repositories to keep that hold a manifest and sort after a text, sorted."""
 
     def referrers(self, repository: str, subject: str) -> list[str]:
         """Return the digests of what refers to a digest in a repository, sorted; the digest need not exist."""
