@@ -3,6 +3,7 @@
 COMMANDS = {
     "scan": "Find where images come from: manifests or a live cluster.",
     "serve": "Run a private registry.",
+    "registry": "Look after a registry of your own: check, gc, user.",
     "mirror": "Bring images to a registry under the same tags and digests.",
     "relocate": "Point manifests at a registry.",
     "secret": "Make pull secrets.",
