@@ -22,6 +22,9 @@ REMEMBERED: Final = 4096
 AT_ONCE: Final = 2
 """How many bcrypt computations run at a time: each takes a core for a good part of a second."""
 
+COST: Final = 11
+MAX_PASSWORD: Final = 72
+
 _BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 
 
@@ -119,7 +122,9 @@ def read_htpasswd(path: Path) -> dict[str, bytes]:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(f"cannot read {path}: {reason}", hint="Make it with `htpasswd -Bc FILE USER`.") from None
+        raise UsageError(
+            f"cannot read {path}: {reason}", hint="Make it with `homeport registry user add USER --htpasswd FILE`."
+        ) from None
     users: dict[str, bytes] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -134,6 +139,29 @@ def read_htpasswd(path: Path) -> dict[str, bytes]:
             )
         users[user] = hashed.encode()
     return users
+
+
+def add_user(path: Path, user: str, password: str) -> None:
+    """Add a user to a file, which is made if there is none, or give one another password; raises UsageError."""
+    if not user or ":" in user or user.strip() != user or not user.isprintable() or user.startswith("#"):
+        raise UsageError(f"{user!r} cannot be a user", hint="A name has no colon and no space at its ends.")
+    if not password:
+        raise UsageError("the password is empty", hint="Write it to stdin, in one line.")
+    if len(password.encode()) > MAX_PASSWORD:
+        raise UsageError(f"the password is longer than {MAX_PASSWORD} bytes", hint="bcrypt does not see the rest.")
+    users = read_htpasswd(path) if path.exists() else {}
+    users[user] = bcrypt.hashpw(password.encode(), bcrypt.gensalt(COST))
+    text = b"".join(name.encode() + b":" + hashed + b"\n" for name, hashed in users.items())
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UsageError(f"cannot write {path}: {error.strerror}", hint="Name a file that you may write.") from None
 
 
 def _decoy(users: Mapping[str, bytes]) -> bytes:
