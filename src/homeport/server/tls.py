@@ -74,6 +74,7 @@ def own_certificate(directory: Path, names: Iterable[str]) -> tuple[Path, Path, 
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"homeport {socket.gethostname()}"[:64])])
         builder = _builder(name, name, ca_key.public_key(), 3650 * _DAY)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
         authority = builder.sign(ca_key, hashes.SHA256())
         _write_key(ca_key_file, ca_key)
         ca_file.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
@@ -82,6 +83,9 @@ def own_certificate(directory: Path, names: Iterable[str]) -> tuple[Path, Path, 
     builder = _builder(subject, authority.subject, key.public_key(), 397 * _DAY)
     builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+    builder = builder.add_extension(identifier, critical=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     issued = builder.sign(ca_key, hashes.SHA256())
     cert_file, key_file = directory / "server.crt", directory / "server.key"
@@ -111,7 +115,22 @@ def _builder(
     now = dt.datetime.now(dt.UTC)
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
     builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     return builder.not_valid_before(now - _DAY).not_valid_after(now + life)
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _general(name: str) -> x509.GeneralName:
