@@ -118,7 +118,7 @@ class Kubernetes:
 def running(folder: Path) -> Iterator[Kubernetes]:
     """Run etcd and kube-apiserver until the block ends."""
     etcd, apiserver = peer("etcd"), peer("kube-apiserver")
-    clients, peers, port = _free_ports(3)
+    clients, peers, port = free_ports(3)
     key = folder / "sa.key"
     key.write_bytes(_private_key())
     groups = {ADMIN: '"system:masters"'}
@@ -137,9 +137,9 @@ def running(folder: Path) -> Iterator[Kubernetes]:
         server += ["--service-account-issuer", "https://kubernetes.default.svc", "--shutdown-delay-duration", "0s"]
         processes.enter_context(_process(folder / "kube-apiserver.log", server))
         kubernetes = Kubernetes(folder, port)
+        processes.callback(kubernetes.close)
         _wait(kubernetes.is_ready, f"kube-apiserver is not ready; see {folder}/kube-apiserver.log")
         yield kubernetes
-        kubernetes.close()
 
 
 @contextlib.contextmanager
@@ -159,7 +159,7 @@ def _wait(done: Any, complaint: str) -> None:
         time.sleep(0.1)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as open_sockets:
         sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
