@@ -62,12 +62,24 @@ class Node:
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
     def stop_containers(self) -> None:
-        """Kill what runs, and remove it."""
+        """Kill what runs and remove it, with the network that each pod has."""
+        containers = self._ctr("container", "ls", "-q").split()
+        networks = set(filter(None, map(self._network, containers)))
         for task in self._ctr("task", "ls", "-q").split():
             self._ctr("task", "kill", "-s", "9", task)
-        for container in self._ctr("container", "ls", "-q").split():
+        for container in containers:
             self._ctr("task", "delete", "-f", container)
             self._ctr("container", "delete", container)
+        for network in networks:
+            subprocess.run(("umount", "-l", network), check=False)
+            Path(network).unlink(missing_ok=True)
+
+    def _network(self, container: str) -> str:
+        """Return the file that holds a container's network namespace."""
+        described = json.loads(self._ctr("container", "info", container) or "{}")
+        spaces = described.get("Spec", {}).get("linux", {}).get("namespaces", ())
+        path: str = next((it.get("path", "") for it in spaces if it["type"] == "network"), "")
+        return path if path.startswith(("/var/run/netns/", "/run/netns/")) else ""
 
 
 @contextlib.contextmanager
