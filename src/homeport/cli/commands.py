@@ -10,6 +10,7 @@ COMMANDS = {
     "verify": "Prove that all is at the registry and nothing is pulled from elsewhere.",
     "plan": "Show what apply would do, from homeport.yaml; change nothing.",
     "apply": "Do the whole job of homeport.yaml; doing it again does nothing.",
+    "rollback": "Take back what apply --cluster has changed in a cluster.",
     "redis-enterprise": "List the images of a release of Redis Enterprise for Kubernetes.",
     "completion": "Print the completion script of a shell.",
 }

@@ -124,9 +124,7 @@ class Api:
         """Write an object whole, as it was read at its resourceVersion; raises ConflictError and ClusterError."""
         return self._write("PUT", path_of(value), value, f"replace {shown(value)}")
 
-    def apply(
-        self, configuration: Mapping[str, Any], *, force: bool = False, dry_run: bool = False
-    ) -> dict[str, Any]:
+    def apply(self, configuration: Mapping[str, Any], *, force: bool = False, dry_run: bool = False) -> dict[str, Any]:
         """Set the fields of a configuration and own them (server-side apply); raises ConflictError and ClusterError.
 
         With `force` they are taken from other field managers.
@@ -173,12 +171,12 @@ class Api:
         if response.status_code in (200, 201):
             kept: dict[str, Any] = self._decode(response, dict[str, Any])
             return kept
-        if response.status_code == 409:
-            status = self._decode(response, _Status)
-            causes = [cause.message for cause in (status.details or _Details()).causes]
-            managers = [match[1] for cause in causes if (match := _MANAGER.match(cause))]
-            raise ConflictError(f"cannot {doing}: {status.message}", tuple(dict.fromkeys(managers)))
-        self._refuse(response, doing)
+        if response.status_code != 409:
+            self._refuse(response, doing)
+        status = self._decode(response, _Status)
+        causes = [cause.message for cause in (status.details or _Details()).causes]
+        managers = [match[1] for cause in causes if (match := _MANAGER.match(cause))]
+        raise ConflictError(f"cannot {doing}: {status.message}", tuple(dict.fromkeys(managers)))
 
     def _knows(self, group: str) -> bool:
         """Tell whether an API group is served. Its absence would read as a missing right: rights are checked first."""
