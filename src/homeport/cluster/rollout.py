@@ -35,11 +35,19 @@ _STUCK: Final = frozenset(
     {"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "CreateContainerConfigError"}
     | {"CrashLoopBackOff", "SignatureValidationFailed", "RegistryUnavailable"}
 )
-"""Waiting reasons that do not pass by themselves. ErrImagePull does: the kubelet tries again, and then says ImagePullBackOff."""
+"""Waiting reasons that do not pass by themselves. ErrImagePull may: the kubelet tries again, and says ImagePullBackOff if that fails."""
 
 _REFUSED: Final = r"401|403|unauthorized|authorization failed|forbidden|denied|no basic auth|insufficient_scope"
-_CAUSES: Final = (
+_PASSING: Final = (
     (r"429|too ?many ?requests|rate limit", "the registry limits pulls: wait, or pull from a registry of your own"),
+    (
+        r"connection refused|no such host|i/o timeout|no route to host|network is unreachable|deadline exceeded",
+        "the node cannot reach the registry: check its name, its port and the network between them",
+    ),
+)
+"""What a message of a failed pull means, where the next try may well do better; first of all, for it may name a 404 as well."""
+
+_LASTING: Final = (
     (
         r"x509|certificate|tls: ",
         "the node does not trust the registry's certificate: `homeport nodes` prints what nodes need",
@@ -51,10 +59,6 @@ _CAUSES: Final = (
     (
         r"no match for platform|exec format error",
         "the image is not for this node's architecture: mirror that platform too",
-    ),
-    (
-        r"connection refused|no such host|i/o timeout|no route to host|network is unreachable|deadline exceeded",
-        "the node cannot reach the registry: check its name, its port and the network between them",
     ),
     (r"not found|manifest unknown|name unknown|404", "the registry has no such image: `homeport mirror` brings it"),
 )
@@ -105,13 +109,12 @@ def troubles(pod: Mapping[str, Any]) -> Iterator[Trouble]:
         return
     for each in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         waiting = (each.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") in _STUCK:
+        message = waiting.get("message", "")
+        if waiting.get("reason") in _STUCK or (waiting.get("reason") == "ErrImagePull" and _lasts(message)):
             wanted = {
                 it["name"]: it["image"] for key in ("initContainers", "containers") for it in pod["spec"].get(key) or ()
             }
-            yield Trouble(
-                metadata["name"], each["name"], wanted[each["name"]], waiting["reason"], waiting.get("message", "")
-            )
+            yield Trouble(metadata["name"], each["name"], wanted[each["name"]], waiting["reason"], message)
 
 
 def explain(trouble: Trouble, reference: Reference | None, access: Access) -> str:
@@ -125,13 +128,21 @@ def explain(trouble: Trouble, reference: Reference | None, access: Access) -> st
         return f"{name} was pulled, but its container ends again and again: kubectl logs {trouble.pod}"
     if trouble.reason == "CreateContainerConfigError":
         return f"{name} was pulled, but its container cannot be made: {trouble.message}"
-    message = trouble.message.lower().replace(trouble.image.lower(), "")
-    if re.search(_REFUSED, message):
-        return f"{name}: the registry lets nobody in like this: {_without_key(reference, access)}"
-    for pattern, words in _CAUSES:
-        if re.search(pattern, message, re.IGNORECASE):
-            return f"{name}: {words}"
-    return f"{name}: {trouble.message}"
+    message = trouble.message.replace(trouble.image, "")
+    words = _cause(message, _PASSING)
+    if not words and re.search(_REFUSED, message, re.IGNORECASE):
+        words = f"the registry lets nobody in like this: {_without_key(reference, access)}"
+    return f"{name}: {words or _cause(message, _LASTING) or trouble.message}"
+
+
+def _cause(message: str, causes: tuple[tuple[str, str], ...]) -> str:
+    return next((words for pattern, words in causes if re.search(pattern, message, re.IGNORECASE)), "")
+
+
+def _lasts(message: str) -> bool:
+    """Tell whether a pull fails for a reason that does not pass."""
+    refused = re.search(_REFUSED, message, re.IGNORECASE)
+    return not _cause(message, _PASSING) and bool(refused or _cause(message, _LASTING))
 
 
 def _without_key(reference: Reference | None, access: Access) -> str:
