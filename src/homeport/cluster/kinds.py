@@ -35,7 +35,6 @@ PODS: Final = Kind("", ("v1",), "Pod", "pods")
 NAMESPACES: Final = Kind("", ("v1",), "Namespace", "namespaces")
 CONFIG_MAPS: Final = Kind("", ("v1",), "ConfigMap", "configmaps")
 LEASES: Final = Kind("coordination.k8s.io", ("v1",), "Lease", "leases")
-EVENTS: Final = Kind("", ("v1",), "Event", "events")
 SECRETS: Final = Kind("", ("v1",), "Secret", "secrets")
 SERVICE_ACCOUNTS: Final = Kind("", ("v1",), "ServiceAccount", "serviceaccounts")
 TEMPLATES: Final = (

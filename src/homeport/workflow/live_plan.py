@@ -170,9 +170,14 @@ def _secret_step(api: Api, manifest: Mapping[str, Any], mapping: NameMapping) ->
     wanted = {**manifest, "metadata": {**manifest["metadata"], "labels": MANAGED}}
     found = api.get(path_of(wanted))
     if found is None:
-        if api.get(f"/api/v1/namespaces/{namespace}") is None:
-            raise UsageError(f"there is no namespace {namespace!r}", hint=f"kubectl create namespace {namespace}")
-        api.create(wanted, dry_run=True)
+        try:
+            api.create(wanted, dry_run=True)
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+            raise UsageError(
+                f"there is no namespace {namespace!r}", hint=f"kubectl create namespace {namespace}"
+            ) from None
         return SecretStep(namespace, name, "to be made", wanted)
     if found.get("type") == manifest["type"] and found.get("data") == manifest["data"]:
         return SecretStep(namespace, name, "as it should be")
