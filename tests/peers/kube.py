@@ -115,7 +115,8 @@ class Kubernetes:
     def kubeconfig(self, user: str = ADMIN) -> Path:
         """Write a kubeconfig for a user and return its path."""
         path = self._folder / f"{user}.kubeconfig"
-        path.write_text(yaml.safe_dump(kubeconfig(self.server, user, user, str(self._authority))))
+        if not path.exists():
+            path.write_text(yaml.safe_dump(kubeconfig(self.server, user, user, str(self._authority))))
         return path
 
 

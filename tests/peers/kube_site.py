@@ -26,10 +26,14 @@ class Site:
 
     def __init__(self, node: Node, hub: ServeProcess, own: ServeProcess) -> None:
         self.node, self.hub, self.own = node, hub, own
-        certs = node.certs / "docker.io"
-        certs.mkdir()
+        self.redirect_docker_hub()
+
+    def redirect_docker_hub(self) -> None:
+        """Let the node pull from the stand-in what is named after Docker Hub."""
+        certs = self.node.certs / "docker.io"
+        certs.mkdir(exist_ok=True)
         (certs / "hosts.toml").write_text(
-            f'server = "{hub.url}"\n[host."{hub.url}"]\n  capabilities = ["pull", "resolve"]\n'
+            f'server = "{self.hub.url}"\n[host."{self.hub.url}"]\n  capabilities = ["pull", "resolve"]\n'
         )
 
     def publish(self, *names: str) -> dict[str, str]:

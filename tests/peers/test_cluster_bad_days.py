@@ -288,7 +288,8 @@ def test_an_interrupted_apply_is_finished_by_the_next_or_taken_back(bench: Bench
             raise KeyboardInterrupt
 
     for name in ("first", "second"):
-        bench.cluster.create(made("CronJob", name, REPORT, api_version="batch/v1", namespace=bench.name))
+        value = made("CronJob", name, REPORT, api_version="batch/v1", namespace=bench.name)
+        bench.kubectl("apply", "-f", "-", text=yaml.safe_dump(value))
     new, old = "registry.example.com/mirror/team/report:3", "team/report:3"
     with pytest.raises(KeyboardInterrupt):
         apply_live(api, bench.plan(api), bench.journal(api), namespace=bench.name, say=interrupt)

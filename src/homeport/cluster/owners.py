@@ -4,22 +4,13 @@ Signs: Helm's annotations (helm.sh, pkg/action/validate.go), Argo CD's tracking 
 labels (kustomize-controller and helm-controller), OLM's labels (operator-lifecycle-manager), and owner references (meta/v1).
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-_PEOPLE: Final = (
-    "kubectl",
-    "before-first-apply",
-    "homeport",
-    "k9s",
-    "lens",
-    "node-fetch",
-    "python-requests",
-    "curl",
-    "httpx",
-)
+_PEOPLE: Final = re.compile(r"(kubectl|oc|k9s|mozilla|homeport)\b.*|before-first-apply", re.IGNORECASE | re.DOTALL)
 """Field managers that people set fields with; another manager goes on setting them by itself."""
 
 
@@ -62,7 +53,7 @@ def owner_of(value: Mapping[str, Any]) -> Owner | None:
 
 def is_person(manager: str) -> bool:
     """Tell whether a field manager is a tool in the hands of a person, whose fields may be taken over."""
-    return manager.lower().startswith(_PEOPLE)
+    return bool(_PEOPLE.fullmatch(manager))
 
 
 def _olm(name: str) -> Owner:
