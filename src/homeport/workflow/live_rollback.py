@@ -1,6 +1,7 @@
 """Take back what apply has changed in a live cluster: registry names at unchanged versions, secrets' references, accounts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,6 +12,8 @@ from homeport.cluster.kinds import path_of
 from homeport.cluster.lease import held
 from homeport.cluster.record import Journal, Record
 from homeport.discovery.findings import ObjectKey
+from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.walk import walk
 from homeport.errors import HomeportError
 from homeport.workflow.live_changes import Wanted
 from homeport.workflow.live_rollout import SILENCE, Waiter
@@ -86,11 +89,26 @@ def roll_back(
                 done.append(f"{step.object}: restored")
                 say(done[-1])
                 if step.object.kind != "ServiceAccount":
-                    waiter.wait(Wanted(step.value, step.object), lambda _: False)
+                    waiter.wait(Wanted(step.value, step.object), partial(_still_named, step.changes))
             _forget(journal, plan)
         except HomeportError as error:
             return RolledBack(tuple(done), error)
     return RolledBack(tuple(done))
+
+
+def _still_named(changes: tuple[Change, ...], value: Mapping[str, Any]) -> bool:
+    """Tell whether an object still names an image that apply has put into what it is made from."""
+    names = [text for change in changes for text in _texts(change.new)]
+    found = [finding.text for finding in walk(value, "cluster", Knowledge()).findings]
+    return any(text == name or text.startswith((f"{name}:", f"{name}@")) for text in found for name in names)
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, str):
+        yield value
 
 
 def _forget(journal: Journal, plan: RollbackPlan) -> None:
