@@ -71,7 +71,7 @@ class Node:
             self._ctr("task", "delete", "-f", container)
             self._ctr("container", "delete", container)
         for network in networks:
-            subprocess.run(("umount", "-l", network), check=False)
+            subprocess.run(("umount", "-l", network), check=False, stderr=subprocess.DEVNULL)
             Path(network).unlink(missing_ok=True)
 
     def _network(self, container: str) -> str:

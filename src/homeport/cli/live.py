@@ -63,7 +63,7 @@ def apply_to_cluster(
             complain(applied.failed)
         return LiveReport(
             api.context,
-            [f"Secret/{it.namespace}/{it.name}: {it.status}" for it in plan.secrets],
+            [f"Secret/{it.namespace}/{it.name}: {it.status if dry_run else it.done}" for it in plan.secrets],
             {str(it.key): described(it) for it in (*plan.accounts, *plan.objects) if it.changes},
             plan.restarts,
             [f"{it.object} {it.path}: {it.image}: {it.reason}" for it in plan.left],
@@ -96,7 +96,7 @@ def live_table(report: LiveReport, *, dry_run: bool) -> str:
     if not report.changes:
         lines += ["  no object has to change"]
     if report.restarts:
-        verb = "would be replaced" if dry_run else "were to be replaced"
+        verb = "would be replaced" if dry_run else "to be replaced" if report.failed else "were replaced"
         lines += [
             f"{count(len(report.restarts), 'pod')} {verb}, in this order:",
             *(f"  {pod}" for pod in report.restarts),

@@ -80,7 +80,7 @@ def _write_secrets(api: Api, plan: LivePlan, note: Callable[[str], None]) -> Non
             api.replace(step.manifest)
         else:
             api.create(step.manifest)
-        note(f"{shown(step.manifest)}: {step.status.removeprefix('to be ')}")
+        note(f"{shown(step.manifest)}: {step.done}")
 
 
 def described(step: Wanted) -> list[str]:

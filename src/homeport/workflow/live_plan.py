@@ -31,6 +31,11 @@ class SecretStep(msgspec.Struct, frozen=True):
     status: str
     manifest: dict[str, Any] = {}
 
+    @property
+    def done(self) -> str:
+        """The status when it has been done."""
+        return self.status.removeprefix("to be ")
+
     def __repr__(self) -> str:
         return f"SecretStep({self.namespace}/{self.name}: {self.status})"
 
