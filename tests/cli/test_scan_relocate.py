@@ -53,6 +53,36 @@ def test_names_are_one_a_line_sorted_and_nothing_else(folder, capsys):
     assert err == ""
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (["--keep-registry"], "registry.example.com/m/docker.io/library/nginx:1"),
+        (["--map", "docker.io=hub", "--map", "docker.io/library=official"], "registry.example.com/m/official/nginx:1"),
+    ],
+)
+def test_names_change_by_the_rule_that_options_say_and_only_once(folder, capsys, options, name):
+    command = ["relocate", "--to", "registry.example.com/m", *options, "--in-place", "pod.yaml"]
+    assert run(command) == 0
+    assert (folder / "pod.yaml").read_text() == POD.replace("nginx:1", name)
+    capsys.readouterr()
+    assert run(command) == 0
+    assert "nothing to change" in capsys.readouterr().err
+
+
+def test_what_the_scan_does_not_see_is_named_by_the_second_look_and_the_file_is_written(folder, capsys):
+    hidden = "---\napiVersion: example.com/v1\nkind: Thing\nspec: {odd: 'x,docker.io/org/hidden:1'}\n"
+    (folder / "pod.yaml").write_text(POD + hidden)
+    assert run(["relocate", "--to", "registry.example.com", "--in-place", "pod.yaml"]) == 1
+    assert "left: pod.yaml:10: docker.io/org/hidden:1: docker.io is a source registry" in capsys.readouterr().err
+    assert (folder / "pod.yaml").read_text() == POD.replace("nginx:1", "registry.example.com/library/nginx:1") + hidden
+
+
+def test_a_source_of_one_file_is_looked_for_in_all(folder, capsys):
+    (folder / "rec.yaml").write_text("registry: docker.io\n")
+    assert run(["relocate", "--to", "registry.example.com", "pod.yaml", "rec.yaml"]) == 1
+    assert "left: rec.yaml:1: docker.io: docker.io is a source registry" in capsys.readouterr().err
+
+
 def test_an_operators_default_is_unresolved_where_no_version_is_known(folder, capsys):
     assert run(["scan", "rec.yaml", "-o", "names"]) == 1
     out, err = capsys.readouterr()

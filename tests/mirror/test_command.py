@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -93,6 +94,18 @@ def test_the_report_keeps_to_its_contract(shell: Shell):
     }
 
 
+def test_the_options_of_names_say_where_an_image_goes(shell: Shell):
+    content = images.image()
+    name = shell.publish(content, "team/app:1")
+    kept = shell.source.host.replace(":", "-")
+    assert shell.report("--keep-registry", name)["images"][0]["target"] == f"{shell.target.host}/{kept}/team/app:1"
+    (moved,) = shell.report("--map", f"{shell.source.host}=by/map", name)["images"]
+    assert moved["target"] == f"{shell.target.host}/by/map/team/app:1"
+    assert shell.tag(f"{kept}/team/app", "1") == shell.tag("by/map/team/app", "1") == content.digest
+    refused = shell.run("--map", f"{shell.source.host}=quay.io/x", name)
+    assert (refused.returncode, "is not the target's registry" in refused.stderr) == (2, True)
+
+
 def test_exit_codes_tell_whether_all_is_there(shell: Shell):
     name = shell.publish(images.image(), "app:1")
     assert shell.run(name).returncode == 0
@@ -143,6 +156,7 @@ def test_references_come_from_a_scan(shell: Shell, tmp_path: Path):
         (("Upper/Case",), "", "'Upper/Case' is not an image name"),
         (("-",), "fine:1\nnot fine\n", "stdin, line 2: 'not fine' is not an image name"),
         (("--dryrun", "app:1"), "", "unknown option: --dryrun"),
+        (("--platform", "amd64", "app:1"), "", "'amd64' is not a platform"),
         (("--from-scan", "none.json"), "", "none.json: No such file"),
         (("--from-scan", "-"), "[]", "is not the report of a scan"),
         (("--ca-file", "none.pem", "app:1"), "", "--ca-file none.pem: there is no such file"),
@@ -251,3 +265,21 @@ def test_a_killed_run_leaves_no_tag_and_the_next_fetches_only_what_is_missing(sh
     with open_registries() as registries:
         client = registries.client(shell.target.host)
         assert all(client.get_manifest("redislabs/redis", part.digest) == part.manifest for part in content.walk())
+
+
+def test_memory_does_not_grow_with_the_image(shell: Shell, tmp_path: Path):
+    """The peak is that of a grandchild: a child's begins at its parent's."""
+    sizes = 4 * [40_000_000]
+    with running_registry(tmp_path / "source") as source, running_registry(tmp_path / "target") as target:
+        with open_registries() as registries:
+            layers = [images.layer(str(number), size) for number, size in enumerate(sizes)]
+            images.put(images.image(*layers), registries.client(source.host), "app", "1")
+        command = [*HOMEPORT, "mirror", "--to", target.host, f"{source.host}/app:1"]
+        peak = (
+            "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", peak, *command], capture_output=True, text=True, check=True, env=shell.environment
+        )
+    assert int(done.stdout) < 100

@@ -10,7 +10,7 @@ from homeport.errors import (
     RegistryError,
     UnreachableError,
 )
-from homeport.mirror import Observer
+from homeport.mirror import Observer, Wanted
 from tests.kit import images
 from tests.kit.memory import Call
 from tests.mirror.conftest import World
@@ -118,6 +118,29 @@ def test_a_new_tag_for_what_the_target_has_costs_no_pull(world: World):
     assert [image.status for image in result.images] == ["copied"]
     assert world.source.counted_pulls == 0
     assert world.target.tags["redis"]["latest"] == content.digest
+
+
+def test_three_new_tags_for_what_the_target_has_read_it_once(world: World):
+    content = images.multi_arch("redis")
+    images.put(content, world.source, "redis", "7.2")
+    world.mirror("source.example/redis:7.2")
+    for tag in ("7", "8", "latest"):
+        images.put(content, world.source, "redis", tag)
+
+    world.mirror("source.example/redis:7", "source.example/redis:8", "source.example/redis:latest")
+
+    assert world.target.count("GET manifest") == 1
+
+
+def test_a_child_of_two_indexes_is_fetched_and_pushed_once(world: World):
+    shared, one, two = (images.image(images.layer(name)) for name in ("shared", "one", "two"))
+    images.put(images.index(shared, one), world.source, "app", "1")
+    images.put(images.index(shared, two), world.source, "app", "2")
+
+    world.mirror("source.example/app:1", "source.example/app:2")
+
+    assert world.source.counted_pulls == 5
+    assert world.target.count("PUT manifest") == 5
 
 
 def test_children_at_the_target_are_not_fetched_again(world: World):
@@ -312,18 +335,32 @@ def test_a_large_blob_is_looked_for_where_mounts_are_unknown(world: World, monke
 
 
 def test_an_interrupt_ends_at_once_and_leaves_nothing_half_visible(world: World):
-    content = images.multi_arch("redis")
-    images.put(content, world.source, "redis", "1")
-    hang = threading.Event()
+    for name in ("redis", "other"):
+        images.put(images.multi_arch(name), world.source, name, "1")
+    uploading, hang = threading.Event(), threading.Event()
 
     class Impatient(Observer):
-        def job_started(self, images: int) -> None:
-            raise KeyboardInterrupt
+        def image_started(self, wanted: Wanted) -> None:
+            if wanted.source.repository == "other":
+                assert uploading.wait(30)
+                raise KeyboardInterrupt
 
-    world.target.trouble = lambda call: hang.wait() and None if call.verb == "PUT blob" else None
+    def hangs(call: Call) -> None:
+        if call.verb == "PUT blob":
+            uploading.set()
+            assert hang.wait(30)
+
+    world.target.trouble = hangs
     with pytest.raises(KeyboardInterrupt):
-        world.mirror("source.example/redis:1", observer=Impatient())
+        world.mirror("source.example/other:1", "source.example/redis:1", observer=Impatient())
     hang.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith(("image-", "manifest-", "blob-")):
+            thread.join(30)
+            assert not thread.is_alive()
+
+    assert world.target.blobs["redis"] == {}
+    assert world.target.manifests["redis"] == {}
     assert world.target.tags["redis"] == {}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from homeport.mapping import Target
+from homeport.mapping import Mapping, Target
 from homeport.mirror.lock import Lock
 from homeport.reference import Reference
 from homeport.registry.session import Registries
@@ -21,7 +21,7 @@ class Bench:
         self.registries, self.image = registries, f"{host}/team/app:1"
         self.app = multi_arch("app")
         put(self.app, registries.client(host), "team/app", "1")
-        self.origin = Origin.of(Target.parse(host), Lock({"docker.io/team/app:1": self.app.digest}))
+        self.origin = Origin.of(Mapping(Target.parse(host)), Lock({"docker.io/team/app:1": self.app.digest}))
 
     def judge(self, *image_ids: str) -> list[tuple[str, str]]:
         proven = Verification((Verdict(self.image, "proven", self.app.digest),))

@@ -5,6 +5,8 @@ COMMANDS = {
     "serve": "Run a private registry.",
     "mirror": "Bring images to a registry under the same tags and digests.",
     "relocate": "Point manifests at a registry.",
+    "nodes": "Send the pulls of nodes to a registry: containerd, CRI-O, OpenShift.",
+    "helm-plugin": "Let Helm relocate what it renders.",
     "secret": "Make pull secrets.",
     "limits": "Show Docker Hub's pull quota, and what a mirror would count.",
     "verify": "Prove that all is at the registry and nothing is pulled from elsewhere.",

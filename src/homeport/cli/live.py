@@ -58,7 +58,7 @@ def apply_to_cluster(
         if not dry_run:
             home = record or chosen[0]
             journal = Journal(api, home, record_file(Path(job.config.file)))
-            applied = apply_live(api, plan, journal, namespace=home, say=_say, default_registry=registry)
+            applied = apply_live(api, plan, journal, namespace=home, say=_say)
         if applied.failed:
             complain(applied.failed)
         return LiveReport(

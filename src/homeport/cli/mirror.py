@@ -8,15 +8,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
+from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.mirror_report import Report, refused, report_plan, report_result, report_table
 from homeport.cli.output import Form, render
 from homeport.cli.progress import watching
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
-from homeport.errors import CollisionError
-from homeport.mapping import Mapping, Target
+from homeport.errors import CollisionError, UsageError
+from homeport.mapping import Mapping
 from homeport.mirror.executor import forecast
 from homeport.mirror.executor import mirror as bring
+from homeport.mirror.platforms import is_platform
 
 
 def mirror(
@@ -26,6 +28,7 @@ def mirror(
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
     platform: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     dry_run: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Bring images to a registry under the same tags and digests; what is there already costs no pull.
@@ -38,9 +41,13 @@ def mirror(
         platform: Bring only this platform, os/architecture, of images that have several; may be repeated. Index and digest stay as
             they are, so the target must take an index that lacks platforms; Docker Registry and Harbor may not.
         dry_run: Only say what would be done and cost; asks by HEAD alone, which no registry counts as a pull.
+        names: What images are called at the target.
         registries: How registries are reached.
     """
-    mapping = Mapping(Target.parse(to))
+    mapping = names.mapping(to)
+    for each in platform:
+        if not is_platform(each):
+            raise UsageError(f"{each!r} is not a platform", hint="Write os/architecture, for example linux/amd64.")
     named = read_references(references, from_scan)
     for warning in named.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -7,19 +7,21 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from homeport.applications.application import Versions
 from homeport.applications.redis_enterprise.fields import KIND
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
+from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.output import count
+from homeport.cli.packaging_options import PackagingOptions
 from homeport.cli.scan import describe
 from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.cluster.pull_secrets import is_secret_name
 from homeport.discovery.inputs import MAX_SIZE
 from homeport.errors import HomeportError, InputError, UsageError
-from homeport.mapping import Mapping, Target
 from homeport.reference import DOCKER_HUB, is_tag
 from homeport.relocation.relocate import Relocated
 from homeport.relocation.write import join, unified_diff, write_whole
-from homeport.workflow.rewrite import Rewritten, Versions, place_in, rewrite
+from homeport.workflow.rewrite import Rewritten, place_in, rewrite
 
 
 def relocate(
@@ -34,6 +36,8 @@ def relocate(
     diff: Annotated[bool, Parameter(negative="")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     max_size: int = MAX_SIZE,
+    packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
+    names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Point manifests at a registry; nothing but image names and pull secrets changes in them.
 
@@ -51,11 +55,13 @@ def relocate(
         diff: Show what changes on stdout instead of the text.
         dry_run: Write nothing; only report.
         max_size: The largest file to read, in bytes.
+        packaging: How charts are rendered.
+        names: What images are called at the target.
     """
     check_registry(default_registry)
     _check(sources, in_place, output_dir, pull_secret, (operator, redis))
-    mapping = Mapping(Target.parse(to))
-    read, errors = read_sources(sources, max_size)
+    mapping = names.mapping(to)
+    read, errors = read_sources(sources, max_size, packaging, kustomize=False)
     rewriting = rewrite(
         read,
         mapping,
@@ -81,7 +87,7 @@ def relocate(
         complain(failure)
     if not rewriting.files and all(isinstance(failure, InputError) for failure in failures):
         return NOT_STARTED
-    unresolved = any(file.result.unresolved for file in rewriting.files)
+    unresolved = any(file.result.unresolved or file.left for file in rewriting.files)
     return WRONG if failures or written or unresolved else DONE
 
 
@@ -102,15 +108,20 @@ def _check(
         raise UsageError("--in-place and --output-dir exclude each other")
     if "-" in sources and (in_place or output_dir is not None):
         raise UsageError("stdin has no file to write to", hint="Take the result from stdout.")
-    if pull_secret is not None and not is_secret_name(pull_secret):
-        raise UsageError(
-            f"{pull_secret!r} is not a Secret's name", hint="A name has lower-case letters, digits, dashes and dots."
-        )
+    check_pull_secret(pull_secret)
     for tag in tags:
         if tag is not None and not is_tag(tag):
             raise UsageError(
                 f"{tag!r} is not a tag", hint="An operator's tag is like 7.2.4-7, a Redis tag like 7.2.4-64."
             )
+
+
+def check_pull_secret(name: str | None) -> None:
+    """Refuse a pull secret's name that is none."""
+    if name is not None and not is_secret_name(name):
+        raise UsageError(
+            f"{name!r} is not a Secret's name", hint="A name has lower-case letters, digits, dashes and dots."
+        )
 
 
 def _place(files: Sequence[Rewritten], in_place: bool, output_dir: Path | None) -> dict[Path, Rewritten]:
@@ -143,3 +154,5 @@ def _report(one: Rewritten) -> None:
         print(f"  line {added.line}: added {added.path}: {added.text}  ({added.object})", file=sys.stderr)
     for place in result.unresolved:
         print(f"  {describe(place)}", file=sys.stderr)
+    for word in one.left:
+        print(f"  left: {word.source}:{word.line}: {word.text}: {word.reason}", file=sys.stderr)

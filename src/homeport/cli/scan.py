@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from homeport.applications.redis_enterprise import KNOWLEDGE, choose, knowledge
+from homeport.applications.registry import KNOWLEDGE, learn_all
 from homeport.cli.app import DONE, NOT_STARTED, WRONG
 from homeport.cli.output import columns, count, render
 from homeport.cli.sources import SourceName, check_registry, read_sources
@@ -47,9 +47,9 @@ def scan(
         raise UsageError("--context and --namespace are about a cluster", hint="Add --cluster.")
     read, errors = read_sources(sources, max_size)
     found = _scan_all(read, KNOWLEDGE, default_registry)
-    if found.unresolved and (choice := choose(found.findings)).operators:
+    if found.unresolved and (learned := learn_all(found.findings)).operators:
         # The operator among the inputs tells what clusters beside it pull unnamed.
-        found = _scan_all(read, knowledge(choice), default_registry)
+        found = _scan_all(read, learned.knowledge, default_registry)
     found += Scan(errors=tuple(map(str, errors)))
     broken = len(found.errors) >= len(errors) + len(read)
     if cluster:

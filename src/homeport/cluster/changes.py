@@ -3,8 +3,9 @@
 A path names the items of a list by their `name` (``[web]``), which stays true when others add to the list or sort it.
 """
 
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, TypeGuard
 
 import msgspec
@@ -160,3 +161,47 @@ def _put(root: dict[str, Any], path: Path, value: object) -> None:
 def _pointer(path: Sequence[str | int]) -> str:
     """Write a JSON pointer (RFC 6901)."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def differences(
+    before: object, after: object, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], Any, Any]]:
+    """Yield path, old and new of what differs; lists have to be equally long. What is only in `after` has no old value."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key, value in after.items():
+            if key in before:
+                yield from differences(before[key], value, (*path, key))
+            else:
+                yield (*path, key), None, value
+    elif isinstance(before, list) and isinstance(after, list):
+        for index, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from differences(old, new, (*path, index))
+    elif before != after:
+        yield path, before, after
+
+
+def owned_fields(value: Mapping[str, Any], manager: str) -> dict[Path, Any]:
+    """Return the fields that a manager owns by server-side apply, with their values of now.
+
+    What it owns and does not name in its next apply would be removed (Kubernetes, Server-Side Apply, "Field management").
+    """
+    found: dict[Path, Any] = {}
+    for entry in value["metadata"].get("managedFields") or ():
+        if (entry.get("manager"), entry.get("operation"), entry.get("subresource", "")) == (manager, "Apply", ""):
+            for path in _field_paths(entry.get("fieldsV1") or {}):
+                now = value_at(value, path)
+                if now is not None:
+                    found[path] = now
+    return found
+
+
+def _field_paths(fields: Mapping[str, Any], path: Path = ()) -> Iterator[Path]:
+    """Yield the leaves of a set of fields (structured-merge-diff, fieldpath/serialize-pe.go)."""
+    for key, inner in fields.items():
+        kind, _, name = key.partition(":")
+        if kind == "f" and not inner:
+            yield (*path, name)
+        elif kind == "f":
+            yield from _field_paths(inner, (*path, name))
+        elif kind == "k" and set(named := json.loads(name)) == {"name"}:
+            yield from _field_paths(inner, (*path, f"[{named['name']}]"))

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from homeport.discovery.findings import ObjectKey
+from homeport.discovery.rules import Rules
 from homeport.reference import Reference
 
 
@@ -63,13 +64,17 @@ class Implied(msgspec.Struct, frozen=True):
 
 
 class Knowledge(msgspec.Struct, frozen=True):
-    """All rules. `implied` are pure functions that tell for an object which images it pulls without naming them."""
+    """All rules. `implied` are pure functions that tell for an object which images it pulls without naming them.
+
+    `rules` are a person's own; those that come with Homeport are known without.
+    """
 
     images: tuple[ImageField, ...] = ()
     containers: tuple[ContainersField, ...] = ()
     pods: tuple[PodField, ...] = ()
     secrets: tuple[SecretField, ...] = ()
     implied: tuple[Callable[[ObjectKey, Mapping[str, Any]], Iterable[Implied]], ...] = ()
+    rules: Rules = Rules()
 
     def __add__(self, other: "Knowledge") -> "Knowledge":
         return Knowledge(
@@ -78,6 +83,7 @@ class Knowledge(msgspec.Struct, frozen=True):
             self.pods + other.pods,
             self.secrets + other.secrets,
             self.implied + other.implied,
+            self.rules + other.rules,
         )
 
 

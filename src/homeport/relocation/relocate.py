@@ -15,8 +15,9 @@ from homeport.discovery.walk import ImpliedPlace, SecretPlace, Walk, walk
 from homeport.errors import InputError, UnprovenError
 from homeport.mapping import Mapping
 from homeport.reference import DOCKER_HUB, Reference
+from homeport.relocation.edits import Edits
 from homeport.relocation.insertion import Additions
-from homeport.relocation.splice import Splice, respell, splice
+from homeport.relocation.splice import Splice, splice
 
 _Place = tuple[str, str, str, bool]
 
@@ -69,7 +70,13 @@ def relocate(
     given it is added to what pulls: pod specifications, service accounts, and custom resources that have a field for it.
     """
     planned = [
-        _Plan(source, document, walk(document.root, source.name, knowledge, default_registry), mapping, pull_secret)
+        _Plan(
+            source,
+            document,
+            walk(document.root, source.name, knowledge, default_registry, source.text),
+            mapping,
+            pull_secret,
+        )
         for document in parse_documents(source)
     ]
     references = tuple(sorted({it for plan in planned for it in plan.references}, key=str))
@@ -98,7 +105,7 @@ def _prove(result: Source, planned: Sequence["_Plan"], knowledge: Knowledge, def
             f"{result.name}: the rewritten text has {len(documents)} documents instead of {len(planned)}"
         )
     for plan, document in zip(planned, documents, strict=True):
-        plan.check(document, walk(document.root, result.name, knowledge, default_registry))
+        plan.check(document, walk(document.root, result.name, knowledge, default_registry, result.text))
 
 
 class _Plan:
@@ -115,8 +122,7 @@ class _Plan:
         self.references: list[Reference] = []
         self.still_implied: list[str] = []
         self.unsecured: list[str] = []
-        self._new: dict[int, tuple[Splice, Finding]] = {}
-        self._uses: dict[int, set[int]] = {}
+        self._edits = Edits(source.text, document)
         self._additions = Additions(source.text, document.root)
         for finding, scalar in zip(noted.findings, noted.scalars, strict=True):
             self._rewrite(finding, scalar)
@@ -128,14 +134,7 @@ class _Plan:
 
     def splices(self) -> Iterator[Splice]:
         """Yield the changes of the text."""
-        for change, finding in self._new.values():
-            if change.text == self.source.text[change.start : change.end]:
-                continue
-            aliases = self.document.aliases.get(change.start, [])
-            if len(self._uses[change.start]) != len(aliases) + 1:
-                lines = ", ".join(map(str, aliases))
-                raise self._refuse(finding, f"{finding.text} has an anchor that is used elsewhere, too (line {lines})")
-            yield change
+        yield from self._edits.splices()
         yield from self._additions.splices()
 
     def check(self, document: Document, noted: Walk) -> None:
@@ -158,20 +157,10 @@ class _Plan:
         target = self.mapping.relocate(finding.reference)
         self.references.append(finding.reference)
         self.expected.append((str(finding.object), finding.path, str(target), finding.open))
-        part = finding.parts[0]
-        new = str(target) if part.role == "reference" else target.name
-        raw = self.source.text[part.start : part.end]
-        text = raw if target == finding.reference else respell(raw, part.value, new)
-        if text is None:
-            raise self._refuse(finding, f"{part.value} is written in a way that cannot be edited in place")
-        self._new.setdefault(part.start, (Splice(part.start, part.end, text), finding))
-        self._uses.setdefault(part.start, set()).add(id(scalar))
+        renamed = self._edits.add(finding, scalar, target)
         if target != finding.reference:
-            self.edits.append(Edit(finding.source, finding.line, finding.object, finding.path, part.value, new))
-
-    def _refuse(self, finding: Finding, reason: str) -> UnprovenError:
-        hint = "Write the name out where it stands, without anchor or alias."
-        return UnprovenError(f"{finding.source}:{finding.line}: {reason}", hint=hint)
+            old, new = ("/".join(it) for it in zip(*((part.value, value) for part, value in renamed), strict=True))
+            self.edits.append(Edit(finding.source, finding.line, finding.object, finding.path, old, new))
 
     def _unproven(self, reason: str) -> UnprovenError:
         hint = "Nothing was written. Please report this manifest; it is a fault of Homeport."

@@ -11,6 +11,7 @@ import yaml
 from homeport.cluster.pull_secrets import is_namespace, is_secret_name
 from homeport.errors import ConfigError, UsageError
 from homeport.mapping import Target
+from homeport.mirror.platforms import is_platform
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -66,9 +67,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     def lock_file(self) -> Path:
         """Where the digests of the mirrored images are kept, beside the file."""
         return self.folder / "homeport.lock"
-
-
-_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 
 
 def load_config(path: Path) -> Config:
@@ -186,7 +184,7 @@ def _check_values(config: Config, root: yaml.Node) -> None:
             if not is_namespace(namespace):
                 raise wrong(f"pullSecret.namespaces[{index}]", f"{namespace!r} is not a namespace")
     for index, platform in enumerate(config.platforms):
-        if not _PLATFORM.fullmatch(platform):
+        if not is_platform(platform):
             raise wrong(
                 f"platforms[{index}]",
                 f"{platform!r} is not a platform",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from homeport.applications.application import Versions
 from homeport.applications.redis_enterprise import images_of
 from homeport.discovery.findings import Unresolved
 from homeport.discovery.inputs import read_inputs
@@ -17,7 +18,7 @@ from homeport.reference import Reference
 from homeport.registry.session import Registries
 from homeport.workflow.config import Config
 from homeport.workflow.pulls import Pulls, read_pulls
-from homeport.workflow.rewrite import Rewritten, Versions, learner, place_in, rewrite
+from homeport.workflow.rewrite import Rewritten, learner, place_in, rewrite
 
 
 class Job(msgspec.Struct, frozen=True):

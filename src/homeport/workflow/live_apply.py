@@ -1,7 +1,6 @@
 """Change a live cluster as planned, so that it pulls from the target: one object after the other, each until it runs."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import msgspec
 
@@ -9,9 +8,7 @@ from homeport.cluster.api import Api, shown
 from homeport.cluster.changes import operations
 from homeport.cluster.lease import held
 from homeport.cluster.record import Changed, Journal
-from homeport.discovery.walk import walk
 from homeport.errors import HomeportError
-from homeport.reference import DOCKER_HUB
 from homeport.workflow.live_changes import Wanted
 from homeport.workflow.live_plan import LivePlan, change
 from homeport.workflow.live_rollout import SILENCE, Waiter
@@ -31,7 +28,6 @@ def apply_live(
     *,
     namespace: str,
     say: Callable[[str], None] = lambda _: None,
-    default_registry: str = DOCKER_HUB,
     silence: float = SILENCE,
 ) -> LiveApplied:
     """Make all changes of a plan, and stop at the first that does not roll out; a second run goes on from there.
@@ -44,11 +40,6 @@ def apply_live(
     def note(line: str) -> None:
         done.append(line)
         say(line)
-
-    def elsewhere(value: Mapping[str, Any]) -> bool:
-        noted = walk(value, "cluster", rules.knowledge, default_registry)
-        moved = (rules.relocated(it.reference, is_open=it.open) for it in noted.findings)
-        return any(target not in (None, it.reference) for it, target in zip(noted.findings, moved, strict=True))
 
     with held(api, namespace) as lease:
         try:
@@ -66,7 +57,7 @@ def apply_live(
                 if step.changes:
                     change(api, step)
                     note(f"{step.key}: changed")
-                waiter.wait(step, elsewhere)
+                waiter.wait(step, rules.behind)
         except HomeportError as error:
             return LiveApplied(tuple(done), error)
     return LiveApplied(tuple(done))

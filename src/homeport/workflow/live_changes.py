@@ -1,19 +1,25 @@
 """What has to change in one live object, so that it pulls from the target. Pure: an object in, changes out."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import copy
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
+import yaml
 
-from homeport.cluster.changes import Change, Path, adding, by_name, read_path, value_at
+from homeport.cluster.api import FIELD_MANAGER
+from homeport.cluster.changes import Change, Path, adding, by_name, differences, locate, owned_fields, value_at
 from homeport.cluster.owners import owner_of
 from homeport.discovery.findings import Finding, ObjectKey
+from homeport.discovery.inputs import Source
 from homeport.discovery.kinds import pod_spec_path
-from homeport.discovery.knowledge import Knowledge, group_of
-from homeport.discovery.tree import dig, text_of, write_path
-from homeport.discovery.walk import ImpliedPlace, Walk
+from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.tree import dig, text_of
+from homeport.discovery.walk import Walk, walk
+from homeport.errors import HomeportError
 from homeport.mapping import Mapping as NameMapping
-from homeport.reference import Reference
+from homeport.reference import DOCKER_HUB, Reference
+from homeport.relocation.relocate import relocate
 
 ROLLED: Final = ("Deployment", "StatefulSet", "DaemonSet")
 _REPLACED: Final = (*ROLLED, "CronJob")
@@ -36,7 +42,7 @@ class Left(msgspec.Struct, frozen=True):
 
 
 class Wanted(msgspec.Struct, frozen=True, eq=False):
-    """An object, its changes, and all fields that are to be owned by server-side apply; none for custom resources.
+    """An object and its changes; `is_at_target` tells whether it pulls anything from the target, now or with the changes.
 
     `account` is the service account whose pods need the pull secret, because the object names no list of its own.
     """
@@ -44,70 +50,95 @@ class Wanted(msgspec.Struct, frozen=True, eq=False):
     value: dict[str, Any]
     key: ObjectKey
     changes: tuple[Change, ...] = ()
-    fields: dict[Path, Any] = {}
     account: str = ""
     left: tuple[Left, ...] = ()
+    is_at_target: bool = False
 
-    @property
-    def is_at_target(self) -> bool:
-        """Whether it pulls anything from the target, now or with the changes."""
-        return bool(self.fields)
+
+class BroughtOnly(NameMapping, frozen=True):
+    """A rule of names that leaves alone what is not brought."""
+
+    brought: frozenset[Reference] = frozenset()
+
+    def relocate(self, reference: Reference) -> Reference:
+        """Return the name at the target; a name without a tag that comes from elsewhere stands for all tags."""
+        known = reference.pinned in self.brought or any(
+            it.name == reference.name for it in self.brought if reference.tag is None and reference.digest is None
+        )
+        return super().relocate(reference) if known else reference
 
 
 class Rules(msgspec.Struct, frozen=True, eq=False):
     """What objects are to become: the images that are brought and their new names, and the pull secret."""
 
-    mapping: NameMapping
-    brought: frozenset[Reference]
+    mapping: BroughtOnly
     knowledge: Knowledge
     secret: str = ""
+    default_registry: str = DOCKER_HUB
 
-    def relocated(self, reference: Reference, *, is_open: bool) -> Reference | None:
-        """Return the new name, None for what is not brought. An open name stands for all tags of its repository."""
-        target = self.mapping.relocate(reference)
-        if target == reference:
-            return target
-        if is_open:
-            return target if any(it.name == reference.name for it in self.brought) else None
-        return target if reference.pinned in self.brought else None
+    def behind(self, value: Mapping[str, Any]) -> bool:
+        """Tell whether an object names an image that is to be pulled from the target and is not."""
+        noted = walk(value, "cluster", self.knowledge, self.default_registry)
+        return any(self.mapping.relocate(it.reference) != it.reference for it in noted.findings)
 
 
-def wanted_of(value: dict[str, Any], noted: Walk, rules: Rules) -> Wanted:
+def wanted_of(value: dict[str, Any], rules: Rules) -> Wanted:
     """Return what an object should become; what cannot be changed here is left with a reason."""
     key = _key(value)
+    noted = walk(value, "cluster", rules.knowledge, rules.default_registry)
+    here = any(rules.mapping.holds(it.reference) for it in noted.findings)
+    away = [it for it in noted.findings if not rules.mapping.holds(it.reference)]
+    moving = [it for it in away if rules.mapping.relocate(it.reference) != it.reference]
+    left = [_left(it, "it is not among the images that are brought") for it in away if it not in moving]
+    known = any(it.implied.reference and it.implied.reference.pinned in rules.mapping.brought for it in noted.implied)
     reason = _why_not(value)
-    changes: list[Change] = []
-    fields: dict[Path, Any] = {}
-    left: list[Left] = []
-    for finding in noted.findings:
-        target = rules.relocated(finding.reference, is_open=finding.open)
-        path = by_name(value, (*read_path(finding.path), *_repository_of(finding, key, rules.knowledge)))
-        if target is None:
-            left.append(Left(key, finding.path, finding.text, "it is not among the images that are brought"))
-            continue
-        old = value_at(value, path)
-        new = str(target) if finding.parts[0].role == "reference" else target.name
-        if target == finding.reference:
-            fields[path] = old
-        elif reason:
-            left.append(Left(key, finding.path, finding.text, reason))
-        else:
-            fields[path] = new
-            changes.append(Change(path, old, new))
-    for place in noted.implied if not reason else ():
-        for change in _named(place, rules):
-            changes.append(change)
+    if reason or not (here or moving or known):
+        return Wanted(value, key, left=(*left, *(_left(it, reason) for it in moving)))
+    try:
+        moved = _moved(value, rules) if moving or known else ()
+    except HomeportError as error:
+        return Wanted(value, key, left=(*left, *(_left(it, error.message) for it in moving)))
+    secured, account = _secured(value, key, noted, rules.secret)
+    return Wanted(value, key, (*moved, *secured), account=account, left=tuple(left), is_at_target=True)
+
+
+def _moved(value: dict[str, Any], rules: Rules) -> tuple[Change, ...]:
+    """Return the changes of names, as a rewritten manifest of the object shows them; raises HomeportError.
+
+    The rewriting proves its own result by scanning it again.
+    """
+    shown = {name: inner for name, inner in value.items() if name != "status"}
+    shown["metadata"] = {
+        name: value["metadata"][name] for name in ("namespace", "name", "annotations") if name in value["metadata"]
+    }
+    text: str = yaml.dump(shown, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=1 << 20)
+    result = relocate(
+        Source("cluster", text), rules.mapping, knowledge=rules.knowledge, default_registry=rules.default_registry
+    )
+    after = yaml.load(result.text, Loader=yaml.CSafeLoader)
+    found = differences(shown, after)
+    return tuple(
+        Change(by_name(value, path), old, new) if old is not None else adding(value, by_name(value, path), new)
+        for path, old, new in found
+    )
+
+
+def fields_of(step: Wanted) -> dict[Path, Any]:
+    """Return all that server-side apply is to own of an object: what it owns already, and the changes.
+
+    A list without names (arguments) is one field: it is owned as a whole.
+    """
+    fields = owned_fields(step.value, FIELD_MANAGER)
+    changed: Any = copy.deepcopy(step.value)
+    for change in step.changes:
+        whole = next((number for number, it in enumerate(change.path) if isinstance(it, int)), None)
+        if whole is None:
             fields[change.path] = change.new
-    if reason:
-        return Wanted(value, key, left=tuple(left))
-    account = ""
-    if rules.secret and fields:
-        own = [place.path for place in noted.secrets if place.names or not is_built_in(key)]
-        account = "" if own or not noted.secrets else _account_of(value, noted.secrets[0].path)
-        for path in own:
-            fields[(*path, f"[{rules.secret}]")] = {"name": rules.secret}
-            changes += _listed(value, path, rules.secret)
-    return Wanted(value, key, tuple(changes), fields, account, tuple(left))
+        else:
+            *outer, last = locate(changed, change.path)
+            dig(changed, outer)[last] = change.new
+            fields[change.path[:whole]] = value_at(changed, change.path[:whole])
+    return fields
 
 
 def lend(account: Mapping[str, Any], secret: str) -> tuple[Change, ...]:
@@ -127,19 +158,17 @@ def _why_not(value: Mapping[str, Any]) -> str:
     return _FIXED.get(value["kind"], "") if pod_spec_path(_key(value)) else ""
 
 
-def _named(place: ImpliedPlace, rules: Rules) -> Iterator[Change]:
-    """Name an image that an object pulls without naming it."""
-    implied, field = place.implied, place.implied.field
-    target = rules.relocated(implied.reference, is_open=False) if implied.reference else None
-    if target is None:
-        return
-    spec = {field.repository: target.name, field.tag: target.tag}
-    if dig(place.root, field.path) is None:
-        yield adding(place.root, field.path, {name: value for name, value in spec.items() if value})
-        return
-    for name, value in spec.items():
-        if value and not text_of(dig(place.root, (*field.path, name))):
-            yield adding(place.root, (*field.path, name), value)
+def _left(finding: Finding, reason: str) -> Left:
+    return Left(finding.object, finding.path, finding.text, reason)
+
+
+def _secured(value: Mapping[str, Any], key: ObjectKey, noted: Walk, secret: str) -> tuple[tuple[Change, ...], str]:
+    """Add the pull secret to the lists that an object has; else return the service account that is to lend it."""
+    own = [place.path for place in noted.secrets if place.names or not is_built_in(key)]
+    if not secret or not noted.secrets:
+        return (), ""
+    changes = tuple(change for path in own for change in _listed(value, path, secret))
+    return changes, "" if own else _account_of(value, noted.secrets[0].path)
 
 
 def _account_of(value: Mapping[str, Any], path: tuple[str | int, ...]) -> str:
@@ -153,18 +182,6 @@ def _account_of(value: Mapping[str, Any], path: tuple[str | int, ...]) -> str:
 def _listed(value: Mapping[str, Any], path: tuple[str | int, ...], secret: str) -> Iterable[Change]:
     where = (*path, f"[{secret}]")
     return () if value_at(value, where) else (Change(where, None, {"name": secret}),)
-
-
-def _repository_of(finding: Finding, key: ObjectKey, knowledge: Knowledge) -> tuple[str, ...]:
-    """Return the key under which a split name keeps its repository."""
-    if finding.parts[0].role == "reference":
-        return ()
-    for field in knowledge.images:
-        if (field.group, field.kind) == (group_of(key.api_version), key.kind) and write_path(
-            field.path
-        ) == finding.path:
-            return (field.repository,)
-    return ("repository",)
 
 
 def _key(value: Mapping[str, Any]) -> ObjectKey:

@@ -13,11 +13,10 @@ from homeport.cluster.owners import is_person, owner_of
 from homeport.cluster.pull_access import held
 from homeport.discovery.findings import Finding, ObjectKey
 from homeport.discovery.knowledge import Knowledge
-from homeport.discovery.walk import walk
 from homeport.errors import ClusterError, UsageError
 from homeport.mapping import Mapping as NameMapping
 from homeport.reference import DOCKER_HUB, Reference
-from homeport.workflow.live_changes import Left, Rules, Wanted, is_built_in, lend, wanted_of
+from homeport.workflow.live_changes import BroughtOnly, Left, Rules, Wanted, fields_of, is_built_in, lend, wanted_of
 
 MANAGED: Final = {"app.kubernetes.io/managed-by": "homeport"}
 _ORDER: Final = ("Deployment", "DaemonSet", "StatefulSet", "CronJob")
@@ -76,12 +75,10 @@ def plan_live(
     noted = list(inventory)
     knowledge = learn([finding for each in noted for finding in each.walk.findings])
     name = secrets[0]["metadata"]["name"] if secrets else ""
-    rules = Rules(mapping, frozenset(brought), knowledge, name)
-    wanted = [
-        wanted_of(each.value, walk(each.value, inventory.source, knowledge, default_registry), rules) for each in noted
-    ]
-    steps = [_unlooped(it) for it in wanted if it.is_at_target]
-    tried = [_tried(api, step) for step in sorted(steps, key=_order)]
+    only = BroughtOnly(mapping.target, mapping.keep_registry, mapping.redirects, frozenset(brought))
+    rules = Rules(only, knowledge, name, default_registry)
+    wanted = [wanted_of(each.value, rules) for each in noted]
+    tried = [_tried(api, _unlooped(it)) for it in sorted(wanted, key=_order) if it.is_at_target]
     objects = tuple(step for step in tried if step.is_at_target)
     accounts = _accounts(api, objects, name)
     by_owner = {it.key for it in objects}
@@ -143,7 +140,7 @@ def change(api: Api, step: Wanted, *, dry_run: bool = False) -> None:
     if not is_built_in(step.key):
         api.patch(step.value, operations(step.value, step.changes), dry_run=dry_run)
         return
-    wanted = configuration(step.value, step.fields)
+    wanted = configuration(step.value, fields_of(step))
     try:
         api.apply(wanted, dry_run=dry_run)
     except ConflictError as error:
