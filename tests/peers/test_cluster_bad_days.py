@@ -1,6 +1,7 @@
 """Changing a real cluster on bad days: each ends in one clear sentence, with nothing lost."""
 
 import contextlib
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -319,3 +320,34 @@ def test_the_api_server_goes_away_in_the_middle(tmp_path: Path, monkeypatch: pyt
         )
     assert applied.done[-1].endswith("ServiceAccount/shop/default: lends private")
     assert "does not answer: Connection refused" in str(applied.failed)
+
+
+def test_names_in_environment_and_arguments_move_and_a_second_apply_keeps_them(bench: Bench, api: Api) -> None:
+    def add(name: str, image: str) -> None:
+        operation = {"op": "add", "path": f"{pod}/containers/-", "value": {"name": name, "image": image}}
+        bench.kubectl("patch", "cronjob", "report", "--type=json", "-p", json.dumps([operation]))
+
+    def spec() -> dict[str, Any]:
+        found = yaml.safe_load(bench.kubectl("get", "cronjob", "report", "-o", "yaml"))
+        return dict(found["spec"]["jobTemplate"]["spec"]["template"]["spec"])
+
+    pod = "/spec/jobTemplate/spec/template/spec"
+    bench.report()
+    more = {"env": [{"name": "WEB_IMAGE", "value": "team/web:1"}], "args": ["--image=team/report:3", "--verbose"]}
+    operations = [{"op": "add", "path": f"{pod}/containers/0/{name}", "value": value} for name, value in more.items()]
+    bench.kubectl("patch", "cronjob", "report", "--type=json", "-p", json.dumps(operations))
+    before = spec()
+    assert bench.apply(api).failed is None
+    add("later", "team/web:1")
+    assert bench.apply(api).failed is None
+    first, later = spec()["containers"]
+    here = "registry.example.com/mirror"
+    assert (first["image"], later["image"]) == (f"{here}/team/report:3", f"{here}/team/web:1")
+    assert first["env"] == [{"name": "WEB_IMAGE", "value": f"{here}/team/web:1"}]
+    assert first["args"] == [f"--image={here}/team/report:3", "--verbose"]
+    assert not bench.plan(api).changes_anything
+    journal = bench.journal(api)
+    assert roll_back(api, plan_rollback(api, journal.read()), journal, namespace=bench.name).failed is None
+    back = spec()
+    assert back["containers"].pop()["image"] == "team/web:1"
+    assert back == before
