@@ -158,3 +158,11 @@ def test_and_it_is_checked_with_the_lines_of_the_file():
 def test_a_config_map_that_holds_something_else_is_left_alone(text):
     config = f"kind: ConfigMap\nmetadata: {{name: redis-enterprise-cluster-spec}}\ndata: {{cluster.yaml: '{text}'}}\n"
     assert scan_source(Source("f", config), KNOWLEDGE).unresolved == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("kind: ConfigMap", "kind: Secret"), ("redis-enterprise-cluster-spec", "another")]
+)
+def test_other_objects_that_hold_a_cluster_are_not_the_charts(old, new):
+    text = RENDERED.partition("---")[0].replace(old, new)
+    assert scan_source(Source("f", text), KNOWLEDGE).unresolved == ()
