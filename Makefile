@@ -7,10 +7,10 @@ UV := uv==0.13.8
 .PHONY: demo test test-peers test-long lint types layers check bench clean
 
 $(READY): pyproject.toml uv.lock
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Homeport needs Python 3.11 or newer")'
-	test -x $(BIN)/uv || { $(PYTHON) -m venv --clear .venv && $(BIN)/pip install --quiet --disable-pip-version-check $(UV); }
-	VIRTUAL_ENV=.venv $(BIN)/uv sync --quiet --locked --all-extras
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Homeport needs Python 3.11 or newer")'
+	@test -x $(BIN)/uv || { $(PYTHON) -m venv --clear .venv && $(BIN)/pip install --quiet --disable-pip-version-check $(UV); }
+	@VIRTUAL_ENV=.venv $(BIN)/uv sync --quiet --locked --all-extras
+	@touch $@
 
 demo: $(READY)
 	@$(BIN)/python -m demo.main_job

@@ -272,6 +272,10 @@ def test_a_client_that_asks_first_is_told_to_go_on_or_why_not(patient):
         connection.sendall(b"PUT /v2/NO/manifests/x HTTP/1.1\r\n" + head)
         assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
     with connected(patient) as connection:
+        too_long = head.replace(b"length: 2", b"length: 4194305")
+        connection.sendall(b"PUT /v2/a/manifests/x HTTP/1.1\r\n" + too_long)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+    with connected(patient) as connection:
         connection.sendall(b"PUT /v2/a/manifests/x HTTP/1.1\r\ncontent-type: application/vnd.any\r\n" + head)
         assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"{}")

@@ -8,8 +8,7 @@ import urllib3
 
 from homeport.errors import ConfigError, UsageError
 from homeport.server import login as module
-from homeport.server.login import HtpasswdLogin, read_htpasswd
-from homeport.server.replies import Refusal
+from homeport.server.login import HtpasswdLogin, LoginError, read_htpasswd
 from tests.kit.servers import running_registry, write_htpasswd
 
 USERS = {"me": "secret", "you": "pässwörd: with a colon"}
@@ -22,8 +21,8 @@ def basic(user: str, password: str) -> dict[str, str]:
 def check(login: HtpasswdLogin, headers: dict[str, str]) -> str | None:
     """Return the user, or None after a refusal."""
     try:
-        return asyncio.run(login.check(headers))
-    except Refusal:
+        return asyncio.run(login.check(headers.get("authorization", "")))
+    except LoginError:
         return None
 
 
@@ -80,7 +79,7 @@ def test_bcrypt_runs_once_for_a_password_that_is_right(login, computed):
 
 def test_bcrypt_runs_once_for_many_requests_at_the_same_time(login, computed):
     async def all_at_once() -> list[str]:
-        return await asyncio.gather(*(login.check(basic("me", "secret")) for _ in range(20)))
+        return await asyncio.gather(*(login.check(basic("me", "secret")["authorization"]) for _ in range(20)))
 
     assert asyncio.run(all_at_once()) == ["me"] * 20
     assert computed == [b"secret"]
@@ -91,6 +90,11 @@ def test_an_unknown_user_costs_as_much_as_a_wrong_password(login, computed):
     check(login, basic("me", "x"))
     assert computed == [b"x", b"x"]
     assert login._decoy[:7] == next(iter(login._users.values()))[:7]
+
+
+def test_an_unknown_user_is_refused_whatever_bcrypt_says(login, monkeypatch):
+    monkeypatch.setattr(module, "_matches", lambda _password, _hashed: True)
+    assert check(login, basic("nobody", "x")) is None
 
 
 def test_what_is_remembered_is_bounded_and_no_password(login, monkeypatch):
@@ -136,7 +140,14 @@ def test_comments_and_blank_lines_are_no_users(tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    ["me:$apr1$abcdefgh$0123456789abcdefghijkl", "me:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "me:secret", "me", ":x"],
+    [
+        "me:$apr1$abcdefgh$0123456789abcdefghijkl",
+        "me:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
+        "me:secret",
+        "me",
+        ":x",
+        "me:$2b$99$" + "a" * 53,
+    ],
 )
 def test_weak_hashes_are_refused_with_their_line_and_without_their_content(tmp_path, line):
     path = write_htpasswd(tmp_path / "htpasswd", {"ok": "ok"})

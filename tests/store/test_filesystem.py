@@ -1,6 +1,7 @@
 """What holds for files beyond the contract: crashes, full disks, spoilt content, foreign directories."""
 
 import errno
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from homeport.errors import ContentError, StoreError, StoreFullError, UploadTake
 from homeport.oci.digest import digest_of
 from homeport.oci.manifest import RawManifest
 from homeport.oci.media_types import OCI_MANIFEST
+from homeport.store.durable import write_file
 from homeport.store.filesystem import FileSystemStore
 
 LAYER = b"layer" * 1000
@@ -66,7 +68,6 @@ def test_the_layout_is_as_documented(data):
         f"repositories/a/b/_manifests/{entry}",
         f"repositories/a/b/_referrers/sha256-{encoded}/{entry}",
         "repositories/a/b/_tags/7.2.4-64",
-        "repositories/a/b/_lock",
     }
     assert (data / f"repositories/a/b/_manifests/{entry}").read_bytes() == OCI_MANIFEST.encode() + b"\n" + IMAGE.body
     assert (data / "repositories/a/b/_tags/7.2.4-64").read_text() == f"{IMAGE.digest}\n"
@@ -125,7 +126,7 @@ def test_an_upload_that_became_a_blob_while_it_was_being_opened_is_not_written_t
     store, other = FileSystemStore(data), FileSystemStore(data)
     session = store.start_upload("a/b")
     store.open_upload("a/b", session).write(LAYER)
-    flock = __import__("fcntl").flock
+    flock = fcntl.flock
 
     def commit_first(handle, operation):
         monkeypatch.undo()
@@ -144,7 +145,7 @@ def test_a_full_disk_ends_the_upload_and_frees_its_room(data, monkeypatch, numbe
     upload = store.open_upload("a/b", store.start_upload("a/b"))
     upload.write(LAYER[:1000])
     before = files(data)
-    monkeypatch.setattr("homeport.store.durable.os.write", failing(number))
+    monkeypatch.setattr("homeport.store.durable.os.writev", failing(number))
     with pytest.raises(StoreFullError, match=os.strerror(number)) as caught:
         upload.write(LAYER[1000:])
     assert "room" in caught.value.hint
@@ -169,7 +170,7 @@ def test_a_disk_that_fills_up_at_the_end_of_an_upload_leaves_no_blob(data, monke
     assert push(store) == DIGEST
 
 
-@pytest.mark.parametrize("step", ["os.write", "os.fsync", "Path.replace"])
+@pytest.mark.parametrize("step", ["os.writev", "os.fsync", "Path.replace"])
 def test_a_disk_that_is_full_for_a_manifest_leaves_the_old_one(data, monkeypatch, step):
     store = FileSystemStore(data)
     store.put_manifest("a/b", IMAGE, tags=["x"])
@@ -269,6 +270,27 @@ def test_directories_are_durable_before_what_is_in_them(data, synced):
     assert parents[-1] < next(number for number, step in enumerate(synced) if step.startswith("rename"))
 
 
+def test_manifests_of_a_repository_change_one_at_a_time_over_all_processes(data, monkeypatch):
+    store, lock = FileSystemStore(data), data / "repositories/a"
+    locked: list[bool] = []
+
+    def write_while_locked(*args):
+        another = os.open(lock, os.O_RDONLY)
+        try:
+            fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            locked.append(True)
+        else:
+            locked.append(False)
+        finally:
+            os.close(another)
+        write_file(*args)
+
+    monkeypatch.setattr("homeport.store.filesystem.write_file", write_while_locked)
+    store.put_manifest("a", IMAGE, tags=["x"])
+    assert locked == [True, True]
+
+
 def test_a_spoilt_manifest_is_not_handed_out_and_a_push_heals_it(data):
     store = FileSystemStore(data)
     store.put_manifest("a", IMAGE, tags=["x"])
@@ -356,9 +378,11 @@ def test_reading_waits_in_a_thread_where_the_page_cache_does_not_have_it(data, m
     store = FileSystemStore(data)
     push(store)
     blob = store.open_blob("a/b", DIGEST)
-    assert blob.read_now(0, 10) == LAYER[:10]
+    buffer = bytearray(10)
+    assert blob.read_into(memoryview(buffer), 0)
+    assert buffer == LAYER[:10]
     monkeypatch.setattr("homeport.store.filesystem.os.preadv", failing(errno.EAGAIN))
-    assert blob.read_now(0, 10) is None
+    assert not blob.read_into(memoryview(buffer), 0)
     monkeypatch.setattr("homeport.store.filesystem.os.preadv", lambda *_args: 3)
-    assert blob.read_now(0, 10) is None
+    assert not blob.read_into(memoryview(buffer), 0)
     blob.close()

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from homeport import __version__
-from homeport.applications.redis_enterprise import KNOWLEDGE, choose, knowledge
+from homeport.applications.registry import KNOWLEDGE, learn_all
 from homeport.cli.app import DONE, NOT_STARTED, WRONG
 from homeport.cli.output import columns, count, render
+from homeport.cli.packaging_options import PackagingOptions
 from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.discovery.cyclonedx import cyclonedx_of
 from homeport.discovery.findings import Scan, Unresolved
@@ -41,6 +42,7 @@ def scan(
     strict: Annotated[bool, Parameter(negative="")] = False,
     default_registry: str = DOCKER_HUB,
     max_size: int = MAX_SIZE,
+    packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Find where images come from: manifests or a live cluster, grouped by registry.
 
@@ -57,6 +59,7 @@ def scan(
         strict: Stop with exit code 2 at the first input that cannot be read.
         default_registry: Where names without a registry come from.
         max_size: The largest file to read, in bytes.
+        packaging: How charts are rendered.
     """
     check_registry(default_registry)
     if not sources and not cluster:
@@ -64,7 +67,7 @@ def scan(
     if (context or namespace) and not cluster:
         raise UsageError("--context and --namespace are about a cluster", hint="Add --cluster.")
     own = Knowledge(rules=read_own_rules(rules or ()))
-    read, errors = read_sources(sources, max_size)
+    read, errors = read_sources(sources, max_size, packaging)
     schemas, more_errors = read_sources(crds or (), max_size)
     errors += more_errors
     if strict and errors:
@@ -73,9 +76,9 @@ def scan(
     found = _scan_all(read, KNOWLEDGE + own, default_registry)
     if strict and found.errors:
         raise UsageError(found.errors[0])
-    if found.unresolved and (choice := choose(found.findings)).operators:
+    if found.unresolved and (learned := learn_all(found.findings)).operators:
         # The operator among the inputs tells what clusters beside it pull unnamed.
-        found = _scan_all(read, knowledge(choice) + own, default_registry)
+        found = _scan_all(read, learned.knowledge + own, default_registry)
     found += Scan(errors=tuple(map(str, errors)))
     broken = len(found.errors) >= len(errors) + len(read)
     if cluster:

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import yaml
 
+from homeport.discovery.documents import SCHEMA_KIND
 from homeport.discovery.inputs import Source
 from homeport.discovery.rules import SCHEMA_RULE, ImageRule, Rule, Rules
-from homeport.discovery.tree import is_list, is_map
+from homeport.discovery.tree import dig, is_list, is_map
 from homeport.discovery.words import meaning_of
 
 MAX_FIELDS: Final = 2_000
@@ -33,14 +34,20 @@ def learn(sources: Iterable[Source]) -> Rules:
 
     A text that is no YAML teaches nothing here; the scan says what is wrong with it.
     """
+    return Rules(tuple(rule for definition in definitions(sources) for rule in rules_of(definition)))
+
+
+def definitions(sources: Iterable[Source]) -> Iterator[Mapping[str, Any]]:
+    """Yield the CustomResourceDefinitions among texts of those kinds that occur there, as values."""
     texts = [source.text for source in sources]
     if not any(_CRD.search(text) for text in texts):
-        return Rules()
+        return
     parts = [part for text in texts for part in _BREAK.split(text)]
     schemas = [part for part in parts if _CRD.search(part)]
     kinds = {kind for part in parts if not _CRD.search(part) for kind in _KIND.findall(part)}
-    wanted = [part for part in schemas if kinds.intersection(_KIND.findall(part))]
-    return Rules(tuple(rule for part in wanted for rule in _rules(part, kinds)))
+    for part in schemas:
+        if kinds.intersection(_KIND.findall(part)):
+            yield from _definitions(part, kinds)
 
 
 def rules_of(definition: Mapping[str, Any]) -> Iterator[Rule]:
@@ -61,15 +68,15 @@ def rules_of(definition: Mapping[str, Any]) -> Iterator[Rule]:
         yield Rule(name=SCHEMA_RULE, source=f"CustomResourceDefinition of {kind}", kinds=(kind,), images=images)
 
 
-def _rules(text: str, kinds: set[str]) -> Iterator[Rule]:
+def _definitions(text: str, kinds: set[str]) -> Iterator[Mapping[str, Any]]:
     try:
         value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, in C
     except (yaml.YAMLError, RecursionError, ValueError):
         return
     items = value.get("items") if is_map(value) else None
     for each in items if is_list(items) else [value]:
-        if is_map(each) and each.get("kind") == "CustomResourceDefinition":
-            yield from (rule for rule in rules_of(each) if rule.kinds[0].rpartition("/")[2] in kinds)
+        if is_map(each) and each.get("kind") == SCHEMA_KIND and dig(each, ("spec", "names", "kind")) in kinds:
+            yield each
 
 
 def _fields(schema: object) -> Iterator[tuple[str, ...]]:
@@ -96,7 +103,7 @@ def _is_image(name: str, schema: object) -> bool:
         return False
     meaning = meaning_of(name)
     if meaning.role:
-        return meaning.role == "image" and meaning.last in {"image", "name"}
+        return meaning.role == "image" and meaning.speaks_of_image and meaning.last in {"image", "name"}
     description = str(schema.get("description", ""))
     return bool(_SAYS_IMAGE.search(description)) and not _SAYS_PART.search(description)
 
