@@ -12,7 +12,7 @@ COMMANDS = {
     "verify": "Prove that all is at the registry and nothing is pulled from elsewhere.",
     "plan": "Show what apply would do, from homeport.yaml; change nothing.",
     "apply": "Do the whole job of homeport.yaml; doing it again does nothing.",
-    "redis-enterprise": "List the images of a release of Redis Enterprise for Kubernetes.",
+    "redis-enterprise": "Releases, images, checks, manifests and upgrades of Redis Enterprise for Kubernetes.",
     "completion": "Print the completion script of a shell.",
 }
 
