@@ -51,13 +51,16 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Hop(msgspec.Struct, frozen=True):
-    """One upgrade of operator, cluster and databases; `why` says which rule asks for it, empty for the last one."""
+    """One upgrade of operator, cluster and databases; `why` says which rule asks for it, empty for the last one.
+
+    `pulls` bounds the manifests that the nodes pull while it rolls out.
+    """
 
     operator: str
     redis: str
     why: str
     steps: tuple[Step, ...]
-    pulls_from_source: int
+    pulls: int
 
 
 class UpgradePlan(msgspec.Struct, frozen=True):
