@@ -62,7 +62,7 @@ def operator_image(values: Mapping[str, Any]) -> Reference | None:
 
 
 SECRETS: Final = (
-    SecretField("", "", ("imagePullSecrets",), names=True, when=lambda values: is_values(ObjectKey(), values)),
+    SecretField("", "", ("imagePullSecrets",), form="names", when=lambda values: is_values(ObjectKey(), values)),
     SecretField(
         "",
         "",
