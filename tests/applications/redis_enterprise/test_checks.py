@@ -406,3 +406,9 @@ def test_the_container_that_was_forgotten_is_the_one_that_is_named(first):
     (problem,) = (it for it in problems(wrong) if it.id == "RE020")
     assert problem.path.endswith(f"containers[{count - 1}].image")
     assert problem.fix == f"Write image: {PRIVATE}/operator:7.2.4-7"
+
+
+def test_before_6_0_12_red_hats_tags_are_not_known_here():
+    spec = f"redisEnterpriseImageSpec: {{repository: {RED_HAT}/redis-enterprise, versionTag: %s}}"
+    assert "RE005" not in numbers(rec(spec % "6.0.8-30"))
+    assert "RE005" in numbers(rec(spec % "6.0.12-57"))
