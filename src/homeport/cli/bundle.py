@@ -10,6 +10,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
+from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.mirror_report import Image, Report, failures, joined, refused, report_result, report_table
 from homeport.cli.output import Form, columns, count, render
 from homeport.cli.platforms import check_platforms
@@ -133,6 +134,7 @@ def load(
     extract: Path | None = None,
     keep_tag: bool = True,
     report: Annotated[Form, Parameter(name=["--report", "--output", "-o"])] = "table",
+    names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Bring the images of a bundle to a registry, under the same tags and digests; what is there already is skipped.
@@ -144,9 +146,10 @@ def load(
         keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
         extract: Write the files that came along (save --include) to this folder.
         report: How the report is written to stdout: table, json or yaml.
+        names: What images are called at the target, as for mirror, relocate and verify.
         registries: How registries are reached.
     """
-    mapping = Mapping(Target.parse(to))
+    mapping = names.mapping(to)
     _check_files(files)
     if extract and not extract.is_dir():
         raise UsageError(f"--extract {extract}: there is no such folder", hint="Make it first.")
