@@ -94,6 +94,18 @@ def test_the_report_keeps_to_its_contract(shell: Shell):
     }
 
 
+def test_the_options_of_names_say_where_an_image_goes(shell: Shell):
+    content = images.image()
+    name = shell.publish(content, "team/app:1")
+    kept = shell.source.host.replace(":", "-")
+    assert shell.report("--keep-registry", name)["images"][0]["target"] == f"{shell.target.host}/{kept}/team/app:1"
+    (moved,) = shell.report("--map", f"{shell.source.host}=by/map", name)["images"]
+    assert moved["target"] == f"{shell.target.host}/by/map/team/app:1"
+    assert shell.tag(f"{kept}/team/app", "1") == shell.tag("by/map/team/app", "1") == content.digest
+    refused = shell.run("--map", f"{shell.source.host}=quay.io/x", name)
+    assert (refused.returncode, "is not the target's registry" in refused.stderr) == (2, True)
+
+
 def test_exit_codes_tell_whether_all_is_there(shell: Shell):
     name = shell.publish(images.image(), "app:1")
     assert shell.run(name).returncode == 0

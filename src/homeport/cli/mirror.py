@@ -8,6 +8,7 @@ import msgspec
 from cyclopts import Parameter
 
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
+from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.mirror_report import Report, failures, refused, report_plan, report_result, report_table
 from homeport.cli.output import Form, render
 from homeport.cli.platforms import check_platforms
@@ -15,7 +16,7 @@ from homeport.cli.progress import watching
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
 from homeport.errors import CollisionError, InputError, UsageError
-from homeport.mapping import Mapping, Target
+from homeport.mapping import Mapping
 from homeport.mirror.executor import forecast
 from homeport.mirror.executor import mirror as bring
 from homeport.mirror.kept import KeptManifests
@@ -35,6 +36,7 @@ def mirror(
     on_limit: Literal["stop", "wait"] = "stop",
     dry_run: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     deep: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Bring images to a registry under the same tags and digests; what is there already costs no pull.
@@ -55,9 +57,10 @@ def mirror(
         dry_run: Only say what would be done and cost; asks by HEAD alone, which no registry counts as a pull.
         deep: With --dry-run, fetch the manifests too, which counts as pulls, and say exactly what would be copied. They are kept: the
             mirror afterwards does not fetch them again.
+        names: What images are called at the target.
         registries: How registries are reached.
     """
-    mapping = Mapping(Target.parse(to))
+    mapping = names.mapping(to)
     check_platforms(platform)
     if deep and not dry_run:
         raise UsageError("--deep is about a dry run", hint="Add --dry-run, or leave --deep out.")

@@ -62,7 +62,7 @@ def prove_job(job: Job, registries: Registries, lock: Lock, secret: str) -> Veri
     secrets = [Source(CREDENTIALS_FILE, secret)] if secret else []
     learn = learner(versions_of(job.config))
     pulls = read_pulls(sources, learn, secrets=secrets, default_registry=job.config.default_registry)
-    return verify(pulls, job.mapping.target, registries, Origin.of(job.mapping.target, lock))
+    return verify(pulls, job.mapping, registries, Origin.of(job.mapping, lock))
 
 
 def _lock(job: Job, result: MirrorResult) -> Lock:
