@@ -8,6 +8,7 @@ import msgspec
 from cyclopts import Parameter
 
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
+from homeport.cli.image_list import choose, read_list
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.mirror_report import Report, failures, refused, report_plan, report_result, report_table
 from homeport.cli.output import Form, render
@@ -21,12 +22,14 @@ from homeport.mirror.executor import forecast
 from homeport.mirror.executor import mirror as bring
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock
+from homeport.mirror.selection import Selection
 
 
 def mirror(
     *references: Annotated[str, Parameter(allow_leading_hyphen=True)],
     to: str,
     from_scan: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
+    image_list: Annotated[Path | None, Parameter(name="--list")] = None,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
     platform: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     lock: Path | None = None,
@@ -45,6 +48,7 @@ def mirror(
         references: Images, as in nginx:1.27 or quay.io/org/app@sha256:...; - reads them from stdin, one a line.
         to: The target, REGISTRY[/PATH]; the source's registry is dropped from names, the path is kept.
         from_scan: Take the images of a report of `homeport scan -o json`; - reads it from stdin.
+        image_list: Take the images of this list, which can choose the tags of a repository by pattern, by version, or the latest few.
         output: How the report is written to stdout: table, json or yaml.
         platform: Bring only this platform, os/architecture, of images that have several; may be repeated. Index and digest stay as
             they are, so the target must take an index that lacks platforms; Docker Registry and Harbor may not.
@@ -64,21 +68,21 @@ def mirror(
     check_platforms(platform)
     if deep and not dry_run:
         raise UsageError("--deep is about a dry run", hint="Add --dry-run, or leave --deep out.")
-    named = read_references(references, from_scan)
+    named = read_references(references, from_scan, optional=image_list is not None)
     for warning in named.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    digests = _read_lock(lock or Path(LOCK)) if locked else None
     job = _Job(
         named,
         mapping,
         registries,
-        platform,
-        digests,
-        lock if not locked else None,
-        deep,
-        referrers,
-        keep_tag,
-        on_limit == "wait",
+        wishes=read_list(image_list) if image_list else (),
+        platforms=platform,
+        locked=_read_lock(lock or Path(LOCK)) if locked else None,
+        lock=lock if not locked else None,
+        deep=deep,
+        referrers=referrers,
+        keep_tags=keep_tag,
+        patience=on_limit == "wait",
     )
     try:
         report = _forecast(job) if dry_run else _run(job)
@@ -90,11 +94,12 @@ def mirror(
 
 
 class _Job(msgspec.Struct, frozen=True):
-    """What was asked for; `lock` is the file to be written."""
+    """What was asked for: names, and wishes that need the tags of repositories; `lock` is the file to be written."""
 
     named: Named
     mapping: Mapping
     options: RegistryOptions
+    wishes: tuple[str | Selection, ...]
     platforms: tuple[str, ...]
     locked: dict[str, str] | None
     lock: Path | None
@@ -115,7 +120,7 @@ def _run(job: _Job) -> Report:
     before = Lock.read(job.lock) if job.lock and job.lock.exists() else Lock()
     with watching() as watcher, job.options.open(watcher.waits) as registries:
         result = bring(
-            job.named.references,
+            (*job.named.references, *choose(job.wishes, registries)),
             job.mapping,
             registries.client,
             registries.client(job.mapping.target.registry),
@@ -135,7 +140,7 @@ def _run(job: _Job) -> Report:
 def _forecast(job: _Job) -> Report:
     with job.options.open() as registries:
         plan = forecast(
-            job.named.references,
+            (*job.named.references, *choose(job.wishes, registries)),
             job.mapping,
             registries.client,
             registries.client(job.mapping.target.registry),
