@@ -333,3 +333,27 @@ def test_a_list_chooses_tags(shell: Shell, tmp_path: Path):
     assert "unknown field `version`" in done.stderr
     file.write_text(yaml.safe_dump({"images": [{**wish, "versions": "9"}]}))
     assert "no tag is as the list wants it" in shell.run("--list", str(file)).stderr
+
+
+def test_images_come_from_files_too(shell: Shell, tmp_path: Path):
+    one, two = images.multi_arch("one"), images.image(label="two")
+    names = [shell.publish(one, "app:1"), shell.publish(two, "app:2")]
+    layout = tmp_path / "layout"
+    layout.mkdir()
+    for output in (str(tmp_path / "b.tar"), str(layout)):
+        subprocess.run((*HOMEPORT, "bundle", "save", "-o", output, *names), env=shell.environment, check=True)
+    shell.from_source.requests.clear()
+
+    plan = shell.report("--dry-run", f"oci-archive:{tmp_path}/b.tar")
+    assert [image["status"] for image in plan["images"]] == ["pending", "pending"]
+    assert shell.tag("app", "1") is None
+    report = shell.report(f"oci-archive:{tmp_path}/b.tar:{names[0]}")
+    assert [image["source"] for image in report["images"]] == [names[0]]
+    assert shell.tag("app", "1") == one.digest
+    report = shell.report(f"oci:{layout}")
+    assert [image["status"] for image in report["images"]] == ["present", "copied"]
+    assert report["counted_pulls"] == 0
+    assert shell.from_source.count() == 0
+    done = shell.run(f"oci:{layout}:none:1")
+    assert done.returncode == 2
+    assert "there is no none:1 in it" in done.stderr

@@ -1,6 +1,7 @@
 """`homeport mirror`: bring images to a registry."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,8 +10,9 @@ from cyclopts import Parameter
 
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.image_list import choose, read_list
+from homeport.cli.local_sources import LocalSource, split_local
 from homeport.cli.mapping_options import MappingOptions
-from homeport.cli.mirror_report import Report, failures, refused, report_plan, report_result, report_table
+from homeport.cli.mirror_report import Report, failures, joined, refused, report_plan, report_result, report_table
 from homeport.cli.output import Form, render
 from homeport.cli.platforms import check_platforms
 from homeport.cli.progress import watching
@@ -18,11 +20,13 @@ from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
 from homeport.errors import CollisionError, InputError, UsageError
 from homeport.mapping import Mapping
+from homeport.mirror.bundle.archives import open_layout
 from homeport.mirror.executor import forecast
 from homeport.mirror.executor import mirror as bring
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock
 from homeport.mirror.selection import Selection
+from homeport.store.layout import Layout
 
 
 def mirror(
@@ -45,7 +49,8 @@ def mirror(
     """Bring images to a registry under the same tags and digests; what is there already costs no pull.
 
     Args:
-        references: Images, as in nginx:1.27 or quay.io/org/app@sha256:...; - reads them from stdin, one a line.
+        references: Images, as in nginx:1.27 or quay.io/org/app@sha256:...; - reads them from stdin, one a line. oci:FOLDER,
+            oci-archive:FILE and docker-archive:FILE, each with :NAME or for all in it, are images in files.
         to: The target, REGISTRY[/PATH]; the source's registry is dropped from names, the path is kept.
         from_scan: Take the images of a report of `homeport scan -o json`; - reads it from stdin.
         image_list: Take the images of this list, which can choose the tags of a repository by pattern, by version, or the latest few.
@@ -68,7 +73,8 @@ def mirror(
     check_platforms(platform)
     if deep and not dry_run:
         raise UsageError("--deep is about a dry run", hint="Add --dry-run, or leave --deep out.")
-    named = read_references(references, from_scan, optional=image_list is not None)
+    remote, local = split_local(references)
+    named = read_references(remote, from_scan, optional=bool(image_list or local))
     for warning in named.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     job = _Job(
@@ -85,7 +91,8 @@ def mirror(
         patience=on_limit == "wait",
     )
     try:
-        report = _forecast(job) if dry_run else _run(job)
+        do = _forecast if dry_run else _run
+        report = joined([do(job), *(_from_files(job, source, do) for source in local)])
     except CollisionError as error:
         complain(error)
         return NOT_STARTED
@@ -107,6 +114,13 @@ class _Job(msgspec.Struct, frozen=True):
     referrers: bool
     keep_tags: bool
     patience: bool
+    layout: Layout | None = None
+
+
+def _from_files(job: _Job, source: LocalSource, do: Callable[[_Job], Report]) -> Report:
+    with open_layout([source.path]) as layout:
+        named = Named(source.references(layout))
+        return do(msgspec.structs.replace(job, named=named, wishes=(), locked=None, lock=None, layout=layout))
 
 
 def _read_lock(file: Path) -> dict[str, str]:
@@ -122,7 +136,7 @@ def _run(job: _Job) -> Report:
         result = bring(
             (*job.named.references, *choose(job.wishes, registries)),
             job.mapping,
-            registries.client,
+            job.layout.at if job.layout else registries.client,
             registries.client(job.mapping.target.registry),
             observer=watcher,
             platforms=job.platforms,
@@ -142,7 +156,7 @@ def _forecast(job: _Job) -> Report:
         plan = forecast(
             (*job.named.references, *choose(job.wishes, registries)),
             job.mapping,
-            registries.client,
+            job.layout.at if job.layout else registries.client,
             registries.client(job.mapping.target.registry),
             platforms=job.platforms,
             locked=job.locked,
