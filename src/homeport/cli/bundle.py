@@ -29,7 +29,7 @@ from homeport.mirror.bundle.save import Saved, Wishes
 from homeport.mirror.bundle.save import save as write
 from homeport.mirror.kept import KeptManifests
 from homeport.reference import Reference
-from homeport.store.layout import Layout
+from homeport.store.oci_layout import Layout
 
 bundle = App(name="bundle", help_format="plaintext", help_formatter="plain")
 

@@ -25,6 +25,7 @@ from homeport.errors import UsageError
 from homeport.mapping import Target
 from homeport.mirror.lock import Lock
 from homeport.reference import DOCKER_HUB, is_host
+from homeport.workflow.live_running import Running, with_running
 from homeport.workflow.pulls import Pulls, read_pulls
 from homeport.workflow.verify import Origin, Status, Verdict, Verification
 from homeport.workflow.verify import verify as prove
@@ -93,12 +94,13 @@ def verify(
     def learn(findings: Iterable[Finding]) -> Knowledge:
         return learn_all(findings, Versions(operator, redis)).knowledge
 
+    running: tuple[Running, ...] = ()
     if cluster:
-        pulls = _live(context, namespace, learn, default_registry)
+        pulls, running = _live(context, namespace, learn, default_registry)
     else:
         pulls = _written(files, secret, learn, default_registry, packaging=packaging, finding=finding)
     with registries.open() as opened:
-        verification = prove(pulls, mapping, opened, origin)
+        verification = with_running(prove(pulls, mapping, opened, origin), running, opened, origin)
     _print(verification, mapping.target, output)
     return WRONG if verification.wrong or verification.errors else DONE
 
@@ -153,7 +155,7 @@ def _live(
     namespaces: Sequence[str],
     learn: Callable[[Iterable[Finding]], Knowledge],
     default_registry: str,
-) -> Pulls:
+) -> tuple[Pulls, tuple[Running, ...]]:
     from homeport.cluster import require_kube
 
     require_kube()

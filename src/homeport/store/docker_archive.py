@@ -10,7 +10,7 @@ from homeport.oci.digest import digest_of, hasher_for, is_digest
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, RawManifest
 from homeport.oci.media_types import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
 from homeport.store.files import Files, read_whole
-from homeport.store.layout import Layout, Named, parse_name, read_json
+from homeport.store.oci_layout import Layout, Named, parse_name, read_json
 
 MANIFEST = "manifest.json"
 _PLAIN_LAYER = "application/vnd.docker.image.rootfs.diff.tar"

@@ -1,264 +1,102 @@
-"""OCI image layouts (image-spec image-layout.md), in a folder or an archive, as a source of images."""
+"""Where things are in the directory of a store; docs/registry.md draws it."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Final, Self, TypeVar
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
 
-import msgspec
+from homeport.errors import UsageError
+from homeport.oci.digest import check_digest
+from homeport.store.durable import read_file
+from homeport.store.names import check_repository
 
-from homeport.errors import ContentError, InvalidReferenceError, NotFoundError, UsageError
-from homeport.oci.digest import digest_of, hasher_for, is_digest, matches
-from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, parse_manifest
-from homeport.oci.transfer import BlobReader
-from homeport.reference import Reference
-from homeport.store.files import Files, Reading, read_whole
+LAYOUT: Final = b"homeport 1\n"
 
-T = TypeVar("T")
+STALE_STAGING: Final = 24 * 3600
+STALE_UPLOAD: Final = 7 * 24 * 3600
+"""Seconds without a byte after which leftovers are removed."""
 
-INDEX: Final = "index.json"
-LAYOUT: Final = "oci-layout"
-REF_NAME: Final = "org.opencontainers.image.ref.name"
-IMAGE_NAME: Final = "io.containerd.image.name"
-"""containerd's annotation: the whole name, where ref.name may hold a tag alone."""
-
-MOST_INDEX_BYTES: Final = 64 << 20
-
-
-class Index(msgspec.Struct, rename="camel"):
-    """index.json: what a layout holds."""
-
-    manifests: list[Descriptor] = []
-
-
-class LayoutVersion(msgspec.Struct, rename="camel"):
-    """oci-layout: that it is one."""
-
-    image_layout_version: str
-
-
-class Named(msgspec.Struct, frozen=True):
-    """An image of a layout: what it is called in full, if it is; what is written of it, which may be a tag alone."""
-
-    manifest: Descriptor
-    reference: Reference | None = None
-    written: str = ""
+_OWN = frozenset({"repositories", "blobs", "staging", "uploads", "spoilt", "tls", "lost+found"})
 
 
 class Layout:
-    """The images of a layout, and all content by digest.
+    """The paths of a store; names are checked on the way in."""
 
-    What `paths` knows by digest lies elsewhere in the files than layouts have it; `made` are manifests that are not in the
-    files; `missing` is what to do about content that is not there.
-    """
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.repositories = self.root / "repositories"
+        self.blobs = self.root / "blobs"
+        self.staging = self.root / "staging"
+        self.uploads = self.root / "uploads"
+        self.spoilt = self.root / "spoilt"
 
-    def __init__(
-        self,
-        files: Files,
-        images: tuple[Named, ...],
-        *,
-        paths: Mapping[str, str] | None = None,
-        made: Mapping[str, RawManifest] | None = None,
-        missing: str = "",
-    ) -> None:
-        self.files = files
-        self.images = images
-        self.referrers: dict[str, tuple[Descriptor, ...]] = {}
-        self.missing = missing
-        self._paths = paths or {}
-        self._made = made or {}
-        self._types: dict[str, str] = {named.manifest.digest: named.manifest.media_type for named in images}
-
-    @property
-    def references(self) -> tuple[Reference, ...]:
-        """The names of the images that have one."""
-        return tuple(dict.fromkeys(named.reference for named in self.images if named.reference))
-
-    def name_the_only_one(self, reference: Reference) -> None:
-        """Give the image of a layout that holds one alone its name; raises UsageError."""
-        if len({named.manifest.digest for named in self.images}) != 1:
+    def check(self) -> bool:
+        """Tell whether a store is here already; raises UsageError where something else is."""
+        layout = read_file(f"{self.root}/layout")
+        if layout is None and not _OWN.issuperset(names_in(self.root)):
             raise UsageError(
-                f"{self.files.name()} holds {len(self.images)} images: {reference} can be the name of one only",
-                hint="Load it without --name; images without a full name are reported.",
+                f"{self.root} holds something else", hint="Name an empty or a new directory for the registry's data."
             )
-        self.images = (Named(self.images[0].manifest, reference, self.images[0].written),)
+        if layout is not None and layout != LAYOUT:
+            raise UsageError(
+                f"{self.root} was written by another version",
+                hint="Use the homeport that wrote it, or another directory.",
+            )
+        return layout is not None
 
-    def path(self, digest: str) -> str:
-        """Return where content lies in the files, if it is there."""
-        return self._paths.get(digest) or blob_path(digest)
+    def place(self, repository: str) -> Path:
+        """Return the directory of a repository."""
+        return self.repositories / check_repository(repository)
 
-    def holds(self, digest: str) -> bool:
-        """Tell whether content is there."""
-        return digest in self._made or self.files.size(self.path(digest)) is not None
+    def link(self, repository: str, digest: str) -> str:
+        """Return the file that says that a repository holds a blob."""
+        return f"{self.repositories}/{check_repository(repository)}/_blobs/{entry_of(digest)}"
 
-    def at(self, registry: str) -> "LayoutSource":
-        """Return the images of one registry as a source."""
-        return LayoutSource(self, registry)
+    def content(self, digest: str) -> Path:
+        """Return the file of a blob."""
+        algorithm, _, encoded = check_digest(digest).partition(":")
+        return self.blobs / algorithm / encoded[:2] / encoded
 
-    def manifest(self, digest: str) -> RawManifest:
-        """Return a manifest, verified; raises NotFoundError, ContentError."""
-        if made := self._made.get(digest):
-            return made
-        self._check_there(digest)
-        path = self.path(digest)
-        body = read_whole(self.files, path, MAX_MANIFEST_BYTES)
-        if digest_of(body, digest.partition(":")[0]) != digest:
-            raise damaged(self.files, path, digest)
-        raw = RawManifest.of(body)
-        media_type = raw.media_type or self._types.get(digest, "")
-        return RawManifest(body, media_type, digest)
-
-    def blob(self, blob: Descriptor) -> "FileBlob":
-        """Open a blob; raises NotFoundError, ContentError."""
-        self._check_there(blob.digest)
-        return FileBlob(self.files, self.path(blob.digest), blob)
-
-    def close(self) -> None:
-        """Be done."""
-        self.files.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _check_there(self, digest: str) -> None:
-        if not self.holds(digest):
-            raise NotFoundError(f"{self.files.name()} does not hold {digest}", hint=self.missing)
+    def walk(self) -> Iterator[tuple[str, Path]]:
+        """Yield every repository with its directory, in no order."""
+        directories = [("", self.repositories)]
+        while directories:
+            prefix, directory = directories.pop()
+            try:
+                with os.scandir(directory) as entries:
+                    names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            except FileNotFoundError:
+                continue
+            directories += [(f"{prefix}{name}/", directory / name) for name in names if not name.startswith("_")]
+            if any(name.startswith("_") for name in names):
+                yield prefix.rstrip("/"), directory
 
 
-class LayoutSource:
-    """The images of a layout that are of one registry, as a source: any of its repositories has all content by digest."""
-
-    is_local = True
-    """Nobody counts what is read from it."""
-
-    def __init__(self, layout: Layout, registry: str) -> None:
-        self._layout = layout
-        self._digests = {
-            (named.reference.repository, named.reference.tag): named.manifest.digest
-            for named in layout.images
-            if named.reference and named.reference.registry == registry
-        }
-
-    def head_manifest(self, repository: str, identifier: str) -> ManifestHead | None:
-        """Look for a manifest; None where there is none."""
-        digest = identifier if is_digest(identifier) else self._digests.get((repository, identifier))
-        if digest is None or not self._layout.holds(digest):
-            return None
-        raw = self._layout.manifest(digest)
-        return ManifestHead(digest, raw.media_type, len(raw.body))
-
-    def get_manifest(self, repository: str, identifier: str) -> RawManifest:
-        """Read a manifest, verified; raises NotFoundError, ContentError."""
-        digest = identifier if is_digest(identifier) else self._digests.get((repository, identifier))
-        if digest is None:
-            raise NotFoundError(f"{self._layout.files.name()} does not hold {repository}:{identifier}")
-        return self._layout.manifest(digest)
-
-    @contextmanager
-    def open_blob(self, repository: str, blob: Descriptor) -> Iterator[BlobReader]:  # noqa: ARG002  # a layout has blobs once
-        """Read a blob, verified; raises NotFoundError, ContentError."""
-        yield self._layout.blob(blob)
-
-    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:  # noqa: ARG002  # a layout has one list
-        """List the manifests of the layout that are about another one."""
-        return self._layout.referrers.get(digest, ())
-
-    def tags(self, repository: str) -> Iterable[str]:
-        """List the tags of a repository."""
-        return [tag for name, tag in self._digests if name == repository and tag]
+def entry_of(digest: str) -> str:
+    """Write a digest as the name of a file."""
+    return check_digest(digest).replace(":", "-", 1)
 
 
-class FileBlob:
-    """A blob as it is read: the bytes that complete it are handed out only if its digest is right."""
-
-    def __init__(self, files: Reading, path: str, blob: Descriptor) -> None:
-        self._files, self._path, self._blob = files, path, blob
-        size = files.size(path)
-        if size != blob.size:
-            raise ContentError(f"{files.name(path)}: {blob.digest} has {size} bytes in it, {blob.size} are named")
-        self.rewind()
-        if blob.size == 0 and not matches(self._hasher, blob.digest):
-            raise damaged(files, path, blob.digest)
-
-    def rewind(self) -> None:
-        """Start over."""
-        self._hasher, self._offset = hasher_for(self._blob.digest), 0
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the buffer from its start; return the number of bytes, 0 at the end. Raises ContentError."""
-        wanted = min(len(buffer), self._blob.size - self._offset)
-        if wanted == 0:
-            return 0
-        count = self._files.read_at(self._path, self._offset, buffer[:wanted])
-        self._hasher.update(buffer[:count])
-        self._offset += count
-        if count == 0 or (self._offset == self._blob.size and not matches(self._hasher, self._blob.digest)):
-            raise damaged(self._files, self._path, self._blob.digest)
-        return count
-
-    def read_through(self) -> None:
-        """Read to the end, for the sake of the check alone; raises ContentError."""
-        buffer = memoryview(bytearray(1 << 20))
-        while self.readinto(buffer):
-            pass
+def digest_in(entry: str) -> str:
+    """Read the name of a file as a digest, which it need not be."""
+    return entry.replace("-", ":", 1)
 
 
-def read_layout(files: Files) -> Layout:
-    """Open a layout; raises ContentError."""
-    read_json(files, LAYOUT, LayoutVersion)
-    index = read_json(files, INDEX, Index)
-    for manifest in index.manifests:
-        if not is_digest(manifest.digest) or manifest.size < 0:
-            raise ContentError(f"{files.name(INDEX)}: {manifest.digest[:80]!r} in {INDEX} is not a digest")
-    layout = Layout(files, tuple(map(_named, index.manifests)))
-    layout.images = tuple(named for named in layout.images if named.written or not _is_referrer(layout, named.manifest))
-    return layout
-
-
-def blob_path(digest: str) -> str:
-    """Return where a layout has content."""
-    return "blobs/" + digest.replace(":", "/", 1)
-
-
-def damaged(files: Reading, path: str, digest: str) -> ContentError:
-    """Return the error for content that is not what its name says."""
-    return ContentError(
-        f"{files.name(path)}: {digest} is damaged in it", hint="Copy the file here again, or make it again."
-    )
-
-
-def parse_name(text: str) -> Reference | None:
-    """Read an image's name; None for a tag alone (``1.27``), which does not say of what."""
-    if not set(text) & set("/:@"):
-        return None
+def names_in(directory: Path) -> list[str]:
+    """Return the names in a directory, none where there is none."""
     try:
-        return Reference.parse(text)
-    except InvalidReferenceError:
-        return None
+        return os.listdir(directory)  # noqa: PTH208 - for each manifest and tag of a repository
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
-def _is_referrer(layout: Layout, manifest: Descriptor) -> bool:
-    """Tell whether a manifest without a name is about another one, and note that."""
-    if not layout.holds(manifest.digest):
-        return False
-    subject = parse_manifest(layout.manifest(manifest.digest)).subject
-    if subject is None:
-        return False
-    layout.referrers[subject.digest] = (*layout.referrers.get(subject.digest, ()), manifest)
-    return True
-
-
-def _named(manifest: Descriptor) -> Named:
-    written = manifest.annotations.get(IMAGE_NAME) or manifest.annotations.get(REF_NAME) or ""
-    reference = parse_name(written)
-    return Named(manifest, reference.pinned if reference else None, written)
-
-
-def read_json(files: Files, path: str, kind: type[T]) -> T:
-    """Read a small file of JSON; raises ContentError."""
-    try:
-        return msgspec.json.decode(read_whole(files, path, MOST_INDEX_BYTES), type=kind)
-    except msgspec.DecodeError as error:
-        raise ContentError(f"{files.name(path)}: {path} in it cannot be read: {error}") from None
+def remove_leftovers(layout: Layout) -> None:
+    """Remove what was left unfinished long ago."""
+    for directory, seconds in ((layout.staging, STALE_STAGING), (layout.uploads, STALE_UPLOAD)):
+        for name in names_in(directory):
+            path = directory / name
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - seconds:
+                    path.unlink()

@@ -12,7 +12,7 @@ from homeport.mirror.bundle.contents import read_contents
 from homeport.mirror.bundle.output import SUMS
 from homeport.store.docker_archive import MANIFEST, read_docker_archive
 from homeport.store.files import Archive, Files, Folder
-from homeport.store.layout import INDEX, Layout, read_layout
+from homeport.store.oci_layout import INDEX, Layout, read_layout
 
 _BLOCK: Final = 1 << 20
 _PART = re.compile(r"(.+)\.[0-9]{3,4}")

@@ -11,7 +11,7 @@ from homeport.oci.manifest import Descriptor, RawManifest
 from homeport.oci.media_types import OCI_INDEX
 from homeport.reference import Reference
 from homeport.store.files import Files, read_whole
-from homeport.store.layout import IMAGE_NAME, INDEX, LAYOUT, MOST_INDEX_BYTES, REF_NAME, blob_path, read_json
+from homeport.store.oci_layout import IMAGE_NAME, INDEX, LAYOUT, MOST_INDEX_BYTES, REF_NAME, blob_path, read_json
 
 CONTENTS: Final = "homeport-bundle.json"
 CONTENTS_SUM: Final = CONTENTS + ".sha256"

@@ -16,7 +16,7 @@ from homeport.oci.manifest import Descriptor, Manifest, parse_manifest
 from homeport.reference import Reference
 from homeport.store.durable import write_file
 from homeport.store.files import Archive, read_whole
-from homeport.store.layout import MOST_INDEX_BYTES, Layout
+from homeport.store.oci_layout import MOST_INDEX_BYTES, Layout
 
 
 def load(

@@ -17,7 +17,7 @@ from homeport.mirror.ports import BlobReader
 from homeport.oci.manifest import Descriptor
 from homeport.store.durable import sync_directory, write_file
 from homeport.store.files import Folder
-from homeport.store.layout import INDEX, FileBlob, blob_path
+from homeport.store.oci_layout import INDEX, FileBlob, blob_path
 from homeport.store.pieces import Pieces
 from homeport.store.tar import END, Entry, header, padded
 
