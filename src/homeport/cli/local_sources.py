@@ -7,7 +7,7 @@ import msgspec
 
 from homeport.errors import UsageError
 from homeport.reference import Reference
-from homeport.store.layout import Layout, parse_name
+from homeport.store.oci_layout import Layout, parse_name
 
 _PREFIXES = ("oci-archive:", "docker-archive:", "oci:")
 

@@ -26,7 +26,7 @@ from homeport.mirror.executor import mirror as bring
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock
 from homeport.mirror.selection import Selection
-from homeport.store.layout import Layout
+from homeport.store.oci_layout import Layout
 
 
 def mirror(
