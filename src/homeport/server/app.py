@@ -180,7 +180,8 @@ class Registry:
         scope[ROUTE] = route
         self._gate.check(identity, asking)
         handler = _HANDLERS[route.endpoint, "GET" if method == "HEAD" else method]
-        may_pull = partial(self._gate.may, identity, action=Action.PULL)
+        # Mounts and the catalog ask what the user may pull: no client asks for a token for whatever they may turn up.
+        may_pull = partial(self._gate.rules.allows, identity.user, action=Action.PULL)
         fixed = partial(is_immutable, self._immutable, route.repository)
         return await handler(self._store, Request.of(scope, route, receive, may_pull=may_pull, fixed=fixed))
 
