@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -93,6 +94,18 @@ def test_the_report_keeps_to_its_contract(shell: Shell):
     }
 
 
+def test_the_options_of_names_say_where_an_image_goes(shell: Shell):
+    content = images.image()
+    name = shell.publish(content, "team/app:1")
+    kept = shell.source.host.replace(":", "-")
+    assert shell.report("--keep-registry", name)["images"][0]["target"] == f"{shell.target.host}/{kept}/team/app:1"
+    (moved,) = shell.report("--map", f"{shell.source.host}=by/map", name)["images"]
+    assert moved["target"] == f"{shell.target.host}/by/map/team/app:1"
+    assert shell.tag(f"{kept}/team/app", "1") == shell.tag("by/map/team/app", "1") == content.digest
+    refused = shell.run("--map", f"{shell.source.host}=quay.io/x", name)
+    assert (refused.returncode, "is not the target's registry" in refused.stderr) == (2, True)
+
+
 def test_exit_codes_tell_whether_all_is_there(shell: Shell):
     name = shell.publish(images.image(), "app:1")
     assert shell.run(name).returncode == 0
@@ -143,9 +156,12 @@ def test_references_come_from_a_scan(shell: Shell, tmp_path: Path):
         (("Upper/Case",), "", "'Upper/Case' is not an image name"),
         (("-",), "fine:1\nnot fine\n", "stdin, line 2: 'not fine' is not an image name"),
         (("--dryrun", "app:1"), "", "unknown option: --dryrun"),
+        (("--platform", "amd64", "app:1"), "", "'amd64' is not a platform"),
         (("--from-scan", "none.json"), "", "none.json: No such file"),
         (("--from-scan", "-"), "[]", "is not the report of a scan"),
         (("--ca-file", "none.pem", "app:1"), "", "--ca-file none.pem: there is no such file"),
+        (("--locked", "--lock", "none.lock", "app:1"), "", "none.lock: No such file"),
+        (("--deep", "app:1"), "", "--deep is about a dry run"),
         (("--authfile", "none.json", "app:1"), "", "--authfile none.json: there is no such file"),
         (("a.example/app:1", "b.example/app:1"), "", "a.example/app:1 and b.example/app:1 would both become"),
     ],
@@ -177,15 +193,44 @@ def test_no_images_are_nothing_to_do(shell: Shell):
 
 
 def test_a_dry_run_changes_nothing_and_costs_no_pull(shell: Shell):
-    name = shell.publish(images.multi_arch("redis"), OLD)
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
 
     report = shell.report(name, "--dry-run")
 
     assert report["images"][0]["status"] == "pending"
     assert report["counted_pulls"]["low"] == 1
     assert report["bytes"] == {"low": 0, "high": None}
-    assert shell.from_source.kinds() == {"GET /v2/": 1, "HEAD manifests": 1}
+    lists = {f"GET /v2/redislabs/redis/{path}": 1 for path in ("tags/list", f"referrers/{content.digest}")}
+    assert shell.from_source.kinds() == {"GET /v2/": 1, "HEAD manifests": 1, **lists}
     assert set(shell.to_target.kinds()) == {"GET /v2/", "HEAD manifests"}
+
+
+def test_a_lock_is_written_and_kept_to(shell: Shell, tmp_path: Path):
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
+    lock = str(tmp_path / "homeport.lock")
+    assert shell.run(name, "--lock", lock).returncode == 0
+    assert json.loads((tmp_path / "homeport.lock").read_text()) == {name: content.digest}
+
+    shell.from_source.requests.clear()
+    assert shell.report(name, "--lock", lock, "--locked")["requests"] == {"source": 0, "target": 1}
+    assert shell.from_source.count() == 0
+
+    other = shell.publish(images.image(), "other:1")
+    done = shell.run(name, other, "--lock", lock, "--locked")
+    assert done.returncode == 2
+    assert f"the lock does not have {other}" in done.stderr
+
+
+def test_a_deep_dry_run_is_exact_and_paid_once(shell: Shell):
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
+    report = shell.report(name, "--dry-run", "--deep")
+    assert report["bytes"] == {"low": 0, "high": content.size}
+    assert report["counted_pulls"] == {"low": 1 + len(content.children), "high": 1 + len(content.children)}
+    assert shell.report(name)["counted_pulls"] == 0
+    assert shell.from_source.count("GET manifests") == 1 + len(content.children)
 
 
 def test_yaml_says_what_json_says(shell: Shell):
@@ -251,3 +296,21 @@ def test_a_killed_run_leaves_no_tag_and_the_next_fetches_only_what_is_missing(sh
     with open_registries() as registries:
         client = registries.client(shell.target.host)
         assert all(client.get_manifest("redislabs/redis", part.digest) == part.manifest for part in content.walk())
+
+
+def test_memory_does_not_grow_with_the_image(shell: Shell, tmp_path: Path):
+    """The peak is that of a grandchild: a child's begins at its parent's."""
+    sizes = 4 * [40_000_000]
+    with running_registry(tmp_path / "source") as source, running_registry(tmp_path / "target") as target:
+        with open_registries() as registries:
+            layers = [images.layer(str(number), size) for number, size in enumerate(sizes)]
+            images.put(images.image(*layers), registries.client(source.host), "app", "1")
+        command = [*HOMEPORT, "mirror", "--to", target.host, f"{source.host}/app:1"]
+        peak = (
+            "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", peak, *command], capture_output=True, text=True, check=True, env=shell.environment
+        )
+    assert int(done.stdout) < 100

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeport.mirror import Bound, Cost, MirrorResult, plan
-from homeport.mirror.plan import Known
+from homeport.mirror import Bound, Cost, MirrorResult
+from homeport.mirror.plan import Known, plan
 from homeport.oci.digest import is_digest
 from homeport.oci.manifest import parse_manifest
 from tests.kit import images

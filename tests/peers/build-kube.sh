@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds etcd, kube-apiserver, kubectl and keyring/ (the kubelet's choice of credentials) from Go modules at pinned versions,
-# for the tests in this folder.
+# Builds etcd, Kubernetes (API server, controller manager, scheduler, kubelet, kubectl) and keyring/ (the kubelet's choice of
+# credentials) from Go modules at pinned versions, for the tests in this folder.
 #
 #   build-kube.sh               into $HOMEPORT_PEERS/bin, by default ~/.cache/homeport-peers/bin; what is there already is kept
 #
@@ -40,7 +40,7 @@ write_kubernetes_module() {
 }
 
 programs=()
-for program in kube-apiserver kubectl homeport-keyring; do
+for program in kube-apiserver kube-controller-manager kube-scheduler kubelet kubectl homeport-keyring; do
   [ -x "$FOLDER/$program" ] || programs+=("$program")
 done
 if [ ${#programs[@]} -gt 0 ]; then

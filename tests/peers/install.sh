@@ -8,12 +8,14 @@ peers=${HOMEPORT_PEERS:-$HOME/.cache/homeport-peers}
 bin=$peers/bin
 go_version=1.26.8
 
-debian_packages=(ca-certificates containerd docker-registry docker.io iptables nginx-light runc skopeo strace)
+debian_packages=(busybox-static ca-certificates containerd containernetworking-plugins docker-registry docker.io iptables nginx-light runc skopeo strace)
 go_peers=(
   "crane github.com/google/go-containerregistry/cmd/crane@v0.22.1"
   "regctl github.com/regclient/regclient/cmd/regctl@v0.11.7"
   "oras oras.land/oras/cmd/oras@v1.3.6"
   "registry github.com/distribution/distribution/v3/cmd/registry@v3.1.2"
+  "helm3 helm.sh/helm/v3/cmd/helm@v3.22.0"
+  "helm4 helm.sh/helm/v4/cmd/helm@v4.3.1"
   "conformance github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111"
 )
 
@@ -62,6 +64,11 @@ fi
 go=$(find_go)
 for peer in "${go_peers[@]}"; do
   read -r name module <<< "$peer"
-  [ -x "$bin/$name" ] || GOBIN=$bin GOFLAGS=-buildvcs=false "$go" install "$module"
+  [ -x "$bin/$name" ] && continue
+  # Two versions of one program have one name: each is made in a folder of its own.
+  made=$(mktemp -d "$bin/.made.XXXXXX")
+  GOBIN=$made GOFLAGS=-buildvcs=false "$go" install "$module"
+  mv "$made"/* "$bin/$name"
+  rmdir "$made"
 done
 GO=$go HOMEPORT_PEERS=$peers bash "$here/build-kube.sh"

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.kit.api_server import ADMIN, PLURALS, kubeconfig
 
 START_SECONDS = 60
-USERS = ("reader", "shopkeeper", "role-of-the-docs")
+USERS = ("reader", "shopkeeper", "role-of-the-docs", "verifier", "changer", "looker")
 RBAC = "rbac.authorization.k8s.io"
 
 
@@ -35,9 +35,9 @@ def peer(program: str) -> str:
 class Kubernetes:
     """A kube-apiserver with users whose names are their tokens."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, process: subprocess.Popen[bytes]) -> None:
         self.server = f"https://127.0.0.1:{port}"
-        self._folder = folder
+        self._folder, self._process = folder, process
         self._authority = folder / "certs/apiserver.crt"
         self._client = httpx2.Client(
             base_url=self.server, verify=False, timeout=30, headers={"Authorization": f"Bearer {ADMIN}"}
@@ -45,6 +45,11 @@ class Kubernetes:
 
     def close(self) -> None:
         self._client.close()
+
+    def stop(self) -> None:
+        """Let the API server be gone at once."""
+        self._process.kill()
+        self._process.wait()
 
     def is_ready(self) -> bool:
         with contextlib.suppress(httpx2.HTTPError):
@@ -85,7 +90,7 @@ class Kubernetes:
                 "spec": spec,
             }
         )
-        _wait(
+        wait(
             lambda: self._client.get(f"/apis/{group}/{version}/{plural}").status_code == 200, f"{plural} is not served"
         )
 
@@ -110,7 +115,8 @@ class Kubernetes:
     def kubeconfig(self, user: str = ADMIN) -> Path:
         """Write a kubeconfig for a user and return its path."""
         path = self._folder / f"{user}.kubeconfig"
-        path.write_text(yaml.safe_dump(kubeconfig(self.server, user, user, str(self._authority))))
+        if not path.exists():
+            path.write_text(yaml.safe_dump(kubeconfig(self.server, user, user, str(self._authority))))
         return path
 
 
@@ -118,7 +124,7 @@ class Kubernetes:
 def running(folder: Path) -> Iterator[Kubernetes]:
     """Run etcd and kube-apiserver until the block ends."""
     etcd, apiserver = peer("etcd"), peer("kube-apiserver")
-    clients, peers, port = _free_ports(3)
+    clients, peers, port = free_ports(3)
     key = folder / "sa.key"
     key.write_bytes(_private_key())
     groups = {ADMIN: '"system:masters"'}
@@ -135,31 +141,31 @@ def running(folder: Path) -> Iterator[Kubernetes]:
         server += ["--token-auth-file", folder / "tokens.csv", "--service-cluster-ip-range", "10.96.0.0/24"]
         server += ["--service-account-key-file", key, "--service-account-signing-key-file", key]
         server += ["--service-account-issuer", "https://kubernetes.default.svc", "--shutdown-delay-duration", "0s"]
-        processes.enter_context(_process(folder / "kube-apiserver.log", server))
-        kubernetes = Kubernetes(folder, port)
-        _wait(kubernetes.is_ready, f"kube-apiserver is not ready; see {folder}/kube-apiserver.log")
+        process = processes.enter_context(_process(folder / "kube-apiserver.log", server))
+        kubernetes = Kubernetes(folder, port, process)
+        processes.callback(kubernetes.close)
+        wait(kubernetes.is_ready, f"kube-apiserver is not ready; see {folder}/kube-apiserver.log")
         yield kubernetes
-        kubernetes.close()
 
 
 @contextlib.contextmanager
-def _process(log: Path, command: Sequence[str | Path]) -> Iterator[None]:
+def _process(log: Path, command: Sequence[str | Path]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program; it is killed at the end, for kube-apiserver lingers on its port when its etcd is gone."""
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
-            yield
+            yield process
         finally:
             process.kill()
 
 
-def _wait(done: Any, complaint: str) -> None:
+def wait(done: Any, complaint: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not done():
         assert time.monotonic() < deadline, complaint
         time.sleep(0.1)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as open_sockets:
         sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

@@ -8,7 +8,7 @@ from homeport.applications.redis_enterprise import choose, knowledge
 from homeport.cluster.pull_secrets import make_pull_secret
 from homeport.discovery.inputs import Source
 from homeport.errors import UnreachableError
-from homeport.mapping import Target
+from homeport.mapping import Mapping, Target
 from homeport.mirror.lock import Lock
 from homeport.reference import Reference
 from homeport.registry.credentials import Credential, OneCredential
@@ -30,6 +30,7 @@ class Home:
     def __init__(self, host: str, registries: Registries) -> None:
         self.host = host
         self.target = Target.parse(f"{host}/mirror")
+        self.mapping = Mapping(self.target)
         self.registries = registries
 
     def push(self, image: str, content: Content | None = None) -> str:
@@ -42,10 +43,10 @@ class Home:
         return yaml.safe_dump(make_pull_secret("pull", namespace, Target.parse(target or str(self.target)), credential))
 
     def verify(self, *texts: str, secret: str = "", origin: Origin = NO_ORIGIN) -> Verification:
-        return verify(read(*texts, secret=secret), self.target, self.registries, origin)
+        return verify(read(*texts, secret=secret), self.mapping, self.registries, origin)
 
     def locked(self, digests: dict[str, str]) -> Origin:
-        return Origin.of(self.target, Lock({f"docker.io/{image}": digest for image, digest in digests.items()}))
+        return Origin.of(self.mapping, Lock({f"docker.io/{image}": digest for image, digest in digests.items()}))
 
 
 @pytest.fixture(scope="module")
@@ -145,18 +146,34 @@ def test_digests_are_compared_with_a_source_registry(home):
         home.push(REDIS, multi_arch("old redis"))
         home.push("redislabs/own:1")
         images = [f"{home.target}/{name}" for name in (OPERATOR, REDIS, "redislabs/own:1")]
-        origin = Origin.of(home.target, None, source.host)
+        origin = Origin.of(home.mapping, None, source.host)
         found = home.verify(deployment(*images), secret=home.secret(), origin=origin)
     assert statuses(found) == dict(zip(images, [["proven"], ["differs"], ["unknown"]], strict=True))
     assert f"there is no {source.host}/redislabs/own:1" in reasons(found)
     assert found.wrong == (images[1],)
 
 
+@pytest.mark.parametrize("options", [{"keep_registry": True}, {"redirects": ("quay.io=q", "{source}/redislabs=labs")}])
+def test_the_source_is_found_the_way_back_through_the_rule_of_names(home, options):
+    with running_registry() as source, Registries(credentials=OneCredential(None)) as plain:
+        options = {**options, "redirects": [it.format(source=source.host) for it in options.get("redirects", ())]}
+        mapping = Mapping.parse(f"{home.host}/mirror", **options)
+        put(multi_arch("one"), plain.client(source.host), "redislabs/operator", "7.2.4-7")
+        image = mapping.relocate(Reference.parse(f"{source.host}/{OPERATOR}"))
+        home.push(f"{image.repository.removeprefix('mirror/')}:{image.tag}", multi_arch("one"))
+        pulls = read(deployment(str(image), f"{home.target}/other/app:1"), secret=home.secret())
+        home.push("other/app:1")
+        found = verify(pulls, mapping, home.registries, Origin.of(mapping, None, source.host))
+    assert statuses(found)[str(image)] == ["proven"]
+    if mapping.keep_registry:
+        assert f"no image of {source.host} is called so at the target" in reasons(found)
+
+
 def test_two_locked_sources_of_one_name_are_not_told_apart(home):
     digest = home.push("team/app:1")
     lock = Lock({"docker.io/team/app:1": digest, "quay.io/team/app:1": multi_arch("quay").digest})
     found = home.verify(
-        deployment(f"{home.target}/team/app:1"), secret=home.secret(), origin=Origin.of(home.target, lock)
+        deployment(f"{home.target}/team/app:1"), secret=home.secret(), origin=Origin.of(home.mapping, lock)
     )
     assert statuses(found) == {f"{home.target}/team/app:1": ["unknown"]}
     assert "the lock has two sources of this name" in reasons(found)
@@ -366,7 +383,7 @@ def test_lists_are_read_as_well(home):
 def test_a_registry_that_cannot_be_asked_proves_nothing(home):
     pulls = read(deployment("127.0.0.1:9/app:1", secret=""))
     with pytest.raises(UnreachableError):
-        verify(pulls, Target.parse("127.0.0.1:9"), home.registries, NO_ORIGIN)
+        verify(pulls, Mapping.parse("127.0.0.1:9"), home.registries, NO_ORIGIN)
 
 
 def test_a_text_that_cannot_be_read_is_an_error(home):

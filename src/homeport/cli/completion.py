@@ -6,7 +6,8 @@ from typing import Literal
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     """Print the completion script of a shell.
 
-    Load it from the shell's start file: `source <(homeport completion bash)`.
+    Keep it in a file, then the shell completes without starting Homeport:
+    homeport completion bash > ~/.local/share/bash-completion/completions/homeport
     """
     from homeport.cli.app import DONE, build_app
 

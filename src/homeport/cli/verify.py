@@ -9,10 +9,14 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from homeport.applications.redis_enterprise import choose, knowledge
+from homeport.applications.application import Versions
+from homeport.applications.registry import learn_all
 from homeport.cli.app import DONE, WRONG
+from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.output import Form, columns, count, render
+from homeport.cli.packaging_options import PackagingOptions
 from homeport.cli.registry_options import RegistryOptions
+from homeport.cli.rule_options import RuleOptions
 from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.discovery.findings import Finding
 from homeport.discovery.inputs import MAX_SIZE, read_inputs
@@ -21,6 +25,7 @@ from homeport.errors import UsageError
 from homeport.mapping import Target
 from homeport.mirror.lock import Lock
 from homeport.reference import DOCKER_HUB, is_host
+from homeport.workflow.live_running import Running, with_running
 from homeport.workflow.pulls import Pulls, read_pulls
 from homeport.workflow.verify import Origin, Status, Verdict, Verification
 from homeport.workflow.verify import verify as prove
@@ -54,6 +59,9 @@ def verify(
     redis: str | None = None,
     default_registry: str = DOCKER_HUB,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
+    finding: RuleOptions = RuleOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
+    packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
+    names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Prove that every image is at the registry, unchanged, pullable with its pull secret alone, and none comes from elsewhere.
@@ -73,23 +81,27 @@ def verify(
         redis: The tag of Redis Enterprise itself, where the manifests leave it out.
         default_registry: Where names without a registry come from.
         output: table, json or yaml; json and yaml write the whole report to stdout.
+        finding: How images are found.
+        packaging: How charts are rendered.
+        names: What images are called at the target, as they were for mirror and relocate.
         registries: How registries are reached.
     """
-    target = Target.parse(registry)
+    mapping = names.mapping(registry)
     check_registry(default_registry)
     _check(files, source_registry, context, namespace, cluster=cluster)
-    origin = Origin.of(target, Lock.read(lock) if lock else None, source_registry or "")
+    origin = Origin.of(mapping, Lock.read(lock) if lock else None, source_registry or "")
 
     def learn(findings: Iterable[Finding]) -> Knowledge:
-        return knowledge(choose(findings, operator, redis))
+        return learn_all(findings, Versions(operator, redis)).knowledge
 
+    running: tuple[Running, ...] = ()
     if cluster:
-        pulls = _live(context, namespace, learn, default_registry)
+        pulls, running = _live(context, namespace, learn, default_registry)
     else:
-        pulls = _written(files, secret, learn, default_registry)
+        pulls = _written(files, secret, learn, default_registry, packaging=packaging, finding=finding)
     with registries.open() as opened:
-        verification = prove(pulls, target, opened, origin)
-    _print(verification, target, output)
+        verification = with_running(prove(pulls, mapping, opened, origin), running, opened, origin)
+    _print(verification, mapping.target, output)
     return WRONG if verification.wrong or verification.errors else DONE
 
 
@@ -115,14 +127,22 @@ def _check(
 
 
 def _written(
-    files: Sequence[str], secrets: Sequence[str], learn: Callable[[Iterable[Finding]], Knowledge], default_registry: str
+    files: Sequence[str],
+    secrets: Sequence[str],
+    learn: Callable[[Iterable[Finding]], Knowledge],
+    default_registry: str,
+    *,
+    packaging: PackagingOptions,
+    finding: RuleOptions,
 ) -> Pulls:
     """Read manifests; raises UsageError where there is nothing to verify in them."""
-    sources, errors = read_sources(files, MAX_SIZE)
+    sources, errors = read_sources(files, MAX_SIZE, packaging)
     extra, secret_errors = read_inputs(secrets, stdin=sys.stdin.buffer)
     if secret_errors:
         raise UsageError(f"--secret {secret_errors[0]}", hint=secret_errors[0].hint)
-    read = read_pulls(sources, learn, secrets=extra, default_registry=default_registry)
+    taught, unread = finding.taught(sources, MAX_SIZE)
+    errors += unread
+    read = read_pulls(sources, learn, secrets=extra, default_registry=default_registry, taught=taught)
     pulls = Pulls.joined((Pulls(errors=tuple(map(str, errors))), read))
     if not (pulls.pulls or pulls.unnamed or pulls.unresolved):
         reason = "; ".join(pulls.errors) or f"no image is named in {', '.join(files)}"
@@ -135,7 +155,7 @@ def _live(
     namespaces: Sequence[str],
     learn: Callable[[Iterable[Finding]], Knowledge],
     default_registry: str,
-) -> Pulls:
+) -> tuple[Pulls, tuple[Running, ...]]:
     from homeport.cluster import require_kube
 
     require_kube()

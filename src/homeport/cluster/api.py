@@ -1,7 +1,8 @@
 """Talking to a Kubernetes API server: lists page by page, and what went wrong in one sentence."""
 
+import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, NoReturn, Self
 
@@ -11,12 +12,20 @@ from lightkube.config.client_adapter import Client, ConnectionParams
 from lightkube.config.kubeconfig import SingleConfig
 from lightkube.core.exceptions import ConfigError as LightkubeConfigError
 
-from homeport.cluster.kinds import Kind
+from homeport.cluster.kinds import Kind, path_of
 from homeport.errors import ClusterError, UsageError
 
 _PAGE: Final = 500
 _SILENCE: Final = 30.0
 """Seconds without a byte after which an API server counts as gone."""
+
+FIELD_MANAGER: Final = "homeport"
+"""Who owns the fields that are set (server-side apply, `metadata.managedFields`)."""
+
+JSON_PATCH: Final = "application/json-patch+json"
+_APPLY: Final = "application/apply-patch+yaml"
+_NO_RIGHT: Final = re.compile(r'User "[^"]*" cannot \w+ resource')
+_MANAGER: Final = re.compile(r'conflict with "([^"]*)"')
 
 
 class _ListMeta(msgspec.Struct):
@@ -28,11 +37,29 @@ class _List(msgspec.Struct):
     items: list[dict[str, Any]] | None = None
 
 
+class _Cause(msgspec.Struct):
+    message: str = ""
+
+
+class _Details(msgspec.Struct):
+    causes: list[_Cause] = []
+
+
 class _Status(msgspec.Struct):
     """Why a request failed (apimachinery, meta/v1 Status)."""
 
     message: str = ""
+    reason: str = ""
     metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
+    details: _Details | None = None
+
+
+class ConflictError(ClusterError):
+    """Other field managers own what was to be set: `managers`. Empty, another writer came between reading and writing."""
+
+    def __init__(self, message: str, managers: tuple[str, ...] = ()) -> None:
+        super().__init__(message, status=409, hint="Run the same command again: it looks at what is there now.")
+        self.managers = managers
 
 
 class Api:
@@ -88,6 +115,69 @@ class Api:
         found: dict[str, Any] = self._decode(response, dict[str, Any])
         return found
 
+    def create(self, value: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
+        """Create an object and return it; raises ClusterError, with status 409 where there is one of its name."""
+        path = path_of(value).rpartition("/")[0]
+        return self._write("POST", path, value, f"create {shown(value)}", dry_run=dry_run)
+
+    def replace(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """Write an object whole, as it was read at its resourceVersion; raises ConflictError and ClusterError."""
+        return self._write("PUT", path_of(value), value, f"replace {shown(value)}")
+
+    def apply(self, configuration: Mapping[str, Any], *, force: bool = False, dry_run: bool = False) -> dict[str, Any]:
+        """Set the fields of a configuration and own them (server-side apply); raises ConflictError and ClusterError.
+
+        With `force` they are taken from other field managers.
+        """
+        return self._write(
+            "PATCH",
+            path_of(configuration),
+            configuration,
+            f"change {shown(configuration)}",
+            dry_run=dry_run,
+            content_type=_APPLY,
+            force=force,
+        )
+
+    def patch(
+        self, value: Mapping[str, Any], operations: Sequence[Mapping[str, Any]], *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Change an object by a JSON patch (RFC 6902), all of it or nothing; raises ClusterError."""
+        return self._write(
+            "PATCH", path_of(value), operations, f"change {shown(value)}", dry_run=dry_run, content_type=JSON_PATCH
+        )
+
+    def delete(self, value: Mapping[str, Any]) -> None:
+        """Delete this very object; one that is gone, or another of its name, is left as it is. Raises ClusterError."""
+        preconditions = {"preconditions": {"uid": value["metadata"]["uid"]}}
+        response = self._ask(path_of(value), {}, "DELETE", preconditions)
+        if response.status_code not in (200, 202, 404, 409):
+            self._refuse(response, f"delete {shown(value)}")
+
+    def _write(
+        self,
+        method: str,
+        path: str,
+        content: object,
+        doing: str,
+        *,
+        dry_run: bool = False,
+        content_type: str = "application/json",
+        force: bool = False,
+    ) -> dict[str, Any]:
+        query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
+        query |= {"force": "true"} if force else {}
+        response = self._ask(path, query, method, content, content_type)
+        if response.status_code in (200, 201):
+            kept: dict[str, Any] = self._decode(response, dict[str, Any])
+            return kept
+        if response.status_code != 409:
+            self._refuse(response, doing)
+        status = self._decode(response, _Status)
+        causes = [cause.message for cause in (status.details or _Details()).causes]
+        managers = [match[1] for cause in causes if (match := _MANAGER.match(cause))]
+        raise ConflictError(f"cannot {doing}: {status.message}", tuple(dict.fromkeys(managers)))
+
     def _knows(self, group: str) -> bool:
         """Tell whether an API group is served. Its absence would read as a missing right: rights are checked first."""
         return self._ask(f"/apis/{group}", {}).status_code != 404
@@ -113,9 +203,20 @@ class Api:
                 return
             query["continue"] = meta.continue_
 
-    def _ask(self, path: str, query: dict[str, str]) -> httpx2.Response:
+    def _ask(
+        self,
+        path: str,
+        query: dict[str, str],
+        method: str = "GET",
+        content: object = None,
+        content_type: str = "application/json",
+    ) -> httpx2.Response:
+        headers = [*self._headers, ("Content-Type", content_type)] if method != "GET" else self._headers
+        body = msgspec.json.encode(content) if method != "GET" else None
         try:
-            return self._client.get(path, params=query, headers=self._headers, extensions=self._extensions)
+            return self._client.request(
+                method, path, params=query, headers=headers, content=body, extensions=self._extensions
+            )
         except httpx2.TimeoutException:
             raise self._unreachable(f"was silent for {_SILENCE:.0f} seconds") from None
         except httpx2.HTTPError as error:
@@ -145,7 +246,7 @@ class Api:
                 status=status,
                 hint="It may have expired: log in again, and try `kubectl auth whoami`.",
             )
-        if status == 403:
+        if status == 403 and (_NO_RIGHT.search(_explanation(response)) or not _explanation(response)):
             raise ClusterError(f"no right to {doing}", status=status, hint=_explanation(response))
         raise ClusterError(
             f"cannot {doing}: the API server answered {status}. {_explanation(response)}".strip(), status=status
@@ -160,6 +261,12 @@ class Api:
                 status=response.status_code,
                 hint=f"Check the server of context {self.context!r}; a proxy or a log-in page may stand before it.",
             ) from None
+
+
+def shown(value: Mapping[str, Any]) -> str:
+    """Name an object for people: ``Deployment/redis/operator``."""
+    metadata = value["metadata"]
+    return "/".join(filter(None, (value["kind"], metadata.get("namespace"), metadata["name"])))
 
 
 def _explanation(response: httpx2.Response) -> str:

@@ -1,6 +1,8 @@
 """The kinds of objects that a cluster is asked for."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -30,6 +32,9 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 PODS: Final = Kind("", ("v1",), "Pod", "pods")
+NAMESPACES: Final = Kind("", ("v1",), "Namespace", "namespaces")
+CONFIG_MAPS: Final = Kind("", ("v1",), "ConfigMap", "configmaps")
+LEASES: Final = Kind("coordination.k8s.io", ("v1",), "Lease", "leases")
 SECRETS: Final = Kind("", ("v1",), "Secret", "secrets")
 SERVICE_ACCOUNTS: Final = Kind("", ("v1",), "ServiceAccount", "serviceaccounts")
 TEMPLATES: Final = (
@@ -48,3 +53,17 @@ CUSTOM_RESOURCES: Final = (
     Kind("app.redislabs.com", ("v1", "v1alpha1"), "RedisEnterpriseCluster", "redisenterpriseclusters", optional=True),
 )
 """What operators make pods from."""
+
+_PLURALS: Final = {
+    (kind.group, kind.name): kind.plural
+    for kind in (PODS, NAMESPACES, CONFIG_MAPS, LEASES, SECRETS, SERVICE_ACCOUNTS, *TEMPLATES, *CUSTOM_RESOURCES)
+}
+
+
+def path_of(value: Mapping[str, Any]) -> str:
+    """Return where the API server keeps an object of a known kind."""
+    version, metadata = value["apiVersion"], value["metadata"]
+    group = version.partition("/")[0] if "/" in version else ""
+    root = f"/apis/{version}" if group else f"/api/{version}"
+    scope = f"/namespaces/{metadata['namespace']}" if metadata.get("namespace") else ""
+    return f"{root}{scope}/{_PLURALS[group, value['kind']]}/{quote(metadata['name'], safe='')}"

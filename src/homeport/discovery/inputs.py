@@ -49,7 +49,7 @@ def read_inputs(
         for path, relative in found:
             try:
                 sources.append(
-                    _read(path, relative, max_size) if path else _decode(STDIN, stdin.read(max_size + 1), max_size)
+                    read_file(path, relative, max_size) if path else decode(STDIN, stdin.read(max_size + 1), max_size)
                 )
             except InputError as error:
                 errors.append(error)
@@ -86,7 +86,8 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (path for path in map(Path(here).joinpath, files) if path.suffix.lower() in _SUFFIXES)
 
 
-def _read(path: Path, relative: str, max_size: int) -> Source:
+def read_file(path: Path, relative: str, max_size: int) -> Source:
+    """Read one file; raises InputError."""
     name = str(path)
     try:
         with path.open("rb") as file:
@@ -96,10 +97,11 @@ def _read(path: Path, relative: str, max_size: int) -> Source:
             content = file.read(max_size + 1)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", file=name) from error
-    return msgspec.structs.replace(_decode(name, content, max_size), path=path, relative=relative)
+    return msgspec.structs.replace(decode(name, content, max_size), path=path, relative=relative)
 
 
-def _decode(name: str, content: bytes, max_size: int) -> Source:
+def decode(name: str, content: bytes, max_size: int) -> Source:
+    """Read a text's bytes; raises InputError where they are too many or no UTF-8."""
     if len(content) > max_size:
         raise _too_large(name, max_size)
     if (encoding := _FOREIGN_BOMS.get(content[:2])) is not None:

@@ -1,11 +1,12 @@
 """What applications teach the walker, as values: which fields of which kinds name images and pull secrets."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from homeport.discovery.findings import ObjectKey
+from homeport.discovery.rules import Rules
 from homeport.reference import Reference
 
 
@@ -43,12 +44,21 @@ class PodField(msgspec.Struct, frozen=True):
     path: tuple[str, ...]
 
 
+SecretForm = Literal["objects", "names", "object", "name"]
+"""How a field takes pull secrets: a list of ``{name: SECRET}``, a list of names, one ``{name: SECRET}``, one name."""
+
+
 class SecretField(msgspec.Struct, frozen=True):
-    """A list of ``{name: SECRET}`` under `path` that a kind takes its images' pull secrets from."""
+    """A field under `path` that a kind takes its images' pull secrets from; a step ``*`` stands for all entries.
+
+    `when` tells for an object whether it has the field, where its kind does not tell.
+    """
 
     group: str
     kind: str
     path: tuple[str, ...]
+    form: SecretForm = "objects"
+    when: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 class Implied(msgspec.Struct, frozen=True):
@@ -63,13 +73,17 @@ class Implied(msgspec.Struct, frozen=True):
 
 
 class Knowledge(msgspec.Struct, frozen=True):
-    """All rules. `implied` are pure functions that tell for an object which images it pulls without naming them."""
+    """All rules. `implied` are pure functions that tell for an object which images it pulls without naming them.
+
+    `rules` are a person's own; those that come with Homeport are known without.
+    """
 
     images: tuple[ImageField, ...] = ()
     containers: tuple[ContainersField, ...] = ()
     pods: tuple[PodField, ...] = ()
     secrets: tuple[SecretField, ...] = ()
     implied: tuple[Callable[[ObjectKey, Mapping[str, Any]], Iterable[Implied]], ...] = ()
+    rules: Rules = Rules()
 
     def __add__(self, other: "Knowledge") -> "Knowledge":
         return Knowledge(
@@ -78,6 +92,7 @@ class Knowledge(msgspec.Struct, frozen=True):
             self.pods + other.pods,
             self.secrets + other.secrets,
             self.implied + other.implied,
+            self.rules + other.rules,
         )
 
 

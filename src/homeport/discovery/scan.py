@@ -20,7 +20,7 @@ def scan_source(source: Source, knowledge: Knowledge, default_registry: str = DO
     scan = Scan()
     try:
         for document in parse_documents(source):
-            scan += scan_of(walk(document.root, source.name, knowledge, default_registry), source.name)
+            scan += scan_of(walk(document.root, source.name, knowledge, default_registry, source.text), source.name)
             scan += Scan(unresolved=tuple(repeated_keys(document, source.name)))
     except InputError as error:
         return Scan(errors=(str(error),))
@@ -43,7 +43,7 @@ def scan_of(noted: Walk, source: str) -> Scan:
             unresolved.append(Unresolved(source, line, place.object, place.where, "", place.implied.reason))
         else:
             findings.append(Finding(source, line, place.object, place.where, _IMPLIED, str(reference), reference))
-    return Scan(tuple(findings), tuple(unresolved))
+    return Scan(tuple(findings), tuple(unresolved), uncertain=tuple(noted.uncertain))
 
 
 def repeated_keys(document: Document, source: str) -> list[Unresolved]:

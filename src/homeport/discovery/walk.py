@@ -3,22 +3,27 @@
 Known places first (built-in kinds, rules), then shapes: a list of containers looks the same wherever it stands.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from homeport.discovery.documents import SCHEMA_KIND
 from homeport.discovery.findings import Finding, ObjectKey, Unresolved
+from homeport.discovery.general import EMBEDDED, EXAMPLE, SHAPE, General
+from homeport.discovery.joins import Scope
 from homeport.discovery.kinds import is_service_account, pod_spec_path
-from homeport.discovery.knowledge import ImageField, Implied, Knowledge, group_of
+from homeport.discovery.knowledge import ImageField, Implied, Knowledge, SecretForm, group_of
+from homeport.discovery.looks import Sure
 from homeport.discovery.naming import Named, Unreadable, read_split, read_whole
+from homeport.discovery.places import Text
+from homeport.discovery.ruled import Ruled
+from homeport.discovery.rules import shipped_rules
 from homeport.discovery.tree import dig, is_list, is_map, is_null, line_of, text_of, write_path
 from homeport.errors import InputError
 from homeport.reference import DOCKER_HUB
 
 BUILT_IN: Final = "built-in field"
-SHAPE: Final = "shape"
 MAX_CONTAINERS: Final = 1_000_000
 CONTAINER_LISTS: Final = ("initContainers", "containers", "ephemeralContainers")
 
@@ -28,7 +33,7 @@ Path = tuple[str | int, ...]
 class SecretPlace(msgspec.Struct, frozen=True, eq=False):
     """Where pull secrets belong: under `path` in an object's `root`; `names` are those that are there.
 
-    `where` is the path from the document's root, for people.
+    `where` is the path from the document's root, for people. `alone` tells that the list holds names, not mappings.
     """
 
     object: ObjectKey
@@ -36,6 +41,7 @@ class SecretPlace(msgspec.Struct, frozen=True, eq=False):
     path: Path
     where: str
     names: tuple[str, ...]
+    form: SecretForm = "objects"
 
 
 class ImpliedPlace(msgspec.Struct, frozen=True, eq=False):
@@ -48,26 +54,39 @@ class ImpliedPlace(msgspec.Struct, frozen=True, eq=False):
 
 
 class Walk(msgspec.Struct, frozen=True, eq=False):
-    """What a walk noted; the lists grow while it goes. `scalars` are the findings' names or repositories, one for each."""
+    """What a walk noted; the lists grow while it goes. `scalars` are the findings' names or repositories, one for each.
+
+    `uncertain` may be images and are no findings: examples, and texts that only look a little like a name.
+    """
 
     findings: list[Finding]
     scalars: list[Any]
+    uncertain: list[Finding]
     unresolved: list[Unresolved]
     secrets: list[SecretPlace]
     implied: list[ImpliedPlace]
 
 
-def walk(root: object, source: str, knowledge: Knowledge, default_registry: str = DOCKER_HUB) -> Walk:
-    """Walk over a document's root or a live object; raises InputError where aliases multiply without end."""
-    walker = _Walker(source, knowledge, default_registry)
-    for value, path, key in _objects(root):
+def walk(
+    root: object, source: str, knowledge: Knowledge, default_registry: str = DOCKER_HUB, text: str | None = None
+) -> Walk:
+    """Walk over a document's root or a live object; raises InputError where aliases multiply without end.
+
+    `text` is the source's text that the document was read from: without it what is embedded in strings is found, too, but has no
+    place to be edited in.
+    """
+    walker = _Walker(source, knowledge, default_registry, Text(text or "", placed=text is not None))
+    for value, path, key in objects_of(root):
         walker.walk_object(value, path, key)
     return walker.noted
 
 
-def _objects(root: object) -> Iterator[tuple[Mapping[str, Any], Path, ObjectKey]]:
+def objects_of(root: object) -> Iterator[tuple[Mapping[str, Any], Path, ObjectKey]]:
     """Yield the objects of a document: itself, or the items of a List (and of Lists in it); schemas are left out."""
     pending: list[tuple[object, Path, str, str]] = [(root, (), "", "")]
+    if is_list(root):
+        # A list of objects, or of patches.
+        pending = [(item, (index,), "", "") for index, item in reversed(list(enumerate(root)))]
     seen: set[int] = set()
     while pending:
         value, path, api_version, kind = pending.pop()
@@ -96,8 +115,12 @@ def _objects(root: object) -> Iterator[tuple[Mapping[str, Any], Path, ObjectKey]
 class _Walker:
     """The walk over one document, object by object."""
 
-    def __init__(self, source: str, knowledge: Knowledge, default_registry: str) -> None:
-        self.noted = Walk([], [], [], [], [])
+    def __init__(self, source: str, knowledge: Knowledge, default_registry: str, text: Text) -> None:
+        self.noted = Walk([], [], [], [], [], [])
+        self.text = text
+        self.scope = Scope(text, default_registry)
+        self.general = General(source, self._general, self._shape, self._rules_as_data)
+        self.rules = knowledge.rules.before(shipped_rules())
         self.source, self.knowledge, self.default_registry = source, knowledge, default_registry
         self.containers = 0
         self.visited: set[int] = set()
@@ -105,6 +128,7 @@ class _Walker:
     def walk_object(self, root: Mapping[str, Any], path: Path, key: ObjectKey) -> None:
         self.root, self.path, self.key = root, path, key
         self.seen: set[int] = set()
+        self.places: set[Path] = set()
         if (spec_path := pod_spec_path(key)) is not None:
             spec = dig(root, spec_path)
             if is_map(spec) and self._pod(spec, (*path, *spec_path), BUILT_IN):
@@ -113,7 +137,13 @@ class _Walker:
             self._secrets(("imagePullSecrets",))
         else:
             self._rules()
-            self._shapes()
+            self._rules_as_data(root, path, self.scope)
+        self.general.look(root, path, self.scope)
+
+    def _rules_as_data(self, root: Mapping[str, Any], path: Path, scope: Scope) -> None:
+        key = ObjectKey(text_of(root.get("apiVersion")), text_of(root.get("kind"))) if scope.level else self.key
+        for rule in self.rules.about(key):
+            Ruled(rule, root, path, scope, self._general, self.general).apply()
 
     def _rules(self) -> None:
         def applies(rule: Any) -> bool:
@@ -130,38 +160,24 @@ class _Walker:
             if is_map(value):
                 self._pod(value, (*self.path, *pod.path), f"rule {pod.rule}")
         for secrets in filter(applies, self.knowledge.secrets):
-            self._secrets(secrets.path)
+            if secrets.when is None or secrets.when(self.root):
+                for path in _places(self.root, secrets.path):
+                    self._secrets(path, secrets.form)
         for imply in self.knowledge.implied:
             for implied in imply(self.key, self.root):
                 where = write_path((*self.path, *implied.field.path))
                 self.noted.implied.append(ImpliedPlace(self.key, self.root, where, implied))
 
-    def _shapes(self) -> None:
-        """Look for pod specifications and lists of containers at any depth; what aliases share is looked at once."""
-        pending: list[tuple[object, Path]] = [(self.root, ())]
-        while pending:
-            value, path = pending.pop()
-            if id(value) in self.visited:
-                continue
-            self.visited.add(id(value))
-            children: Iterable[tuple[str | int, object]] = ()
-            if is_map(value):
-                self._shape(value, path)
-                children = value.items()
-            elif is_list(value):
-                children = enumerate(value)
-            pending += reversed([(child, (*path, step)) for step, child in children if not isinstance(child, str)])
-
-    def _shape(self, value: Mapping[str, Any], path: Path) -> None:
-        here = (*self.path, *path)
+    def _shape(self, value: Mapping[str, Any], path: Path, scope: Scope) -> None:
+        """Look for a pod specification or lists of containers in a mapping, at any depth."""
         if any(_names_images(value.get(name)) for name in CONTAINER_LISTS) or _mounts_images(value.get("volumes")):
-            found = self._pod(value, here, SHAPE)
+            found = self._pod(value, path, SHAPE, scope)
             # Only a whole pod specification surely has the field; other holders of containers may not know it.
-            if found and (path[-2:] == ("template", "spec") or "imagePullSecrets" in value):
-                self._secrets((*path, "imagePullSecrets"))
+            if found and not scope.level and (path[-2:] == ("template", "spec") or "imagePullSecrets" in value):
+                self._secrets((*path[len(self.path) :], "imagePullSecrets"))
         for name, child in value.items():
             if name not in CONTAINER_LISTS and self._are_containers(child):
-                self._containers(child, (*here, name), SHAPE)
+                self._containers(child, (*path, name), SHAPE, scope)
 
     def _are_containers(self, value: object) -> bool:
         """Tell whether a list holds nothing but named things with images."""
@@ -175,36 +191,70 @@ class _Walker:
                 return False
         return True
 
-    def _pod(self, spec: Mapping[str, Any], path: Path, how: str) -> bool:
+    def _pod(self, spec: Mapping[str, Any], path: Path, how: str, scope: Scope | None = None) -> bool:
         """Note the images of a pod specification; tell whether it has any."""
         before = len(self.noted.findings) + len(self.noted.unresolved)
         for name in CONTAINER_LISTS:
             containers = spec.get(name)
             if is_list(containers):
-                self._containers(containers, (*path, name), how)
+                self._containers(containers, (*path, name), how, scope)
         volumes = spec.get("volumes")
         for index, volume in enumerate(volumes if is_list(volumes) else ()):
             image = dig(volume, ("image",))
             if is_map(image) and id(image) not in self.seen and not is_null(image.get("reference")):
                 self.seen.add(id(image))
-                self._whole(image["reference"], (*path, "volumes", index, "image", "reference"), how)
+                self.general.take(image, "reference")
+                self._whole(image["reference"], (*path, "volumes", index, "image", "reference"), how, scope)
         return len(self.noted.findings) + len(self.noted.unresolved) > before
 
-    def _containers(self, containers: Sequence[Any], path: Path, how: str) -> None:
+    def _containers(self, containers: Sequence[Any], path: Path, how: str, scope: Scope | None = None) -> None:
         self.containers += len(containers)
         if self.containers > MAX_CONTAINERS:
             raise InputError(f"aliases expand to more than {MAX_CONTAINERS:,} containers", file=self.source)
         for index, container in enumerate(containers):
-            if is_map(container) and id(container) not in self.seen and not is_null(container.get("image")):
-                self.seen.add(id(container))
-                self._whole(container["image"], (*path, index, "image"), how)
+            image = container.get("image") if is_map(container) else None
+            if image is None or is_null(image) or (is_map(image) and how == SHAPE) or id(container) in self.seen:
+                continue
+            self.seen.add(id(container))
+            self.general.take(container, "image")
+            self._whole(image, (*path, index, "image"), how, scope)
 
-    def _whole(self, value: object, path: Path, how: str) -> None:
-        self._note(read_whole(value, self.default_registry), value, path, how)
+    def _whole(self, value: object, path: Path, how: str, scope: Scope | None = None) -> None:
+        scope = scope or self.scope
+        read = read_whole(value, self.default_registry)
+        if isinstance(read, Named):
+            part = scope.text.part("reference", value)
+            self._general(
+                msgspec.structs.replace(read, parts=(part,)),
+                value,
+                path,
+                _embedded(how, scope),
+                sure="certain",
+                scope=scope,
+            )
+        elif not scope.level and not scope.example:
+            self._note(read, value, path, how)
+
+    def _general(self, named: Named, value: object, path: Path, how: str, *, sure: Sure, scope: Scope) -> None:
+        """Note what the general look found."""
+        if scope.example:
+            sure = "uncertain"
+        main = next((it for it in named.parts if it.role in ("reference", "repository")), None)
+        inside = main is not None and main.encodings and main.start >= 0
+        line = self.text.line_at(main.start) if main is not None and inside else scope.text.line(value)
+        where = (self.source, line, self.key, scope.prefix + write_path(path))
+        finding = Finding(*where, how, named.text, named.reference, named.open, named.parts, sure)
+        if sure == "uncertain":
+            self.noted.uncertain.append(finding)
+        else:
+            self.noted.findings.append(finding)
+            self.noted.scalars.append(value)
 
     def _split(self, field: ImageField) -> None:
         value = dig(self.root, field.path)
         if is_map(value):
+            for name in (field.repository, field.tag, field.digest):
+                self.general.take(value, name)
             read = read_split(value, field, self.default_registry)
             place = value.get(field.repository)
             self._note(read, place, (*self.path, *field.path), f"rule {field.rule}")
@@ -217,12 +267,37 @@ class _Walker:
         elif isinstance(read, Unreadable):
             self.noted.unresolved.append(Unresolved(*where, read.text, read.reason))
 
-    def _secrets(self, path: Path) -> None:
+    def _secrets(self, path: Path, form: SecretForm = "objects") -> None:
+        """Note a place for pull secrets, each once."""
+        if path in self.places:
+            return
+        self.places.add(path)
         value = dig(self.root, path)
-        names = [text_of(dig(item, ("name",))) for item in value] if is_list(value) else []
-        self.noted.secrets.append(
-            SecretPlace(self.key, self.root, path, write_path((*self.path, *path)), tuple(filter(None, names)))
-        )
+        entries = value if is_list(value) else [value]
+        names = [
+            text_of(dig(it, ("name",)) if is_map(it) else it if form in {"names", "name"} else "") for it in entries
+        ]
+        where = write_path((*self.path, *path))
+        self.noted.secrets.append(SecretPlace(self.key, self.root, path, where, tuple(filter(None, names)), form))
+
+
+def _places(root: object, path: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the places of a field: one directly in an object or its spec, any other where its holder is there."""
+    if len(path) <= 2:
+        yield path
+        return
+    pending: list[tuple[object, Path, tuple[str, ...]]] = [(root, (), path)]
+    while pending:
+        value, here, (step, *rest) = pending.pop()
+        if not rest:
+            if is_map(value):
+                yield (*here, step)
+            continue
+        if step == "*":
+            children = value.items() if is_map(value) else enumerate(value) if is_list(value) else ()
+            pending += [(child, (*here, key), tuple(rest)) for key, child in children]
+        elif is_map(value):
+            pending.append((value.get(step), (*here, step), tuple(rest)))
 
 
 def _names_images(value: object) -> bool:
@@ -236,3 +311,9 @@ def _names_images(value: object) -> bool:
 
 def _mounts_images(value: object) -> bool:
     return is_list(value) and any(isinstance(dig(item, ("image", "reference")), str) for item in value)
+
+
+def _embedded(how: str, scope: Scope) -> str:
+    if scope.example:
+        return EXAMPLE
+    return EMBEDDED if scope.level else how

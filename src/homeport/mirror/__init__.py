@@ -5,7 +5,7 @@
 
 from homeport.mirror.executor import Concurrency, Sources, forecast, mirror
 from homeport.mirror.observer import Observer
-from homeport.mirror.plan import Bound, Cost, ImagePlan, Plan, Seen, Step, Wanted, plan, want
+from homeport.mirror.plan import Bound, Cost, ImagePlan, Plan, Seen, Step, Wanted
 from homeport.mirror.result import ImageResult, MirrorResult, Traffic
 
 __all__ = [
@@ -24,6 +24,4 @@ __all__ = [
     "Wanted",
     "forecast",
     "mirror",
-    "plan",
-    "want",
 ]

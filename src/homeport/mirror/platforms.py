@@ -1,12 +1,23 @@
 """Which children of an index are brought when only some platforms are wanted. Pure."""
 
+import re
 from collections.abc import Sequence
 
 from homeport.errors import ContentError
 from homeport.oci.manifest import Descriptor, Manifest, Platform
 
+MAX_DEPTH = 8
+"""How deep indexes may be nested in indexes; images found in use have 1 or 2."""
+
 _ATTESTED = "vnd.docker.reference.digest"
 """BuildKit's annotation on an attestation manifest: the digest of the image that it is about."""
+
+_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
+
+
+def is_platform(text: str) -> bool:
+    """Tell whether a text is os/architecture[/variant]."""
+    return bool(_PLATFORM.fullmatch(text))
 
 
 def wanted_children(manifest: Manifest, platforms: Sequence[str]) -> tuple[Descriptor, ...]:

@@ -2,23 +2,34 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from homeport.discovery.documents import Document, parse_documents
 from homeport.discovery.findings import Finding, ObjectKey, Unresolved
 from homeport.discovery.inputs import Source
-from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.knowledge import Knowledge, SecretForm
+from homeport.discovery.naming import Named, read_whole
+from homeport.discovery.packaging.kustomization import KUSTOMIZATION_FILES, image_rules
 from homeport.discovery.scan import repeated_keys
 from homeport.discovery.tree import dig, line_of, text_of
 from homeport.discovery.walk import ImpliedPlace, SecretPlace, Walk, walk
 from homeport.errors import InputError, UnprovenError
 from homeport.mapping import Mapping
 from homeport.reference import DOCKER_HUB, Reference
+from homeport.relocation.edits import Edits
 from homeport.relocation.insertion import Additions
-from homeport.relocation.splice import Splice, respell, splice
+from homeport.relocation.splice import Splice, splice
 
 _Place = tuple[str, str, str, bool]
+_FORMS: Final[dict[SecretForm, str]] = {
+    "objects": "list of {name: SECRET}",
+    "names": "list of names",
+    "object": "{name: SECRET}",
+    "name": "name",
+}
 
 
 class Edit(msgspec.Struct, frozen=True):
@@ -69,7 +80,13 @@ def relocate(
     given it is added to what pulls: pod specifications, service accounts, and custom resources that have a field for it.
     """
     planned = [
-        _Plan(source, document, walk(document.root, source.name, knowledge, default_registry), mapping, pull_secret)
+        _Plan(
+            source,
+            document,
+            walk(document.root, source.name, knowledge, default_registry, source.text),
+            mapping,
+            pull_secret,
+        )
         for document in parse_documents(source)
     ]
     references = tuple(sorted({it for plan in planned for it in plan.references}, key=str))
@@ -98,7 +115,21 @@ def _prove(result: Source, planned: Sequence["_Plan"], knowledge: Knowledge, def
             f"{result.name}: the rewritten text has {len(documents)} documents instead of {len(planned)}"
         )
     for plan, document in zip(planned, documents, strict=True):
-        plan.check(document, walk(document.root, result.name, knowledge, default_registry))
+        plan.check(document, walk(document.root, result.name, knowledge, default_registry, result.text))
+
+
+def _transformers(source: Source, document: Document, mapping: Mapping) -> Iterator[Unresolved]:
+    """Yield a kustomization's image entries: they match names as they are written, and would not match the new ones."""
+    root = document.root
+    kind = text_of(dig(root, ("kind",)))
+    if kind not in {"Kustomization", "Component"} and (kind or Path(source.name).name not in KUSTOMIZATION_FILES):
+        return
+    reason = "kustomize matches images by their names as written, which change; use --kustomize with the output of kustomize build"
+    for index, rule in enumerate(image_rules(root)):
+        named = read_whole(rule.new_name or rule.name, DOCKER_HUB)
+        if isinstance(named, Named) and not mapping.holds(named.reference):
+            line = line_of(dig(root, ("images", index)))
+            yield Unresolved(source.name, line, ObjectKey(kind=kind), f"images[{index}]", named.text, reason)
 
 
 class _Plan:
@@ -115,27 +146,20 @@ class _Plan:
         self.references: list[Reference] = []
         self.still_implied: list[str] = []
         self.unsecured: list[str] = []
-        self._new: dict[int, tuple[Splice, Finding]] = {}
-        self._uses: dict[int, set[int]] = {}
+        self._edits = Edits(source.text, document)
         self._additions = Additions(source.text, document.root)
         for finding, scalar in zip(noted.findings, noted.scalars, strict=True):
             self._rewrite(finding, scalar)
         for implied in noted.implied:
             self._name(implied)
         self._left = len(self.unresolved)
+        self.unresolved += _transformers(source, document, mapping)
         for secrets in noted.secrets:
             self._secure(secrets)
 
     def splices(self) -> Iterator[Splice]:
         """Yield the changes of the text."""
-        for change, finding in self._new.values():
-            if change.text == self.source.text[change.start : change.end]:
-                continue
-            aliases = self.document.aliases.get(change.start, [])
-            if len(self._uses[change.start]) != len(aliases) + 1:
-                lines = ", ".join(map(str, aliases))
-                raise self._refuse(finding, f"{finding.text} has an anchor that is used elsewhere, too (line {lines})")
-            yield change
+        yield from self._edits.splices()
         yield from self._additions.splices()
 
     def check(self, document: Document, noted: Walk) -> None:
@@ -158,20 +182,10 @@ class _Plan:
         target = self.mapping.relocate(finding.reference)
         self.references.append(finding.reference)
         self.expected.append((str(finding.object), finding.path, str(target), finding.open))
-        part = finding.parts[0]
-        new = str(target) if part.role == "reference" else target.name
-        raw = self.source.text[part.start : part.end]
-        text = raw if target == finding.reference else respell(raw, part.value, new)
-        if text is None:
-            raise self._refuse(finding, f"{part.value} is written in a way that cannot be edited in place")
-        self._new.setdefault(part.start, (Splice(part.start, part.end, text), finding))
-        self._uses.setdefault(part.start, set()).add(id(scalar))
+        renamed = self._edits.add(finding, scalar, target)
         if target != finding.reference:
-            self.edits.append(Edit(finding.source, finding.line, finding.object, finding.path, part.value, new))
-
-    def _refuse(self, finding: Finding, reason: str) -> UnprovenError:
-        hint = "Write the name out where it stands, without anchor or alias."
-        return UnprovenError(f"{finding.source}:{finding.line}: {reason}", hint=hint)
+            old, new = ("/".join(it) for it in zip(*((part.value, value) for part, value in renamed), strict=True))
+            self.edits.append(Edit(finding.source, finding.line, finding.object, finding.path, old, new))
 
     def _unproven(self, reason: str) -> UnprovenError:
         hint = "Nothing was written. Please report this manifest; it is a fault of Homeport."
@@ -196,12 +210,18 @@ class _Plan:
     def _secure(self, place: SecretPlace) -> None:
         if self.secret is None or self.secret in place.names:
             return
-        node = self._additions.add(place.root, place.path, [{"name": self.secret}])
+        single = place.form in {"object", "name"}
+        if single and place.names:
+            self.unsecured.append(place.where)
+            self._leave(place, f"it takes one pull secret, and {place.names[0]} is there; {self.secret} was not added")
+            return
+        entry = self.secret if place.form in {"names", "name"} else {"name": self.secret}
+        node = self._additions.add(place.root, place.path, entry if single else [entry])
         if node is not None:
             self._insert(node, place.object, place.where, self.secret)
             return
         self.unsecured.append(place.where)
-        self._leave(place, "this is no list of {name: SECRET}, so the pull secret was not added")
+        self._leave(place, f"this is no {_FORMS[place.form]}, so the pull secret was not added")
 
     def _leave(self, place: ImpliedPlace | SecretPlace, reason: str) -> None:
         line = line_of(place.root)

@@ -1,6 +1,8 @@
 """Do the whole job of one homeport.yaml; doing it again does nothing."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import yaml
@@ -62,7 +64,7 @@ def prove_job(job: Job, registries: Registries, lock: Lock, secret: str) -> Veri
     secrets = [Source(CREDENTIALS_FILE, secret)] if secret else []
     learn = learner(versions_of(job.config))
     pulls = read_pulls(sources, learn, secrets=secrets, default_registry=job.config.default_registry)
-    return verify(pulls, job.mapping.target, registries, Origin.of(job.mapping.target, lock))
+    return verify(pulls, job.mapping, registries, Origin.of(job.mapping, lock))
 
 
 def _lock(job: Job, result: MirrorResult) -> Lock:
@@ -73,14 +75,22 @@ def _lock(job: Job, result: MirrorResult) -> Lock:
     return Lock({**{name: digest for name, digest in before.items() if name in wanted}, **Lock.of(result).digests})
 
 
-def _secret_text(job: Job, registries: Registries) -> str:
-    """Return the manifests of the pull secret; raises UsageError where no credentials for it are stored."""
+def pull_secrets_of(job: Job, registries: Registries, namespaces: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return the manifests of the pull secret, one for each namespace, by default those of the configuration.
+
+    Raises UsageError where no credentials for it are stored.
+    """
     wanted, target = job.config.pull_secret, job.mapping.target
     if wanted is None:
-        return ""
+        return []
     credential = check_for_kubelet(registries.credential(target.registry, target.path), target)
-    manifests = [make_pull_secret(wanted.name, namespace, target, credential) for namespace in wanted.namespaces]
-    text: str = yaml.dump_all(manifests, Dumper=yaml.CSafeDumper, sort_keys=False)
+    return [
+        make_pull_secret(wanted.name, namespace, target, credential) for namespace in namespaces or wanted.namespaces
+    ]
+
+
+def _secret_text(job: Job, registries: Registries) -> str:
+    text: str = yaml.dump_all(pull_secrets_of(job, registries), Dumper=yaml.CSafeDumper, sort_keys=False)
     return text
 
 

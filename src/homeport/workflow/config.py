@@ -1,6 +1,5 @@
 """homeport.yaml: the whole job in one small file, checked before anything is done."""
 
-import re
 from pathlib import Path
 
 import msgspec
@@ -10,6 +9,7 @@ from homeport.checked_yaml import line_of, parse_yaml, read_config
 from homeport.cluster.pull_secrets import is_namespace, is_secret_name
 from homeport.errors import ConfigError, UsageError
 from homeport.mapping import Target
+from homeport.mirror.platforms import is_platform
 
 
 class PullSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,9 +64,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
         return self.folder / "homeport.lock"
 
 
-_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
-
-
 def load_config(path: Path) -> Config:
     """Read and check a file; raises ConfigError with line and field, or UsageError where there is none."""
     return parse_config(read_config(path, hint="Name the file: homeport plan homeport.yaml."), str(path))
@@ -98,7 +95,7 @@ def _check_values(config: Config, root: yaml.Node) -> None:
             if not is_namespace(namespace):
                 raise wrong(f"pullSecret.namespaces[{index}]", f"{namespace!r} is not a namespace")
     for index, platform in enumerate(config.platforms):
-        if not _PLATFORM.fullmatch(platform):
+        if not is_platform(platform):
             raise wrong(
                 f"platforms[{index}]",
                 f"{platform!r} is not a platform",

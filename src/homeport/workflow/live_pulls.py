@@ -11,6 +11,7 @@ from homeport.discovery.findings import Finding
 from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.walk import walk
 from homeport.reference import DOCKER_HUB
+from homeport.workflow.live_running import Running, running_in
 from homeport.workflow.pulls import Pulls, pulls_of
 
 _CUSTOM = frozenset(kind.name for kind in CUSTOM_RESOURCES)
@@ -21,14 +22,15 @@ def read_live_pulls(
     namespaces: Sequence[str],
     learn: Callable[[Iterable[Finding]], Knowledge],
     default_registry: str = DOCKER_HUB,
-) -> Pulls:
-    """Read the inventory of a cluster with the pull secrets that it names; raises UsageError and ClusterError.
+) -> tuple[Pulls, tuple[Running, ...]]:
+    """Read the inventory of a cluster with the pull secrets that it names, and what runs; raises UsageError and ClusterError.
 
     `learn` makes the rules for custom resources from what runs, the operator's version for one.
     """
     found: list[Pulls] = []
     findings: list[Finding] = []
     custom: list[Noted] = []
+    running: list[Running] = []
     plain = learn(())
     with Api(load_config(context)) as api:
         secrets = LivePullSecrets(api)
@@ -38,8 +40,9 @@ def read_live_pulls(
                 custom.append(noted)
             else:
                 findings += noted.walk.findings
+                running += running_in(noted.value, default_registry) if noted.value["kind"] == "Pod" else ()
                 found.append(pulls_of(noted.walk, secrets, plain))
         knowledge = learn(findings)
         again = (walk(noted.value, inventory.source, knowledge, default_registry) for noted in custom)
         found.extend(pulls_of(noted, secrets, knowledge) for noted in again)
-        return Pulls.joined((*found, Pulls(errors=tuple(inventory.errors))))
+        return Pulls.joined((*found, Pulls(errors=tuple(inventory.errors)))), tuple(running)

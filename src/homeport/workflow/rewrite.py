@@ -5,22 +5,26 @@ from pathlib import Path
 
 import msgspec
 
-from homeport.applications.redis_enterprise import KNOWLEDGE, choose, knowledge
+from homeport.applications.application import Versions
+from homeport.applications.registry import KNOWLEDGE, learn_all
 from homeport.discovery.findings import Finding
 from homeport.discovery.inputs import Source
 from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.scan import scan_source
+from homeport.discovery.secret_fields import teach
 from homeport.errors import CollisionError, HomeportError, UsageError
 from homeport.mapping import Mapping
 from homeport.reference import DOCKER_HUB
 from homeport.relocation.relocate import Relocated, relocate
+from homeport.relocation.sweep import Left, sweep
 
 
 class Rewritten(msgspec.Struct, frozen=True):
-    """A manifest and its proved result."""
+    """A manifest and its proved result; `left` is what a second, independent look at its text found besides."""
 
     source: Source
     result: Relocated
+    left: tuple[Left, ...] = ()
 
     @property
     def content(self) -> bytes:
@@ -29,25 +33,18 @@ class Rewritten(msgspec.Struct, frozen=True):
 
 
 class Rewriting(msgspec.Struct, frozen=True):
-    """What became of many manifests; `operators` are the tags of the Redis Enterprise operator that they may belong to."""
+    """What became of many manifests; `operators` are the tags of the operator that they may belong to."""
 
     files: tuple[Rewritten, ...]
     failures: tuple[HomeportError, ...]
     operators: tuple[str, ...]
 
 
-class Versions(msgspec.Struct, frozen=True):
-    """What a person says of the release; otherwise the manifests tell."""
-
-    operator: str | None = None
-    redis: str | None = None
-
-
 def learner(versions: Versions) -> Callable[[Iterable[Finding]], Knowledge]:
     """Return what makes the rules from a first look at the manifests."""
 
     def learn(findings: Iterable[Finding]) -> Knowledge:
-        return knowledge(choose(findings, versions.operator, versions.redis))
+        return learn_all(findings, versions).knowledge
 
     return learn
 
@@ -59,20 +56,25 @@ def rewrite(
     versions: Versions,
     default_registry: str = DOCKER_HUB,
     pull_secret: str | None = None,
+    taught: Knowledge | None = None,
 ) -> Rewriting:
     """Rewrite manifests; one that cannot be read or proved is an error beside the others.
 
+    `taught` are rules beside those of applications; without them the schemas among the manifests teach.
+
     Raises CollisionError where two images of different manifests would get one name.
     """
-    findings = [it for source in sources for it in scan_source(source, KNOWLEDGE, default_registry).findings]
-    choice = choose(findings, versions.operator, versions.redis)
-    rules = knowledge(choice)
+    taught = teach(sources) if taught is None else taught
+    first = KNOWLEDGE + taught
+    findings = [it for source in sources for it in scan_source(source, first, default_registry).findings]
+    learned = learn_all(findings, versions)
+    knowledge = learned.knowledge + taught
     done: list[Rewritten] = []
     failures: list[HomeportError] = []
     for source in sources:
         try:
             result = relocate(
-                source, mapping, knowledge=rules, default_registry=default_registry, pull_secret=pull_secret
+                source, mapping, knowledge=knowledge, default_registry=default_registry, pull_secret=pull_secret
             )
         except CollisionError:
             raise
@@ -80,8 +82,13 @@ def rewrite(
             failures.append(error)
         else:
             done.append(Rewritten(source, result))
-    mapping.relocate_all(sorted({it for one in done for it in one.result.references}, key=str))
-    return Rewriting(tuple(done), tuple(failures), choice.operators)
+    references = sorted({it for one in done for it in one.result.references}, key=str)
+    mapping.relocate_all(references)
+    swept = (
+        msgspec.structs.replace(one, left=tuple(sweep(one.source.name, one.result.text, mapping, references)))
+        for one in done
+    )
+    return Rewriting(tuple(swept), tuple(failures), learned.operators)
 
 
 def place_in(folder: Path, files: Sequence[Rewritten]) -> dict[Path, Rewritten]:

@@ -57,21 +57,21 @@ class Origin(msgspec.Struct, frozen=True):
     registry: str = ""
 
     @classmethod
-    def of(cls, target: Target, lock: Lock | None = None, registry: str = "") -> Self:
+    def of(cls, mapping: Mapping, lock: Lock | None = None, registry: str = "") -> Self:
         """Read a lock's names as they are at the target."""
-        mapping, digests = Mapping(target), defaultdict(set)
+        digests = defaultdict(set)
         for source, digest in (lock.digests if lock else {}).items():
             digests[mapping.relocate(Reference.parse(source).pinned)].add(digest)
         return cls({name: frozenset(known) for name, known in digests.items()}, registry)
 
 
-def verify(pulls: Pulls, target: Target, registries: Registries, origin: Origin) -> Verification:
+def verify(pulls: Pulls, mapping: Mapping, registries: Registries, origin: Origin) -> Verification:
     """Judge everything that will be pulled; raises RegistryError where the target cannot be asked at all.
 
     `registries` are asked with a person's own credentials; whether a pod can pull is asked with its pull secrets alone.
     """
-    here = [pull for pull in pulls.pulls if target.holds(pull.reference) and not pull.open]
-    with _Judge(target, registries, origin) as judge:
+    here = [pull for pull in pulls.pulls if mapping.holds(pull.reference) and not pull.open]
+    with _Judge(mapping, registries, origin) as judge:
         questions = list(dict.fromkeys((pull.reference.pinned, pull.access) for pull in here))
         workers = Workers(_AT_ONCE, "verify")
         try:
@@ -80,8 +80,8 @@ def verify(pulls: Pulls, target: Target, registries: Registries, origin: Origin)
             workers.stop()
     noted = _Verdicts()
     for pull in pulls.pulls:
-        if not target.holds(pull.reference):
-            noted.add(pull, "elsewhere", pull.note or _where(pull.reference, target))
+        if not mapping.holds(pull.reference):
+            noted.add(pull, "elsewhere", pull.note or _where(pull.reference, mapping.target))
         elif pull.open:
             noted.add(pull, "unknown", "its tag is the operator's default, and which operator runs is not known")
         else:
@@ -108,8 +108,8 @@ class _Answer(msgspec.Struct, frozen=True):
 class _Judge:
     """Asks the registries; any number of threads may use it."""
 
-    def __init__(self, target: Target, registries: Registries, origin: Origin) -> None:
-        self._target, self._registries, self._origin = target, registries, origin
+    def __init__(self, mapping: Mapping, registries: Registries, origin: Origin) -> None:
+        self._mapping, self._registries, self._origin = mapping, registries, origin
         self._stack = ExitStack()
         self._identities: dict[Credential | None, Registries] = {}
         self._lock = threading.Lock()
@@ -134,7 +134,7 @@ class _Judge:
         if head is None:
             own = self._ask(self._registries, reference)
             if own.head is None and not own.refusal:
-                yield _Point("missing", f"not at {self._target.registry}")
+                yield _Point("missing", f"not at {self._mapping.target.registry}")
                 return
             if access.unknown:
                 yield _Point(
@@ -164,17 +164,31 @@ class _Judge:
         return self._compare_with_source(reference, digest)
 
     def _compare_with_source(self, reference: Reference, digest: str) -> _Point:
-        prefix = f"{self._target.path}/" if self._target.path else ""
-        source = Reference(self._origin.registry, reference.repository.removeprefix(prefix), reference.tag)
-        try:
-            answer = self._ask(self._registries, source)
-        except RegistryError as error:
-            answer = _Answer(refusal=str(error))
-        if answer.head is None:
-            reason = answer.refusal or f"there is no {source}"
+        """Compare with what the source registry has; several of its names may become this one."""
+        sources = self._mapping.sources(reference, self._origin.registry)
+        if not sources:
+            return _Point("unknown", f"no image of {self._origin.registry} is called so at the target", digest)
+        found: dict[str, Reference] = {}
+        refused: list[str] = []
+        for source in sources:
+            try:
+                answer = self._ask(self._registries, source)
+            except RegistryError as error:
+                answer = _Answer(refusal=str(error))
+            if answer.head:
+                found[answer.head.digest] = source
+            else:
+                refused.append(answer.refusal or f"there is no {source}")
+        if len(found) != 1:
+            reason = (
+                " and ".join(map(str, found.values())) + " differ and are called alike at the target"
+                if found
+                else refused[0]
+            )
             return _Point("unknown", f"whether it is the source's digest: {reason}", digest)
-        if answer.head.digest != digest:
-            return _Point("differs", f"{digest} there, {answer.head.digest} at {source}", digest)
+        ((theirs, source),) = found.items()
+        if theirs != digest:
+            return _Point("differs", f"{digest} there, {theirs} at {source}", digest)
         return _Point("proven", digest=digest)
 
     def _ask(self, registries: Registries, reference: Reference) -> _Answer:

@@ -10,6 +10,16 @@ from typing import Any, Final
 
 import msgspec
 
+from homeport.applications.redis_enterprise.chart import (
+    CLUSTER_TEXT,
+    OPERATOR,
+    SECRETS,
+    cluster_in,
+    is_values,
+    makes_cluster,
+    operator_image,
+)
+from homeport.applications.redis_enterprise.facts import OPERATOR_NAMES, is_operator, last
 from homeport.applications.redis_enterprise.fields import (
     BOOTSTRAPPER,
     CALL_HOME,
@@ -30,10 +40,8 @@ from homeport.applications.redis_enterprise.releases import (
 from homeport.discovery.findings import Finding, ObjectKey
 from homeport.discovery.knowledge import ImageField, Implied, Knowledge, group_of
 from homeport.discovery.tree import dig, is_map, is_true, text_of
-from homeport.reference import Reference
 
 _RUNNERS: Final = ("Deployment", "Pod")
-_OPERATORS: Final = {"operator": False, "redis-enterprise-operator": True}
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -50,30 +58,31 @@ class Choice(msgspec.Struct, frozen=True):
 def choose(findings: Iterable[Finding], operator: str | None = None, redis: str | None = None) -> Choice:
     """Learn the release from the operator's Deployments and pods among the findings, unless `operator` names it."""
     images = [
-        finding.reference for finding in findings if finding.object.kind in _RUNNERS and _is_operator(finding.reference)
+        finding.reference for finding in findings if finding.object.kind in _RUNNERS and is_operator(finding.reference)
     ]
     tags = (operator,) if operator else tuple(sorted({image.tag for image in images if image.tag}))
-    platforms = {_OPERATORS[_last(image.repository)] for image in images} or {False}
+    platforms = {OPERATOR_NAMES[last(image.repository)] for image in images} or {False}
     return Choice(tags, redis, platforms.pop() if len(platforms) == 1 else None)
 
 
 def knowledge(choice: Choice) -> Knowledge:
     """Return all rules of Redis Enterprise, with what is known of the release."""
-    return FIELDS + Knowledge(implied=(functools.partial(implied_images, choice),))
+    functions = (implied_images, implied_by_values, implied_by_text)
+    return FIELDS + Knowledge(secrets=SECRETS, implied=tuple(functools.partial(each, choice) for each in functions))
 
 
 def implied_images(choice: Choice, key: ObjectKey, rec: Mapping[str, Any]) -> Iterator[Implied]:
     """Yield the images that a cluster pulls by the operator's defaults."""
     if key.kind != KIND or group_of(key.api_version) != GROUP:
         return
-    operators = choice.operators or _own_operator(rec)
-    openshift = _on_openshift(rec) or choice.openshift
+    operators = choice.operators or own_operator(rec)
+    openshift = on_openshift(rec) or choice.openshift
     unknown = _unknown(operators, openshift)
     for field in FIELDS.images:
         spec = dig(rec, field.path)
         if is_map(spec) and text_of(spec.get(field.repository)):
             continue
-        if field is CALL_HOME and not _calls_home(rec, operators):
+        if field is CALL_HOME and not calls_home(rec, operators):
             continue
         absent = f"no repository is named, so the operator pulls its own default for the {field.role}"
         if unknown:
@@ -81,6 +90,34 @@ def implied_images(choice: Choice, key: ObjectKey, rec: Mapping[str, Any]) -> It
         else:
             images = release_images(operators[0], choice.redis, openshift=bool(openshift))
             yield _imply(field, spec if is_map(spec) else {}, images, absent)
+
+
+def implied_by_values(choice: Choice, key: ObjectKey, values: Mapping[str, Any]) -> Iterator[Implied]:
+    """Yield the images that the chart pulls where its values name no repository: the operator's, and the cluster's."""
+    if not is_values(key, values):
+        return
+    image = operator_image(values)
+    if not text_of(dig(values, (*OPERATOR.path, OPERATOR.repository))):
+        absent = "no repository is named, so the chart takes its own default for the operator"
+        told = f"{absent}, which is {image}" if image else f"{absent}; the chart's version is its tag"
+        yield Implied(OPERATOR, told, image)
+    if not makes_cluster(values):
+        return
+    tag = text_of(dig(values, (*OPERATOR.path, OPERATOR.tag)))
+    openshift = is_true(dig(values, ("openshift", "mode")))
+    known = Choice((tag,), choice.redis, openshift) if tag else choice
+    for implied in implied_images(known, ObjectKey(f"{GROUP}/v1", KIND), values["cluster"]):
+        field = msgspec.structs.replace(implied.field, path=("cluster", *implied.field.path))
+        yield msgspec.structs.replace(implied, field=field)
+
+
+def implied_by_text(choice: Choice, key: ObjectKey, config: Mapping[str, Any]) -> Iterator[Implied]:
+    """Yield the images that the cluster in a rendered chart's ConfigMap pulls unnamed: nothing can be added in there."""
+    if (found := cluster_in(key, config)) is None:
+        return
+    for implied in implied_images(choice, ObjectKey(f"{GROUP}/v1", KIND), found[0]):
+        field = msgspec.structs.replace(implied.field, path=(*CLUSTER_TEXT, *implied.field.path))
+        yield Implied(field, f"{implied.reason}; write it under cluster.spec of the chart's values")
 
 
 def _unknown(operators: tuple[str, ...], openshift: bool | None) -> str:
@@ -103,7 +140,7 @@ def _imply(field: ImageField, spec: Mapping[str, Any], images: Images, absent: s
     return Implied(field, f"{absent}, which is {reference}", reference)
 
 
-def _calls_home(rec: Mapping[str, Any], operators: tuple[str, ...]) -> bool:
+def calls_home(rec: Mapping[str, Any], operators: tuple[str, ...]) -> bool:
     """Tell whether the call-home client runs; where nothing tells, it may (it does from 7.22.0-7 on)."""
     if is_true(dig(rec, ("spec", "usageMeter", "callHomeClient", "disabled"))):
         return False
@@ -112,19 +149,12 @@ def _calls_home(rec: Mapping[str, Any], operators: tuple[str, ...]) -> bool:
     return call_home_with_redis(text_of(dig(rec, (*REDIS.path, REDIS.tag)))) is not False
 
 
-def _own_operator(rec: Mapping[str, Any]) -> tuple[str, ...]:
+def own_operator(rec: Mapping[str, Any]) -> tuple[str, ...]:
     """Read the operator's tag from the fields whose tags equal it."""
     tags = {text_of(dig(rec, (*field.path, field.tag))) for field in (BOOTSTRAPPER, RIGGER, CALL_HOME)}
     return tuple(sorted(tag for tag in tags if version_of(tag)))
 
 
-def _on_openshift(rec: Mapping[str, Any]) -> bool:
-    return any(_last(text_of(dig(rec, (*field.path, field.repository)))) in RED_HAT_NAMES for field in FIELDS.images)
-
-
-def _is_operator(reference: Reference) -> bool:
-    return _last(reference.repository) in _OPERATORS and "redislabs" in reference.repository.split("/")
-
-
-def _last(repository: str) -> str:
-    return repository.rpartition("/")[2]
+def on_openshift(rec: Mapping[str, Any]) -> bool:
+    """Tell whether a cluster names images as Red Hat calls them."""
+    return any(last(text_of(dig(rec, (*field.path, field.repository)))) in RED_HAT_NAMES for field in FIELDS.images)

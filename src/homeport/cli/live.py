@@ -1,0 +1,112 @@
+"""The part of `homeport apply` and `homeport rollback` that is about a live cluster."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from homeport.cli.app import complain
+from homeport.cli.output import count
+from homeport.errors import UsageError
+from homeport.registry.session import Registries
+from homeport.workflow.apply import pull_secrets_of
+from homeport.workflow.job import Job, versions_of
+from homeport.workflow.rewrite import learner
+
+RECORD_SUFFIX = ".applied"
+
+
+class LiveReport(msgspec.Struct, frozen=True):
+    """What is to change in a cluster, what was done, and what was left with the reason. Secrets are named, never shown."""
+
+    context: str
+    secrets: list[str]
+    changes: dict[str, list[str]]
+    restarts: tuple[str, ...]
+    left: list[str]
+    done: tuple[str, ...]
+    failed: str | None
+    errors: tuple[str, ...]
+
+
+def apply_to_cluster(
+    job: Job,
+    registries: Registries,
+    context: str | None,
+    namespaces: Sequence[str],
+    record: str | None,
+    *,
+    dry_run: bool,
+) -> LiveReport:
+    """Change a cluster as a job asks for it; with `dry_run` nothing is changed. Raises UsageError and ClusterError."""
+    from homeport.cluster import require_kube
+
+    require_kube()
+    from homeport.cluster.api import Api
+    from homeport.cluster.kubeconfig import load_config
+    from homeport.cluster.record import Journal
+    from homeport.workflow.live_apply import LiveApplied, apply_live, described
+    from homeport.workflow.live_plan import plan_live
+
+    chosen = tuple(dict.fromkeys(namespaces)) or namespaces_of(job)
+    registry, learn = job.config.default_registry, learner(versions_of(job.config))
+    secrets = pull_secrets_of(job, registries, chosen)
+    with Api(load_config(context)) as api:
+        plan = plan_live(api, chosen, job.mapping, job.references, learn, secrets=secrets, default_registry=registry)
+        applied = LiveApplied(())
+        if not dry_run:
+            home = record or chosen[0]
+            journal = Journal(api, home, record_file(Path(job.config.file)))
+            applied = apply_live(api, plan, journal, namespace=home, say=_say)
+        if applied.failed:
+            complain(applied.failed)
+        return LiveReport(
+            api.context,
+            [f"Secret/{it.namespace}/{it.name}: {it.status if dry_run else it.done}" for it in plan.secrets],
+            {str(it.key): described(it) for it in (*plan.accounts, *plan.objects) if it.changes},
+            plan.restarts,
+            [f"{it.object} {it.path}: {it.image}: {it.reason}" for it in plan.left],
+            applied.done,
+            str(applied.failed) if applied.failed else None,
+            plan.errors,
+        )
+
+
+def namespaces_of(job: Job) -> tuple[str, ...]:
+    """Return the namespaces that a job is about; raises UsageError where it names none."""
+    if job.config.pull_secret is None:
+        raise UsageError(
+            "which namespaces of the cluster are meant is not said",
+            hint="Name them with -n, or in homeport.yaml (pullSecret.namespaces).",
+        )
+    return job.config.pull_secret.namespaces
+
+
+def record_file(config: Path) -> Path:
+    """Return where what was changed is kept beside the configuration."""
+    return config.with_suffix(RECORD_SUFFIX)
+
+
+def live_table(report: LiveReport, *, dry_run: bool) -> str:
+    """Write a report for people."""
+    lines = [f"cluster {report.context}:", *(f"  {secret}" for secret in report.secrets)]
+    for name, changes in report.changes.items():
+        lines += [f"  {name}", *(f"    {change}" for change in changes)]
+    if not report.changes:
+        lines += ["  no object has to change"]
+    if report.restarts:
+        verb = "would be replaced" if dry_run else "to be replaced" if report.failed else "were replaced"
+        lines += [
+            f"{count(len(report.restarts), 'pod')} {verb}, in this order:",
+            *(f"  {pod}" for pod in report.restarts),
+        ]
+    lines += [f"left: {left}" for left in report.left]
+    lines += [f"error: {error}" for error in report.errors]
+    if report.failed:
+        lines += [f"stopped: {report.failed}"]
+    return "\n".join(lines)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -1,0 +1,79 @@
+"""`homeport nodes`: configuration for nodes that sends pulls to a registry."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from homeport.applications.registry import KNOWLEDGE, learn_all
+from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
+from homeport.cli.mapping_options import MappingOptions
+from homeport.cli.packaging_options import PackagingOptions
+from homeport.cli.rule_options import RuleOptions
+from homeport.cli.sources import SourceName, check_registry, read_sources
+from homeport.discovery.findings import Scan
+from homeport.discovery.inputs import MAX_SIZE
+from homeport.discovery.scan import scan_source
+from homeport.errors import InputError, UsageError
+from homeport.reference import DOCKER_HUB
+from homeport.relocation.nodes import RUNTIMES, node_files, prefixes_of
+from homeport.relocation.write import write_whole
+
+
+def nodes(
+    *sources: SourceName,
+    to: str,
+    runtime: Literal["all", "containerd", "cri-o", "openshift"] = "all",
+    output_dir: Path | None = None,
+    plain_http: Annotated[bool, Parameter(negative="")] = False,
+    default_registry: str = DOCKER_HUB,
+    max_size: int = MAX_SIZE,
+    finding: RuleOptions = RuleOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
+    packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
+    names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
+) -> int:
+    """Write node configuration that sends all pulls from the manifests' registries to your own; manifests stay as they are.
+
+    The files go to stdout, each below a line with its path. Nodes need credentials of their own for the registry: pull secrets are
+    chosen by the name in the manifest, which is still the source's.
+
+    Args:
+        sources: Manifests: files, folders (*.yaml, *.yml, *.json in them and below), or - for stdin.
+        to: The target, REGISTRY[/PATH].
+        runtime: containerd (hosts.toml), cri-o (registries.conf), openshift (ImageDigestMirrorSet and ImageTagMirrorSet), or all.
+        output_dir: Write the files to this folder instead.
+        plain_http: The target speaks plain HTTP.
+        default_registry: Where names without a registry come from.
+        max_size: The largest file to read, in bytes.
+        finding: How images are found.
+        packaging: How charts are rendered.
+        names: What images are called at the target.
+    """
+    check_registry(default_registry)
+    if not sources:
+        raise UsageError("nothing is named whose registries could be sent elsewhere", hint="Name files or folders.")
+    mapping = names.mapping(to)
+    read, errors = read_sources(sources, max_size, packaging)
+    taught, unread = finding.taught(read, max_size)
+    errors += unread
+    first = Scan.joined(scan_source(source, KNOWLEDGE + taught, default_registry) for source in read)
+    rules = learn_all(first.findings).knowledge + taught
+    scan = Scan.joined(scan_source(source, rules, default_registry) for source in read)
+    prefixes = prefixes_of(mapping, [each.reference for each in scan.findings])
+    chosen = RUNTIMES if runtime == "all" else (runtime,)
+    results = [node_files(prefixes, each, plain_http=plain_http) for each in chosen]
+    failures = [InputError(missing, file=to) for result in results for missing in result.missing]
+    for path, text in ((path, text) for result in results for path, text in result.files.items()):
+        if output_dir is None:
+            print(f"# /{path}\n{text}" if path.startswith("etc/") else f"# {path}\n{text}")
+        else:
+            write_whole(output_dir / path, text.encode())
+            print(f"wrote {output_dir / path}", file=sys.stderr)
+    for failure in (*errors, *failures):
+        complain(failure)
+    for error in scan.errors:
+        print(f"error: {error}", file=sys.stderr)
+    if not prefixes and (errors or scan.errors):
+        return NOT_STARTED
+    return WRONG if errors or failures or scan.errors else DONE

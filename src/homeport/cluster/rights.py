@@ -1,0 +1,64 @@
+"""The least rights with which a cluster can be read, verified or changed, as a role."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal
+
+from homeport.cluster.kinds import CUSTOM_RESOURCES, PODS, TEMPLATES, Kind
+
+Purpose = Literal["scan", "verify", "apply"]
+_GROUP: Final = "rbac.authorization.k8s.io"
+_PATCHED: Final = ("Deployment", "StatefulSet", "DaemonSet", "CronJob")
+
+
+def role(purpose: Purpose, namespace: str = "") -> dict[str, Any]:
+    """Return the ClusterRole for a purpose, or the Role of one namespace.
+
+    Each purpose includes the one before it: verify reads pull secrets as well, apply writes.
+    """
+    rules = _rules([PODS, *TEMPLATES, *CUSTOM_RESOURCES], ["list"])
+    if not namespace:
+        rules.append(_rule("", ["namespaces"], ["get"]))
+    if purpose == "verify":
+        rules.append(_rule("", ["secrets", "serviceaccounts"], ["get"]))
+    if purpose == "apply":
+        patched = [kind for kind in TEMPLATES if kind.name in _PATCHED]
+        rules += _rules([*patched, *CUSTOM_RESOURCES], ["get", "patch"])
+        rules.append(_rule("", ["serviceaccounts"], ["get", "patch"]))
+        rules.append(_rule("", ["secrets"], ["get", "create", "update"]))
+        rules.append(_rule("", ["configmaps"], ["get", "create", "update", "delete"]))
+        rules.append(_rule("coordination.k8s.io", ["leases"], ["get", "create", "update", "delete"]))
+    metadata = {"name": f"homeport-{purpose}", **({"namespace": namespace} if namespace else {})}
+    return {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": "Role" if namespace else "ClusterRole",
+        "metadata": metadata,
+        "rules": rules,
+    }
+
+
+def binding(made: dict[str, Any], subject: str) -> dict[str, Any]:
+    """Return what gives a role to a user, or to a service account written NAMESPACE:NAME."""
+    place, colon, name = subject.partition(":")
+    who = (
+        {"kind": "ServiceAccount", "namespace": place, "name": name}
+        if colon
+        else {"kind": "User", "apiGroup": _GROUP, "name": subject}
+    )
+    return {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": f"{made['kind']}Binding",
+        "metadata": made["metadata"],
+        "roleRef": {"apiGroup": _GROUP, "kind": made["kind"], "name": made["metadata"]["name"]},
+        "subjects": [who],
+    }
+
+
+def _rules(kinds: Iterable[Kind], verbs: Sequence[str]) -> list[dict[str, Any]]:
+    groups: dict[str, list[str]] = {}
+    for kind in kinds:
+        groups.setdefault(kind.group, []).append(kind.plural)
+    return [_rule(group, plurals, verbs) for group, plurals in groups.items()]
+
+
+def _rule(group: str, plurals: Sequence[str], verbs: Sequence[str]) -> dict[str, Any]:
+    return {"apiGroups": [group], "resources": list(plurals), "verbs": list(verbs)}

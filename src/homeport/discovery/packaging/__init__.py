@@ -1,0 +1,1 @@
+"""How manifests are packaged: Helm charts, kustomizations, archives; read without running anything."""

@@ -1,0 +1,189 @@
+"""What has to change in one live object, so that it pulls from the target. Pure: an object in, changes out."""
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from homeport.cluster.api import FIELD_MANAGER
+from homeport.cluster.changes import Change, Path, adding, by_name, differences, locate, owned_fields, value_at
+from homeport.cluster.owners import owner_of
+from homeport.discovery.findings import Finding, ObjectKey
+from homeport.discovery.inputs import Source
+from homeport.discovery.kinds import pod_spec_path
+from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.tree import dig, text_of
+from homeport.discovery.walk import Walk, walk
+from homeport.errors import HomeportError
+from homeport.mapping import Mapping as NameMapping
+from homeport.reference import DOCKER_HUB, Reference
+from homeport.relocation.relocate import relocate
+
+ROLLED: Final = ("Deployment", "StatefulSet", "DaemonSet")
+_REPLACED: Final = (*ROLLED, "CronJob")
+_FIXED: Final = {
+    "Pod": "a pod of its own is not changed: delete it, and create it from the relocated manifest",
+    "Job": "a Job's pods cannot be changed: delete it, and create it from the relocated manifest",
+    "ReplicaSet": "its pods would not be replaced: change its manifest, and delete its pods",
+    "ReplicationController": "its pods would not be replaced: change its manifest, and delete its pods",
+    "PodTemplate": "nothing tells when it is used: change its manifest",
+}
+
+
+class Left(msgspec.Struct, frozen=True):
+    """An image that goes on being pulled from elsewhere, and why nothing was done about it."""
+
+    object: ObjectKey
+    path: str
+    image: str
+    reason: str
+
+
+class Wanted(msgspec.Struct, frozen=True, eq=False):
+    """An object and its changes; `is_at_target` tells whether it pulls anything from the target, now or with the changes.
+
+    `account` is the service account whose pods need the pull secret, because the object names no list of its own.
+    """
+
+    value: dict[str, Any]
+    key: ObjectKey
+    changes: tuple[Change, ...] = ()
+    account: str = ""
+    left: tuple[Left, ...] = ()
+    is_at_target: bool = False
+
+
+class BroughtOnly(NameMapping, frozen=True):
+    """A rule of names that leaves alone what is not brought."""
+
+    brought: frozenset[Reference] = frozenset()
+
+    def relocate(self, reference: Reference) -> Reference:
+        """Return the name at the target; a name without a tag that comes from elsewhere stands for all tags."""
+        known = reference.pinned in self.brought or any(
+            it.name == reference.name for it in self.brought if reference.tag is None and reference.digest is None
+        )
+        return super().relocate(reference) if known else reference
+
+
+class Rules(msgspec.Struct, frozen=True, eq=False):
+    """What objects are to become: the images that are brought and their new names, and the pull secret."""
+
+    mapping: BroughtOnly
+    knowledge: Knowledge
+    secret: str = ""
+    default_registry: str = DOCKER_HUB
+
+    def behind(self, value: Mapping[str, Any]) -> bool:
+        """Tell whether an object names an image that is to be pulled from the target and is not."""
+        noted = walk(value, "cluster", self.knowledge, self.default_registry)
+        return any(self.mapping.relocate(it.reference) != it.reference for it in noted.findings)
+
+
+def wanted_of(value: dict[str, Any], rules: Rules) -> Wanted:
+    """Return what an object should become; what cannot be changed here is left with a reason."""
+    key = _key(value)
+    noted = walk(value, "cluster", rules.knowledge, rules.default_registry)
+    here = any(rules.mapping.holds(it.reference) for it in noted.findings)
+    away = [it for it in noted.findings if not rules.mapping.holds(it.reference)]
+    moving = [it for it in away if rules.mapping.relocate(it.reference) != it.reference]
+    left = [_left(it, "it is not among the images that are brought") for it in away if it not in moving]
+    known = any(it.implied.reference and it.implied.reference.pinned in rules.mapping.brought for it in noted.implied)
+    reason = _why_not(value)
+    if reason or not (here or moving or known):
+        return Wanted(value, key, left=(*left, *(_left(it, reason) for it in moving)))
+    try:
+        moved = _moved(value, rules) if moving or known else ()
+    except HomeportError as error:
+        return Wanted(value, key, left=(*left, *(_left(it, error.message) for it in moving)))
+    secured, account = _secured(value, key, noted, rules.secret)
+    return Wanted(value, key, (*moved, *secured), account=account, left=tuple(left), is_at_target=True)
+
+
+def _moved(value: dict[str, Any], rules: Rules) -> tuple[Change, ...]:
+    """Return the changes of names, as a rewritten manifest of the object shows them; raises HomeportError.
+
+    The rewriting proves its own result by scanning it again.
+    """
+    shown = {name: inner for name, inner in value.items() if name != "status"}
+    shown["metadata"] = {
+        name: value["metadata"][name] for name in ("namespace", "name", "annotations") if name in value["metadata"]
+    }
+    text: str = yaml.dump(shown, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=1 << 20)
+    result = relocate(
+        Source("cluster", text), rules.mapping, knowledge=rules.knowledge, default_registry=rules.default_registry
+    )
+    after = yaml.load(result.text, Loader=yaml.CSafeLoader)
+    found = differences(shown, after)
+    return tuple(
+        Change(by_name(value, path), old, new) if old is not None else adding(value, by_name(value, path), new)
+        for path, old, new in found
+    )
+
+
+def fields_of(step: Wanted) -> dict[Path, Any]:
+    """Return all that server-side apply is to own of an object: what it owns already, and the changes.
+
+    A list without names (arguments) is one field: it is owned as a whole.
+    """
+    fields = owned_fields(step.value, FIELD_MANAGER)
+    changed: Any = copy.deepcopy(step.value)
+    for change in step.changes:
+        whole = next((number for number, it in enumerate(change.path) if isinstance(it, int)), None)
+        if whole is None:
+            fields[change.path] = change.new
+        else:
+            *outer, last = locate(changed, change.path)
+            dig(changed, outer)[last] = change.new
+            fields[change.path[:whole]] = value_at(changed, change.path[:whole])
+    return fields
+
+
+def lend(account: Mapping[str, Any], secret: str) -> tuple[Change, ...]:
+    """Return the change with which a service account lends a pull secret, none where it does already."""
+    return tuple(_listed(account, ("imagePullSecrets",), secret))
+
+
+def is_built_in(key: ObjectKey) -> bool:
+    """Tell whether server-side apply knows an object's lists by the names of their items."""
+    return pod_spec_path(key) is not None
+
+
+def _why_not(value: Mapping[str, Any]) -> str:
+    """Say why an object is not changed here; empty where it is."""
+    if owner := owner_of(value):
+        return str(owner)
+    return _FIXED.get(value["kind"], "") if pod_spec_path(_key(value)) else ""
+
+
+def _left(finding: Finding, reason: str) -> Left:
+    return Left(finding.object, finding.path, finding.text, reason)
+
+
+def _secured(value: Mapping[str, Any], key: ObjectKey, noted: Walk, secret: str) -> tuple[tuple[Change, ...], str]:
+    """Add the pull secret to the lists that an object has; else return the service account that is to lend it."""
+    own = [place.path for place in noted.secrets if place.names or not is_built_in(key)]
+    if not secret or not noted.secrets:
+        return (), ""
+    changes = tuple(change for path in own for change in _listed(value, path, secret))
+    return changes, "" if own else _account_of(value, noted.secrets[0].path)
+
+
+def _account_of(value: Mapping[str, Any], path: tuple[str | int, ...]) -> str:
+    """Return the service account that lends the pull secret where a pod lists none.
+
+    A list of its own would take from a pod what its service account lends (plugin/pkg/admission/serviceaccount).
+    """
+    return text_of(dig(value, (*path[:-1], "serviceAccountName"))) or "default"
+
+
+def _listed(value: Mapping[str, Any], path: tuple[str | int, ...], secret: str) -> Iterable[Change]:
+    where = (*path, f"[{secret}]")
+    return () if value_at(value, where) else (Change(where, None, {"name": secret}),)
+
+
+def _key(value: Mapping[str, Any]) -> ObjectKey:
+    metadata = value["metadata"]
+    return ObjectKey(value["apiVersion"], value["kind"], metadata.get("namespace", ""), metadata["name"])

@@ -1,0 +1,229 @@
+"""What has to change in a live cluster, so that it pulls from the target: read, tried by a server-side dry run, not done."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from homeport.cluster.api import Api, ConflictError
+from homeport.cluster.changes import configuration, operations
+from homeport.cluster.inventory import Inventory
+from homeport.cluster.kinds import PODS, SERVICE_ACCOUNTS, TEMPLATES, Kind, path_of
+from homeport.cluster.owners import is_person, owner_of
+from homeport.cluster.pull_access import held
+from homeport.discovery.findings import Finding, ObjectKey
+from homeport.discovery.knowledge import Knowledge
+from homeport.errors import ClusterError, UsageError
+from homeport.mapping import Mapping as NameMapping
+from homeport.reference import DOCKER_HUB, Reference
+from homeport.workflow.live_changes import BroughtOnly, Left, Rules, Wanted, fields_of, is_built_in, lend, wanted_of
+
+MANAGED: Final = {"app.kubernetes.io/managed-by": "homeport"}
+_ORDER: Final = ("Deployment", "DaemonSet", "StatefulSet", "CronJob")
+
+
+class SecretStep(msgspec.Struct, frozen=True):
+    """A pull secret of a namespace: `manifest` is what it becomes. Its content is never shown."""
+
+    namespace: str
+    name: str
+    status: str
+    manifest: dict[str, Any] = {}
+
+    @property
+    def done(self) -> str:
+        """The status when it has been done."""
+        return self.status.removeprefix("to be ")
+
+    def __repr__(self) -> str:
+        return f"SecretStep({self.namespace}/{self.name}: {self.status})"
+
+
+class LivePlan(msgspec.Struct, frozen=True, eq=False):
+    """What would be done, in order: secrets, service accounts, then objects. `restarts` are the pods that are replaced."""
+
+    rules: Rules
+    secrets: tuple[SecretStep, ...] = ()
+    accounts: tuple[Wanted, ...] = ()
+    objects: tuple[Wanted, ...] = ()
+    restarts: tuple[str, ...] = ()
+    left: tuple[Left, ...] = ()
+    errors: tuple[str, ...] = ()
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether anything is still to be done."""
+        pending = any(step.manifest for step in self.secrets)
+        return pending or any(step.changes for step in (*self.accounts, *self.objects))
+
+
+def plan_live(
+    api: Api,
+    namespaces: Sequence[str],
+    mapping: NameMapping,
+    brought: Iterable[Reference],
+    learn: Callable[[Iterable[Finding]], Knowledge],
+    *,
+    secrets: Sequence[Mapping[str, Any]] = (),
+    default_registry: str = DOCKER_HUB,
+) -> LivePlan:
+    """Compare live objects with what they should be, and try every change by a dry run; raises UsageError and ClusterError.
+
+    `secrets` are the manifests of the pull secret, one for each namespace.
+    """
+    inventory = Inventory(api, namespaces, learn(()), default_registry)
+    noted = list(inventory)
+    knowledge = learn([finding for each in noted for finding in each.walk.findings])
+    name = secrets[0]["metadata"]["name"] if secrets else ""
+    only = BroughtOnly(mapping.target, mapping.keep_registry, mapping.redirects, frozenset(brought))
+    rules = Rules(only, knowledge, name, default_registry)
+    wanted = [wanted_of(each.value, rules) for each in noted]
+    tried = [_tried(api, _unlooped(it)) for it in sorted(wanted, key=_order) if it.is_at_target]
+    objects = tuple(step for step in tried if step.is_at_target)
+    accounts = _accounts(api, objects, name)
+    by_owner = {it.key for it in objects}
+    left = [gone for it in (*wanted, *tried) for gone in it.left if not _follows(it, by_owner)]
+    for step in objects:
+        _check_health(step)
+    changed = [it for it in objects if it.changes]
+    return LivePlan(
+        rules,
+        tuple(_secret_step(api, secret, mapping) for secret in secrets),
+        accounts,
+        objects,
+        _restarts(api, namespaces, changed),
+        tuple(dict.fromkeys(left)),
+        tuple(inventory.errors),
+    )
+
+
+def _unlooped(step: Wanted) -> Wanted:
+    """Leave what is said of an object to the list of all, so that it is said once."""
+    return msgspec.structs.replace(step, left=())
+
+
+def _order(step: Wanted) -> tuple[int, ObjectKey]:
+    """Put what operators run as before the custom resources that they read."""
+    kind = step.key.kind
+    return _ORDER.index(kind) if kind in _ORDER else len(_ORDER), step.key
+
+
+def _follows(step: Wanted, changed: set[ObjectKey]) -> bool:
+    """Tell whether an object is made from one that is changed: its operator or controller changes it in turn."""
+    for owner in step.value["metadata"].get("ownerReferences") or ():
+        if ObjectKey(owner["apiVersion"], owner["kind"], step.key.namespace, owner["name"]) in changed:
+            return True
+        # A pod's ReplicaSet or Job is not in the inventory when a Deployment or CronJob makes it.
+        if owner.get("controller") and step.key.kind == "Pod" and owner["kind"] in {it.name for it in TEMPLATES}:
+            return True
+    return False
+
+
+def _tried(api: Api, step: Wanted) -> Wanted:
+    """Try the changes of an object by a dry run; one that another tool owns is left, and it is said where it belongs."""
+    if not step.changes:
+        return step
+    try:
+        change(api, step, dry_run=True)
+    except ConflictError as error:
+        strangers = [name for name in error.managers if not is_person(name)]
+        if not strangers:
+            return step
+        reason = f"{', '.join(strangers)} set this field and goes on setting it: make the change there"
+        left = tuple(Left(step.key, it.where, str(it.old), reason) for it in step.changes)
+        return Wanted(step.value, step.key, left=left)
+    return step
+
+
+def change(api: Api, step: Wanted, *, dry_run: bool = False) -> None:
+    """Make the changes of an object; raises ConflictError where another than a person owns a field, and ClusterError."""
+    if not is_built_in(step.key):
+        api.patch(step.value, operations(step.value, step.changes), dry_run=dry_run)
+        return
+    wanted = configuration(step.value, fields_of(step))
+    try:
+        api.apply(wanted, dry_run=dry_run)
+    except ConflictError as error:
+        if not error.managers or not all(map(is_person, error.managers)):
+            raise
+        api.apply(wanted, force=True, dry_run=dry_run)
+
+
+def _accounts(api: Api, objects: Iterable[Wanted], secret: str) -> tuple[Wanted, ...]:
+    """Return the service accounts that have to lend the pull secret."""
+    names = dict.fromkeys((it.key.namespace, it.account) for it in objects if it.account)
+    steps = []
+    for namespace, name in names:
+        key = ObjectKey("v1", "ServiceAccount", namespace, name)
+        found = api.get(f"{SERVICE_ACCOUNTS.path('v1', namespace)}/{name}")
+        if found is None:
+            raise ClusterError(
+                f"{key} is not there, and pods of {namespace} are to run under it",
+                hint=f"Create it: kubectl create serviceaccount {name} -n {namespace}",
+            )
+        if owner_of(found) is None or lend(found, secret):
+            steps.append(Wanted(found, key, lend(found, secret)))
+    return tuple(steps)
+
+
+def _secret_step(api: Api, manifest: Mapping[str, Any], mapping: NameMapping) -> SecretStep:
+    """Compare a pull secret with the one that is there; raises UsageError where that is another's, and does not serve."""
+    namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+    wanted = {**manifest, "metadata": {**manifest["metadata"], "labels": MANAGED}}
+    found = api.get(path_of(wanted))
+    if found is None:
+        try:
+            api.create(wanted, dry_run=True)
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+            raise UsageError(
+                f"there is no namespace {namespace!r}", hint=f"kubectl create namespace {namespace}"
+            ) from None
+        return SecretStep(namespace, name, "to be made", wanted)
+    if found.get("type") == manifest["type"] and found.get("data") == manifest["data"]:
+        return SecretStep(namespace, name, "as it should be")
+    if (found["metadata"].get("labels") or {}).items() >= MANAGED.items() and found.get("type") == manifest["type"]:
+        kept = {**found, "data": manifest["data"]}
+        return SecretStep(namespace, name, "to be given other credentials", kept)
+    mine, theirs = held(manifest).keyring.entries, held(found).keyring.entries
+    if set(mine) <= set(theirs):
+        return SecretStep(namespace, name, "as it should be, and not Homeport's")
+    raise UsageError(
+        f"Secret {namespace}/{name} is not Homeport's, and has other credentials for {mapping.target} or none",
+        hint="Name another one in homeport.yaml (pullSecret.name), or delete this one.",
+    )
+
+
+def _restarts(api: Api, namespaces: Sequence[str], changed: Sequence[Wanted]) -> tuple[str, ...]:
+    """Name the pods that the changes replace, in the order of the changes."""
+    uids = {it.value["metadata"]["uid"]: number for number, it in enumerate(changed) if it.key.kind != "CronJob"}
+    owners: dict[str, str] = {}
+    pods: list[tuple[str, str]] = []
+    kinds: tuple[Kind, ...] = (*TEMPLATES, PODS)
+    for namespace in namespaces or (None,):
+        for kind in kinds if uids else ():
+            for value in api.objects(kind, namespace):
+                metadata = value["metadata"]
+                owner = next((it["uid"] for it in metadata.get("ownerReferences") or () if it.get("controller")), "")
+                owners[metadata["uid"]] = owner
+                if kind is PODS and not metadata.get("deletionTimestamp"):
+                    pods.append((metadata["uid"], f"{metadata['namespace']}/{metadata['name']}"))
+    found = []
+    for uid, name in pods:
+        at = uid
+        while at and at not in uids:
+            at = owners.get(at, "")
+        if at:
+            found.append((uids[at], name))
+    return tuple(name for _, name in sorted(found))
+
+
+def _check_health(step: Wanted) -> None:
+    """Refuse to touch a Redis cluster that is not healthy: its operator replaces pods one by one and counts on the others."""
+    state = (step.value.get("status") or {}).get("state", "Running")
+    if step.key.kind == "RedisEnterpriseCluster" and step.changes and state != "Running":
+        raise ClusterError(
+            f"{step.key} is {state}, not Running: its pods are replaced one by one, which needs the others",
+            hint=f"kubectl describe rec {step.key.name} -n {step.key.namespace} tells what it waits for.",
+        )

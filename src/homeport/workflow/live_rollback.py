@@ -1,0 +1,130 @@
+"""Take back what apply has changed in a live cluster: registry names at unchanged versions, secrets' references, accounts."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from homeport.cluster.api import Api
+from homeport.cluster.changes import Change, operations, state_of, value_at
+from homeport.cluster.kinds import path_of
+from homeport.cluster.lease import held
+from homeport.cluster.record import Journal, Record
+from homeport.discovery.findings import ObjectKey
+from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.walk import walk
+from homeport.errors import HomeportError
+from homeport.workflow.live_changes import Wanted
+from homeport.workflow.live_rollout import SILENCE, Waiter
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A field that somebody else has changed since: what it was before apply, what apply made it, and what it is now."""
+
+    object: ObjectKey
+    change: Change
+    now: Any
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """An object of the cluster with the changes that are to be taken back."""
+
+    value: dict[str, Any]
+    object: ObjectKey
+    changes: tuple[Change, ...]
+
+
+class RollbackPlan(msgspec.Struct, frozen=True):
+    """What would be taken back, in order; `gone` are objects that are not there any more."""
+
+    restored: tuple[Restored, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    gone: tuple[ObjectKey, ...] = ()
+
+
+class RolledBack(msgspec.Struct, frozen=True):
+    """What was taken back, a line each; `failed` is why it stopped."""
+
+    done: tuple[str, ...]
+    failed: HomeportError | None = None
+
+
+def plan_rollback(api: Api, record: Record) -> RollbackPlan:
+    """Compare a record with what is there now; raises ClusterError.
+
+    Where one field of an object was changed by somebody else, none of the object is touched.
+    """
+    restored, refused, gone = [], [], []
+    for each in reversed(record.objects):
+        found = api.get(path_of(_stub(each.object)))
+        if found is None:
+            gone.append(each.object)
+            continue
+        others = [change for change in each.changes if state_of(found, change) == "other"]
+        refused += [Refused(each.object, change, value_at(found, change.path)) for change in others]
+        pending = tuple(change for change in each.changes if state_of(found, change) == "new")
+        if pending and not others:
+            restored.append(Restored(found, each.object, pending))
+    return RollbackPlan(tuple(restored), tuple(refused), tuple(gone))
+
+
+def roll_back(
+    api: Api,
+    plan: RollbackPlan,
+    journal: Journal,
+    *,
+    namespace: str,
+    say: Callable[[str], None] = lambda _: None,
+    silence: float = SILENCE,
+) -> RolledBack:
+    """Take back what is planned, and wait for each roll-out; a second run goes on from there. Raises ClusterError."""
+    done: list[str] = []
+    with held(api, namespace) as lease:
+        try:
+            waiter = Waiter(api, say, lease.renew, silence)
+            for step in plan.restored:
+                lease.renew()
+                api.patch(step.value, operations(step.value, step.changes, undo=True))
+                done.append(f"{step.object}: restored")
+                say(done[-1])
+                if step.object.kind != "ServiceAccount":
+                    waiter.wait(Wanted(step.value, step.object), partial(_still_named, step.changes))
+            _forget(journal, plan)
+        except HomeportError as error:
+            return RolledBack(tuple(done), error)
+    return RolledBack(tuple(done))
+
+
+def _still_named(changes: tuple[Change, ...], value: Mapping[str, Any]) -> bool:
+    """Tell whether an object still names an image that apply has put into what it is made from."""
+    names = [text for change in changes for text in _texts(change.new)]
+    found = [finding.text for finding in walk(value, "cluster", Knowledge()).findings]
+    return any(text == name or text.startswith((f"{name}:", f"{name}@")) for text in found for name in names)
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, str):
+        yield value
+
+
+def _forget(journal: Journal, plan: RollbackPlan) -> None:
+    """Keep of the record what was refused; that is still to be decided."""
+    kept = {refused.object for refused in plan.refused}
+    record = journal.read()
+    rest = tuple(each for each in record.objects if each.object in kept)
+    if rest:
+        journal.write(Record(record.target, rest))
+    else:
+        journal.clear()
+
+
+def _stub(key: ObjectKey) -> dict[str, Any]:
+    return {
+        "apiVersion": key.api_version,
+        "kind": key.kind,
+        "metadata": {"namespace": key.namespace, "name": key.name},
+    }

@@ -1,0 +1,113 @@
+"""A cluster that runs from a stand-in for Docker Hub, with a private registry beside it and a homeport.yaml between them."""
+
+import base64
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from homeport.registry.credentials import Credential, OneCredential
+from homeport.registry.session import Registries
+from tests.kit.cluster_contract import made
+from tests.kit.images import put
+from tests.kit.servers import ServeProcess, serve_process, write_htpasswd
+from tests.peers import kube_node
+from tests.peers.kube_images import sleepers
+from tests.peers.kube_node import Node
+
+USER, PASSWORD = "puller", "s3cret-word"
+
+
+class Site:
+    """`hub` is what the node takes for Docker Hub, `own` the private registry that wants a login."""
+
+    def __init__(self, node: Node, hub: ServeProcess, own: ServeProcess) -> None:
+        self.node, self.hub, self.own = node, hub, own
+        self.redirect_docker_hub()
+
+    def redirect_docker_hub(self) -> None:
+        """Let the node pull from the stand-in what is named after Docker Hub."""
+        certs = self.node.certs / "docker.io"
+        certs.mkdir(exist_ok=True)
+        (certs / "hosts.toml").write_text(
+            f'server = "{self.hub.url}"\n[host."{self.hub.url}"]\n  capabilities = ["pull", "resolve"]\n'
+        )
+
+    def publish(self, *names: str) -> dict[str, str]:
+        """Put images into the stand-in for Docker Hub; return their digests."""
+        digests = {}
+        with Registries() as registries:
+            for name in names:
+                repository, _, tag = name.partition(":")
+                digests[name] = put(sleepers(name), registries.client(self.hub.host), repository, tag).digest
+        return digests
+
+    def job(self, folder: Path, namespace: str, objects: Sequence[dict[str, Any]], **more: Any) -> Path:
+        """Write a homeport.yaml for objects, with a login for the private registry."""
+        folder.mkdir(exist_ok=True)
+        (folder / "app.yaml").write_text(yaml.safe_dump_all(objects))
+        config = {
+            "target": f"{self.own.host}/mirror",
+            "sources": ["app.yaml"],
+            "pullSecret": {"name": "private", "namespaces": [namespace]},
+            "registries": {"docker.io": {"endpoint": self.hub.url}},
+            **more,
+        }
+        (folder / "homeport.yaml").write_text(yaml.safe_dump(config))
+        auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        (folder / "config.json").write_text(json.dumps({"auths": {self.own.host: {"auth": auth}}}))
+        return folder / "homeport.yaml"
+
+    def start(self, namespace: str, objects: Sequence[dict[str, Any]]) -> None:
+        """Create a namespace with objects as a person does, and wait until their pods run."""
+        self.node.namespace(namespace)
+        self.node.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(objects))
+        for value in objects:
+            if value["kind"] in ("Deployment", "StatefulSet", "DaemonSet"):
+                name = f"{value['kind'].lower()}/{value['metadata']['name']}"
+                self.node.kubectl("rollout", "status", name, "-n", namespace, "--timeout=60s")
+
+    def images(self, namespace: str) -> set[str]:
+        """Return the images that the living pods of a namespace name."""
+        pods = json.loads(self.node.kubectl("get", "pods", "-n", namespace, "-o", "json"))["items"]
+        living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return {it["image"] for pod in living for it in pod["spec"]["containers"]}
+
+    def get(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.node.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
+        return found
+
+    def login(self) -> Registries:
+        """Return the registries as the user of the private one sees them."""
+        return Registries(credentials=OneCredential(Credential(USER, PASSWORD)))
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Site]:
+    """Run both registries and a cluster until the block ends."""
+    users = write_htpasswd(folder / "htpasswd", {USER: PASSWORD})
+    with (
+        serve_process(folder / "hub") as hub,
+        serve_process(folder / "own", "--htpasswd", str(users)) as own,
+        kube_node.running(_made(folder / "kube"), hub.host) as node,
+    ):
+        yield Site(node, hub, own)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def workload(kind: str, name: str, namespace: str, image: str, *, replicas: int = 1, **pod: Any) -> dict[str, Any]:
+    """Make a Deployment, StatefulSet or DaemonSet whose pods end at once when they are told to."""
+    labels = {"app": name}
+    containers = [{"name": "main", "image": image}]
+    template = {"metadata": {"labels": labels}, "spec": {"containers": containers, **pod}}
+    spec: dict[str, Any] = {"selector": {"matchLabels": labels}, "template": template}
+    spec |= {} if kind == "DaemonSet" else {"replicas": replicas}
+    spec |= {"serviceName": name} if kind == "StatefulSet" else {}
+    return made(kind, name, spec, namespace=namespace)

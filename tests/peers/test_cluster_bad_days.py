@@ -1,0 +1,353 @@
+"""Changing a real cluster on bad days: each ends in one clear sentence, with nothing lost."""
+
+import contextlib
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from homeport.applications.redis_enterprise import KNOWLEDGE
+from homeport.cli.app import run
+from homeport.cluster.api import Api
+from homeport.cluster.kubeconfig import load_config
+from homeport.cluster.lease import Lease
+from homeport.cluster.pull_secrets import make_pull_secret
+from homeport.cluster.record import Journal, Record
+from homeport.errors import ClusterError, UsageError
+from homeport.mapping import Mapping, Target
+from homeport.reference import Reference
+from homeport.registry.credentials import Credential
+from homeport.workflow.live_apply import LiveApplied, apply_live
+from homeport.workflow.live_plan import LivePlan, plan_live
+from homeport.workflow.live_rollback import plan_rollback, roll_back
+from tests.kit.cluster_contract import made, template
+from tests.peers import kube
+from tests.peers.kube import Kubernetes
+from tests.peers.kube_site import workload
+
+pytestmark = pytest.mark.peers
+
+TARGET = Target.parse("registry.example.com/mirror")
+BROUGHT = [Reference.parse(name) for name in ("team/web:1", "team/report:3", "redislabs/redis:7.2.4-64")]
+REPORT = {
+    "schedule": "0 0 1 1 *",
+    "jobTemplate": {"spec": {"template": template("team/report:3", restartPolicy="Never")}},
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
+    with kube.running(tmp_path_factory.mktemp("kube")) as kubernetes:
+        kubernetes.define("app.redislabs.com", "RedisEnterpriseCluster", "v1")
+        yield kubernetes
+
+
+class Bench:
+    """A namespace of its own, as admin."""
+
+    def __init__(self, cluster: Kubernetes, name: str, folder: Path) -> None:
+        self.cluster, self.name, self.folder = cluster, name, folder
+        cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        self.create(kind="ServiceAccount", name="default", imagePullSecrets=[{"name": "theirs"}])
+
+    def create(self, *, kind: str, name: str, **fields: Any) -> None:
+        self.cluster.create(
+            {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": self.name}, **fields}
+        )
+
+    def report(self, **metadata: Any) -> None:
+        value = made("CronJob", "report", REPORT, api_version="batch/v1", namespace=self.name)
+        value["metadata"] |= metadata
+        self.kubectl("apply", "-f", "-", text=yaml.safe_dump(value))
+
+    def kubectl(self, *arguments: str, text: str = "") -> str:
+        command = (kube.peer("kubectl"), "--kubeconfig", str(self.cluster.kubeconfig()), "-n", self.name, *arguments)
+        return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout.strip()
+
+    def image(self) -> str:
+        return self.kubectl(
+            "get", "cronjob", "report", "-o", "jsonpath={.spec.jobTemplate.spec.template.spec.containers[0].image}"
+        )
+
+    def journal(self, api: Api) -> Journal:
+        return Journal(api, self.name, self.folder / "homeport.applied")
+
+    def plan(self, api: Api) -> LivePlan:
+        secret = make_pull_secret("private", self.name, TARGET, Credential("ann", "s3cret-word"))
+        return plan_live(api, [self.name], Mapping(TARGET), BROUGHT, lambda _: KNOWLEDGE, secrets=[secret])
+
+    def apply(self, api: Api) -> LiveApplied:
+        return apply_live(api, self.plan(api), self.journal(api), namespace=self.name, silence=1)
+
+
+@pytest.fixture
+def bench(cluster: Kubernetes, request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+    return Bench(cluster, re.sub("[^a-z]+", "-", request.node.name.removeprefix("test_"))[:60].strip("-"), tmp_path)
+
+
+@pytest.fixture
+def api(cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    with as_user(cluster, "admin", monkeypatch) as api:
+        yield api
+
+
+@contextlib.contextmanager
+def as_user(cluster: Kubernetes, user: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(user)))
+    with Api(load_config()) as api:
+        yield api
+
+
+def test_what_others_put_in_lists_stays(bench: Bench, api: Api) -> None:
+    spec = {
+        "nodes": 3,
+        "pullSecrets": [{"name": "theirs"}],
+        "redisEnterpriseImageSpec": {"repository": "redislabs/redis", "versionTag": "7.2.4-64"},
+    }
+    rec = made("RedisEnterpriseCluster", "rec", spec, api_version="app.redislabs.com/v1", namespace=bench.name)
+    before = bench.cluster.create(rec)["spec"]
+    bench.report()
+    assert bench.apply(api).failed is None
+    accounts = bench.kubectl("get", "sa", "default", "-o", "jsonpath={.imagePullSecrets[*].name}")
+    assert accounts == "theirs private"
+    after = yaml.safe_load(bench.kubectl("get", "redisenterprisecluster", "rec", "-o", "yaml"))["spec"]
+    assert after["pullSecrets"] == [{"name": "theirs"}, {"name": "private"}]
+    image = {"repository": "registry.example.com/mirror/redislabs/redis", "versionTag": "7.2.4-64"}
+    assert after["redisEnterpriseImageSpec"] == image
+    roll_back(api, plan_rollback(api, bench.journal(api).read()), bench.journal(api), namespace=bench.name)
+    assert yaml.safe_load(bench.kubectl("get", "redisenterprisecluster", "rec", "-o", "yaml"))["spec"] == before
+    assert bench.kubectl("get", "sa", "default", "-o", "jsonpath={.imagePullSecrets[*].name}") == "theirs"
+
+
+def test_a_rollback_leaves_what_somebody_else_has_changed_since(bench: Bench, api: Api) -> None:
+    bench.report()
+    assert bench.apply(api).failed is None
+    bench.kubectl("set", "image", "cronjob/report", "c0=team/report:4")
+    plan = plan_rollback(api, bench.journal(api).read())
+    assert [(it.now, it.change.new, it.change.old) for it in plan.refused] == [
+        ("team/report:4", "registry.example.com/mirror/team/report:3", "team/report:3")
+    ]
+    assert [it.object.kind for it in plan.restored] == ["ServiceAccount"]
+    roll_back(api, plan, bench.journal(api), namespace=bench.name)
+    assert bench.image() == "team/report:4"
+    assert [it.object.kind for it in bench.journal(api).read().objects] == ["CronJob"]
+
+
+def test_the_record_outlives_the_cluster_s_copy(bench: Bench, api: Api) -> None:
+    bench.report()
+    bench.apply(api)
+    bench.kubectl("delete", "configmap", "homeport-applied")
+    roll_back(api, plan_rollback(api, bench.journal(api).read()), bench.journal(api), namespace=bench.name)
+    assert bench.image() == "team/report:3"
+    assert bench.journal(api).read() == Record()
+
+
+def test_two_at_once(bench: Bench, api: Api) -> None:
+    bench.report()
+    plan = bench.plan(api)
+    Lease(api, bench.name, datetime.now(UTC))
+    with pytest.raises(ClusterError, match="is changing this cluster now") as caught:
+        apply_live(api, plan, bench.journal(api), namespace=bench.name)
+    assert "its lease ends after 60 seconds" in caught.value.hint
+    assert bench.image() == "team/report:3"
+
+
+def test_the_lease_of_one_that_was_killed_runs_out(bench: Bench, api: Api) -> None:
+    Lease(api, bench.name, datetime(2026, 1, 1, tzinfo=UTC))
+    assert bench.apply(api).failed is None
+
+
+def test_a_field_that_a_controller_sets_is_left(bench: Bench, api: Api) -> None:
+    value = made("CronJob", "report", REPORT, api_version="batch/v1", namespace=bench.name)
+    bench.kubectl("apply", "--server-side", "--field-manager=image-updater", "-f", "-", text=yaml.safe_dump(value))
+    (left,) = bench.plan(api).left
+    assert left.reason == "image-updater set this field and goes on setting it: make the change there"
+    assert bench.apply(api).failed is None
+    assert bench.image() == "team/report:3"
+
+
+def test_what_helm_decides_is_left(bench: Bench, api: Api) -> None:
+    bench.report(annotations={"meta.helm.sh/release-name": "shop"})
+    (left,) = bench.plan(api).left
+    assert left.reason.startswith("Helm (release shop) decides: set the images in its values")
+
+
+def test_an_image_that_is_not_brought_is_left(bench: Bench, api: Api) -> None:
+    bench.cluster.create(workload("Deployment", "other", bench.name, "quay.io/other/app:1"))
+    plan = bench.plan(api)
+    assert [(it.image, it.reason) for it in plan.left] == [
+        ("quay.io/other/app:1", "it is not among the images that are brought")
+    ]
+    assert not plan.objects
+
+
+def test_a_webhook_that_refuses(bench: Bench, api: Api) -> None:
+    bench.report()
+    policy = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": bench.name}},
+            "resourceRules": [
+                {"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["cronjobs"]}
+            ],
+        },
+        "validations": [{"expression": "false", "message": "freeze until Monday"}],
+    }
+    for kind, spec in (
+        ("ValidatingAdmissionPolicy", policy),
+        ("ValidatingAdmissionPolicyBinding", {"policyName": "freeze", "validationActions": ["Deny"]}),
+    ):
+        value = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "freeze"}}
+        bench.kubectl("apply", "-f", "-", text=yaml.safe_dump(value | {"spec": spec}))
+    kube.wait(lambda: _is_refused(bench, api), "the policy is not in force")
+    with pytest.raises(ClusterError, match="freeze until Monday") as caught:
+        bench.plan(api)
+    assert str(caught.value).startswith(f"cannot change CronJob/{bench.name}/report: the API server answered 422")
+    assert "secret" not in bench.kubectl("get", "secrets", "-o", "name")
+
+
+def _is_refused(bench: Bench, api: Api) -> bool:
+    try:
+        bench.plan(api)
+    except ClusterError:
+        return True
+    return False
+
+
+def test_a_namespace_that_is_being_deleted(bench: Bench, api: Api) -> None:
+    bench.report()
+    bench.kubectl(
+        "patch", "cronjob", "report", "--type=merge", "-p", '{"metadata":{"finalizers":["example.com/wait"]}}'
+    )
+    bench.kubectl("delete", "namespace", bench.name, "--wait=false")
+    with pytest.raises(ClusterError, match="because it is being terminated"):
+        bench.plan(api)
+
+
+def test_a_namespace_that_is_not_there(bench: Bench, api: Api) -> None:
+    secret = make_pull_secret("private", "nowhere", TARGET, Credential("ann", "s3cret-word"))
+    with pytest.raises(UsageError, match="there is no namespace 'nowhere'"):
+        plan_live(api, [bench.name], Mapping(TARGET), BROUGHT, lambda _: KNOWLEDGE, secrets=[secret])
+
+
+def test_a_secret_of_somebody_else(bench: Bench, api: Api) -> None:
+    bench.report()
+    bench.create(kind="Secret", name="private", stringData={"password": "theirs"})
+    with pytest.raises(UsageError, match="is not Homeport's, and has other credentials") as caught:
+        bench.plan(api)
+    assert "s3cret-word" not in str(caught.value)
+
+
+def test_a_redis_cluster_that_is_not_healthy(bench: Bench, api: Api) -> None:
+    spec = {"redisEnterpriseImageSpec": {"repository": "redislabs/redis", "versionTag": "7.2.4-64"}}
+    rec = made("RedisEnterpriseCluster", "rec", spec, api_version="app.redislabs.com/v1", namespace=bench.name)
+    bench.kubectl("apply", "-f", "-", text=yaml.safe_dump(rec | {"status": {"state": "RecoveryReset"}}))
+    with pytest.raises(ClusterError, match="is RecoveryReset, not Running"):
+        bench.plan(api)
+
+
+def test_a_right_to_change_one_kind_is_missing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.report()
+    bench.cluster.grant("reader", ["pods", "cronjobs.batch"], bench.name)
+    with (
+        as_user(bench.cluster, "reader", monkeypatch) as api,
+        pytest.raises(ClusterError, match="no right to change CronJob"),
+    ):
+        plan_live(api, [bench.name], Mapping(TARGET), BROUGHT, lambda _: KNOWLEDGE)
+
+
+@pytest.mark.parametrize("scope", ["whole", "one"])
+def test_the_printed_rights_suffice(
+    scope: str, bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user = {"whole": "changer", "one": "looker"}[scope]
+    bench.report()
+    namespace = [] if scope == "whole" else ["-n", bench.name]
+    assert run(["rbac", "apply", "--for", user, *namespace]) == 0
+    bench.kubectl("apply", "-f", "-", text=capsys.readouterr().out)
+    with as_user(bench.cluster, user, monkeypatch) as api:
+        applied = bench.apply(api)
+        assert (applied.failed, bench.plan(api).errors) == (None, ())
+        journal = bench.journal(api)
+        assert roll_back(api, plan_rollback(api, journal.read()), journal, namespace=bench.name).failed is None
+    assert bench.image() == "team/report:3"
+
+
+def test_an_interrupted_apply_is_finished_by_the_next_or_taken_back(bench: Bench, api: Api) -> None:
+    def images() -> list[str]:
+        path = "jsonpath={.items[*].spec.jobTemplate.spec.template.spec.containers[0].image}"
+        return bench.kubectl("get", "cronjobs", "-o", path).split()
+
+    def interrupt(line: str) -> None:
+        if "CronJob" in line:
+            raise KeyboardInterrupt
+
+    for name in ("first", "second"):
+        value = made("CronJob", name, REPORT, api_version="batch/v1", namespace=bench.name)
+        bench.kubectl("apply", "-f", "-", text=yaml.safe_dump(value))
+    new, old = "registry.example.com/mirror/team/report:3", "team/report:3"
+    with pytest.raises(KeyboardInterrupt):
+        apply_live(api, bench.plan(api), bench.journal(api), namespace=bench.name, say=interrupt)
+    assert images() == [new, old]
+    journal = bench.journal(api)
+    assert roll_back(api, plan_rollback(api, journal.read()), journal, namespace=bench.name).failed is None
+    assert images() == [old, old]
+    with pytest.raises(KeyboardInterrupt):
+        apply_live(api, bench.plan(api), bench.journal(api), namespace=bench.name, say=interrupt)
+    assert bench.apply(api).failed is None
+    assert images() == [new, new]
+    assert roll_back(api, plan_rollback(api, journal.read()), journal, namespace=bench.name).failed is None
+    assert images() == [old, old]
+
+
+def test_the_api_server_goes_away_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with kube.running(tmp_path) as cluster, as_user(cluster, "admin", monkeypatch) as api:
+        bench = Bench(cluster, "shop", tmp_path)
+        bench.report()
+        plan = bench.plan(api)
+        applied = apply_live(
+            api,
+            plan,
+            bench.journal(api),
+            namespace="shop",
+            say=lambda line: cluster.stop() if "lends" in line else None,
+        )
+    assert applied.done[-1].endswith("ServiceAccount/shop/default: lends private")
+    assert "does not answer: Connection refused" in str(applied.failed)
+
+
+def test_names_in_environment_and_arguments_move_and_a_second_apply_keeps_them(bench: Bench, api: Api) -> None:
+    def add(name: str, image: str) -> None:
+        operation = {"op": "add", "path": f"{pod}/containers/-", "value": {"name": name, "image": image}}
+        bench.kubectl("patch", "cronjob", "report", "--type=json", "-p", json.dumps([operation]))
+
+    def spec() -> dict[str, Any]:
+        found = yaml.safe_load(bench.kubectl("get", "cronjob", "report", "-o", "yaml"))
+        return dict(found["spec"]["jobTemplate"]["spec"]["template"]["spec"])
+
+    pod = "/spec/jobTemplate/spec/template/spec"
+    bench.report()
+    more = {"env": [{"name": "WEB_IMAGE", "value": "team/web:1"}], "args": ["--image=team/report:3", "--verbose"]}
+    operations = [{"op": "add", "path": f"{pod}/containers/0/{name}", "value": value} for name, value in more.items()]
+    bench.kubectl("patch", "cronjob", "report", "--type=json", "-p", json.dumps(operations))
+    before = spec()
+    assert bench.apply(api).failed is None
+    add("later", "team/web:1")
+    assert bench.apply(api).failed is None
+    first, later = spec()["containers"]
+    here = "registry.example.com/mirror"
+    assert (first["image"], later["image"]) == (f"{here}/team/report:3", f"{here}/team/web:1")
+    assert first["env"] == [{"name": "WEB_IMAGE", "value": f"{here}/team/web:1"}]
+    assert first["args"] == [f"--image={here}/team/report:3", "--verbose"]
+    assert not bench.plan(api).changes_anything
+    journal = bench.journal(api)
+    assert roll_back(api, plan_rollback(api, journal.read()), journal, namespace=bench.name).failed is None
+    back = spec()
+    assert back["containers"].pop()["image"] == "team/web:1"
+    assert back == before
