@@ -14,6 +14,7 @@ go_peers=(
   "regctl github.com/regclient/regclient/cmd/regctl@v0.11.7"
   "oras oras.land/oras/cmd/oras@v1.3.6"
   "registry github.com/distribution/distribution/v3/cmd/registry@v3.1.2"
+  "ggcr-registry github.com/google/go-containerregistry/cmd/registry@v0.22.1"
   "helm3 helm.sh/helm/v3/cmd/helm@v3.22.0"
   "helm4 helm.sh/helm/v4/cmd/helm@v4.3.1"
   "conformance github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111"
