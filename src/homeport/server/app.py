@@ -21,6 +21,7 @@ from homeport.server.access import Action, action_of
 from homeport.server.gate import Asking, Gate
 from homeport.server.immutable import ImmutableTags, is_immutable
 from homeport.server.metrics import Metrics
+from homeport.server.open_uploads import OpenUploads
 from homeport.server.quick import Quick, RawHeaders
 from homeport.server.replies import BlobParts, Disconnected, Refusal, Reply, headers_of_reply
 from homeport.server.requests import UNSENT, Receive, Request, Scope, Send, headers_of, origin_of
@@ -77,6 +78,7 @@ class Registry:
         self._tells = access_log or metrics is not None
         self._quick = Quick(store, self._gate)
         self._buffers = Buffers()
+        self._uploads = OpenUploads()
         self._log = structlog.get_logger("homeport.server")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -183,7 +185,10 @@ class Registry:
         # Mounts and the catalog ask what the user may pull: no client asks for a token for whatever they may turn up.
         may_pull = partial(self._gate.rules.allows, identity.user, action=Action.PULL)
         fixed = partial(is_immutable, self._immutable, route.repository)
-        return await handler(self._store, Request.of(scope, route, receive, may_pull=may_pull, fixed=fixed))
+        client = scope.get("client")
+        owner = identity.user or f"nobody at {client[0] if client else '-'}"
+        request = Request.of(scope, route, receive, may_pull=may_pull, fixed=fixed, uploads=self._uploads, owner=owner)
+        return await handler(self._store, request)
 
     async def _send(self, reply: Reply, scope: Scope, send: Send) -> None:
         body = reply.body
