@@ -351,3 +351,23 @@ def test_names_in_environment_and_arguments_move_and_a_second_apply_keeps_them(b
     back = spec()
     assert back["containers"].pop()["image"] == "team/web:1"
     assert back == before
+
+
+def test_a_custom_resource_that_nobody_taught_is_found_moved_and_taken_back(bench: Bench, api: Api) -> None:
+    kube.PLURALS["Widget"] = "widgets"
+    bench.cluster.define("shop.example.com", "Widget", "v1alpha2")
+    spec = {
+        "size": 3,
+        "image": {"repository": "team/web", "tag": "1"},
+        "exporter": {"image": "docker.io/team/report:3"},
+    }
+    widget = made("Widget", "w", spec, api_version="shop.example.com/v1alpha2", namespace=bench.name)
+    bench.kubectl("apply", "-f", "-", text=yaml.safe_dump(widget))
+    with Api(load_config()) as fresh:
+        assert bench.apply(fresh).failed is None
+        after = yaml.safe_load(bench.kubectl("get", "widget", "w", "-o", "yaml"))["spec"]
+        assert after["image"] == {"repository": "registry.example.com/mirror/team/web", "tag": "1"}
+        assert after["exporter"] == {"image": "registry.example.com/mirror/team/report:3"}
+        journal = bench.journal(fresh)
+        assert roll_back(fresh, plan_rollback(fresh, journal.read()), journal, namespace=bench.name).failed is None
+    assert yaml.safe_load(bench.kubectl("get", "widget", "w", "-o", "yaml"))["spec"] == spec

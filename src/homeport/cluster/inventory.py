@@ -28,6 +28,11 @@ class Noted(msgspec.Struct, frozen=True, eq=False):
     value: dict[str, Any]
     walk: Walk
 
+    @property
+    def names_images(self) -> bool:
+        """Whether the object has anything to do with images; most custom resources have not, and need not be kept."""
+        return bool(self.walk.findings or self.walk.unresolved or self.walk.implied)
+
 
 class Inventory:
     """The inventory of some namespaces, or of all; `errors` grows by a sentence for each kind that could not be read."""
@@ -58,8 +63,8 @@ class Inventory:
                     running[owner["uid"]] |= own
                 else:
                     yield Noted(value, self._walk(value, own))
-        for kind in CUSTOM_RESOURCES:
-            for value in self._objects(kind):
+        for kind in self._api.custom_kinds() or CUSTOM_RESOURCES:
+            for value in self._objects(kind) if kind.namespaced or not self._namespaces else ():
                 yield Noted(value, self._walk(value, frozenset()))
         if not self._may_read:
             raise ClusterError(
