@@ -17,6 +17,7 @@ from homeport.discovery.inputs import Source
 from homeport.discovery.scan import scan_source
 from homeport.mapping import Mapping, Target
 from homeport.relocation.relocate import relocate
+from homeport.relocation.sweep import sweep
 
 MAPPING = Mapping(Target.parse("registry.example.com:5000/mirror"))
 DEPLOYMENT = {
@@ -45,10 +46,11 @@ def compose(text: str) -> None:
 
 
 def whole_job(source: Source) -> None:
-    """Scan to learn the release, rewrite, and prove by scanning again: what the command does with one file."""
+    """Scan to learn the release, rewrite, prove by scanning again, and sweep: what the command does with one file."""
     findings = scan_source(source, KNOWLEDGE).findings
     result = relocate(source, MAPPING, knowledge=knowledge(choose(findings)), pull_secret="regcred")
     assert result.edits
+    assert not sweep(source.name, result.text, MAPPING, result.references)
 
 
 def run(rounds: int = 9) -> None:
@@ -58,7 +60,7 @@ def run(rounds: int = 9) -> None:
     jobs: dict[str, Callable[[], object]] = {
         "PyYAML's C composer": lambda: compose(text),
         "scan": lambda: scan_source(source, KNOWLEDGE),
-        "scan, relocate, prove": lambda: whole_job(source),
+        "scan, relocate, prove, sweep": lambda: whole_job(source),
     }
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     for turn in range(rounds + 1):

@@ -20,7 +20,8 @@ HomeportError                  what was being done, to what, what came back; ``h
 │   └── BlockedAddressError    an address found in data that must not be dialled
 ├── StoreError                 a content store that cannot read or write
 │   ├── StoreFullError         no room is left; what was there before is untouched
-│   └── UploadTakenError       another request has taken an upload over
+│   ├── UploadTakenError       another request has taken an upload over
+│   └── TagFixedError          a tag that is not to move or go
 └── ClusterError               a Kubernetes API server that did not do what was asked
 """
 
@@ -132,6 +133,10 @@ class StoreFullError(StoreError):
 
 class UploadTakenError(StoreError):
     """Another request has taken an upload over."""
+
+
+class TagFixedError(StoreError):
+    """A tag is immutable and names something already."""
 
 
 class ClusterError(HomeportError):

@@ -1,6 +1,7 @@
 """`homeport redis-enterprise check` and `effective` on files and on a cluster."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -101,17 +102,45 @@ def test_what_each_pod_will_pull(tmp_path, capsys):
     assert len(json.loads(capsys.readouterr().out)) == 5
 
 
-def test_a_live_cluster(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def live(tmp_path, monkeypatch) -> Iterator[None]:
+    """A cluster whose operator is from a private registry, with a secret that is not there, and a REC that names nothing."""
     with api_server.running(tmp_path) as server:
         image = f"{PRIVATE}/operator:7.2.4-7"
-        more = {"imagePullSecrets": [{"name": "regcred"}]}
         deployment = workload()
-        deployment["template"]["spec"] = pod_spec(image, image, **more)
+        deployment["template"]["spec"] = pod_spec(image, image, imagePullSecrets=[{"name": "regcred"}])
         server.create(made("Deployment", "redis-enterprise-operator", deployment))
         server.define("app.redislabs.com", "RedisEnterpriseCluster", "v1")
-        server.create(made("RedisEnterpriseCluster", "rec", {"nodes": 3}, api_version="app.redislabs.com/v1"))
+        spec = {"nodes": 5}
+        server.create(made("RedisEnterpriseCluster", "prod", spec, api_version="app.redislabs.com/v1"))
         monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig()))
-        assert run(["redis-enterprise", "check", "--cluster", "-n", "redis"]) == 1
-        out = capsys.readouterr().out
+        yield
+
+
+def test_a_live_cluster_is_checked_with_its_secrets(live, capsys):
+    assert run(["redis-enterprise", "check", "--cluster", "-n", "redis"]) == 1
+    out = capsys.readouterr().out
     assert "there is no Secret regcred in namespace redis" in out
     assert "RE021" in out
+
+
+def test_what_a_live_cluster_will_pull(live, capsys):
+    assert run(["redis-enterprise", "effective", "--cluster"]) == 0
+    assert "docker.io/redislabs/redis:7.2.4-64" in capsys.readouterr().out
+
+
+def test_an_upgrade_is_planned_from_a_live_cluster(live, capsys):
+    assert run(["redis-enterprise", "upgrade", "7.2.4-7", "7.4.2-2", "--cluster", "-n", "redis"]) == 0
+    out = capsys.readouterr().out
+    assert "kubectl patch rec prod -n redis" in out
+    assert "for 5 nodes" in out
+    assert run(["redis-enterprise", "upgrade", "7.2.4-2", "7.4.2-2", "--cluster"]) == 2
+    assert "are of operator 7.2.4-7" in capsys.readouterr().err
+
+
+def test_a_cluster_without_redis_enterprise_is_no_success(tmp_path, monkeypatch, capsys):
+    with api_server.running(tmp_path) as server:
+        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig()))
+        for command in ("check", "effective"):
+            assert run(["redis-enterprise", command, "--cluster"]) == 2
+            assert "no operator and no RedisEnterpriseCluster" in capsys.readouterr().err

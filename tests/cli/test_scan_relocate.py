@@ -77,6 +77,75 @@ def test_what_the_scan_does_not_see_is_named_by_the_second_look_and_the_file_is_
     assert (folder / "pod.yaml").read_text() == POD.replace("nginx:1", "registry.example.com/library/nginx:1") + hidden
 
 
+def test_schemas_and_rules_that_scan_knows_relocate_knows_too(folder, capsys):
+    (folder / "crd.yaml").write_text(
+        "kind: CustomResourceDefinition\nspec:\n  group: x.io\n  names: {kind: Thing}\n  versions:\n  - schema:\n"
+        "      openAPIV3Schema: {properties: {spec: {properties: {runner: {type: string, description: container image to run},"
+        " pullSecrets: {type: array, items: {type: string}}}}}}\n"
+    )
+    (folder / "thing.yaml").write_text(
+        "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: t}\nspec: {runner: busybox}\n"
+    )
+    command = ["relocate", "--to", "registry.example.com", "--pull-secret", "regcred", "thing.yaml"]
+    assert run([*command, "--crds", "crd.yaml"]) == 0
+    out = capsys.readouterr().out
+    assert "runner: registry.example.com/library/busybox" in out
+    assert "pullSecrets: [regcred]" in out.replace('"', "")
+    assert run(command) == 0
+    assert "runner: busybox" in capsys.readouterr().out
+    (folder / "bad.yaml").write_text("rules")
+    assert run([*command, "--rules", "bad.yaml"]) == 2
+
+
+def test_a_rendered_chart_goes_to_stdout_or_a_folder_and_never_in_place(folder, capsys, monkeypatch):
+    (folder / "bin").mkdir()
+    (folder / "bin/helm").write_text(f"#!/bin/sh\nprintf '%s' '{POD}'\n")
+    (folder / "bin/helm").chmod(0o755)
+    (folder / "chart").mkdir()
+    (folder / "chart/Chart.yaml").write_text("name: demo\n")
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:/usr/bin:/bin")
+    command = ["relocate", "--to", "r.io", "chart"]
+    assert run(command) == 0
+    assert capsys.readouterr().out == POD.replace("nginx:1", "r.io/library/nginx:1")
+    assert run([*command, "--output-dir", "out"]) == 0
+    assert (folder / "out/demo.yaml").read_text() == POD.replace("nginx:1", "r.io/library/nginx:1")
+    assert run([*command, "--in-place"]) == 2
+    assert "chart (rendered) has no file to write to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        ["--in-place", "--output-dir", "o"],
+        ["--kustomize", "o", "--helm-values", "v"],
+        ["--helm-values", "v", "pod.yaml"],
+        ["--in-place", "-"],
+    ],
+)
+def test_ways_out_that_exclude_each_other_are_refused(folder, ways):
+    assert run(["relocate", "--to", "r.io", *ways, "rec.yaml" if "-" not in ways else "pod.yaml"]) == 2
+
+
+def test_an_overlay_and_a_charts_values_are_written_by_the_command(folder, capsys, monkeypatch):
+    assert run(["relocate", "--to", "r.io", "--kustomize", "o", "pod.yaml"]) == 0
+    assert yaml.safe_load((folder / "o/kustomization.yaml").read_text())["images"] == [
+        {"name": "nginx", "newName": "r.io/library/nginx"}
+    ]
+    assert (folder / "o/resources/pod.yaml").read_text() == POD
+    assert (folder / "pod.yaml").read_text() == POD
+    (folder / "chart").mkdir()
+    (folder / "chart/Chart.yaml").write_text("name: demo\n")
+    monkeypatch.setenv("PATH", str(folder))
+    (folder / "chart/values.yaml").write_text("image: {repository: quay.io/a/b, tag: '1'}\n")
+    assert run(["relocate", "--to", "r.io", "--helm-values", "v.yaml", "chart"]) == 1
+    assert yaml.safe_load((folder / "v.yaml").read_text()) == {"image": {"repository": "r.io/a/b"}}
+    err = capsys.readouterr().err
+    assert "quay.io/a/b -> r.io/a/b" in err
+    assert "there is no helm on the PATH" in err, "so it is not proved"
+    assert run(["relocate", "--to", "r.io", "--helm-values", "v.yaml", "pod.yaml"]) == 2
+    assert "pod.yaml is no Helm chart" in capsys.readouterr().err
+
+
 def test_a_source_of_one_file_is_looked_for_in_all(folder, capsys):
     (folder / "rec.yaml").write_text("registry: docker.io\n")
     assert run(["relocate", "--to", "registry.example.com", "pod.yaml", "rec.yaml"]) == 1
@@ -111,6 +180,7 @@ def test_the_json_report_groups_places_by_image(folder, capsys):
         "path": "spec.template.spec.containers[0].image",
         "how": "built-in field",
         "text": "redislabs/operator:7.2.4-7",
+        "sure": "certain",
     }
     assert len(image["findings"]) == 2
 

@@ -102,10 +102,12 @@ def test_without_rendering_values_and_templates_are_read(chart):
 @pytest.mark.parametrize(
     ("text", "blanked"),
     [
-        ("a: {{ .Values.a }}\n", "a: " + "$" * 15 + "\n"),
+        ("a: {{ .Values.a }}\n", "a: " + " " * 15 + "\n"),
+        ('- "{{ a }}/{{ b }}:{{ c }}"\r\n', "- " + " " * 25 + "\r\n"),
+        ("a: b:{{ c }}\n", "a: b:$$$$$$$\n"),
         ("{{- if .x }}\na: 1\n{{- end }}\n", "            \na: 1\n          \n"),
         ("{{- /* a\nb */ -}}\na: 1\n", "        \n        \na: 1\n"),
-        ("a: '{{ x }}'\n", "a: '$$$$$$$'\n"),
+        ("a: '{{ x }}'\n", "a:          \n"),
         ("image: nginx:1\n", "image: nginx:1\n"),
     ],
 )

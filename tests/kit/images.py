@@ -103,6 +103,23 @@ def attestation(subject: Content) -> Content:
     return _image(blobs, OCI_MANIFEST, UNKNOWN)
 
 
+def about(subject: Content, text: str = "signed") -> Content:
+    """Make an artifact that refers to an image: its subject, with a text about it."""
+    blobs = (_blob(b"{}", "application/vnd.oci.empty.v1+json"), _blob(text.encode(), "text/plain"))
+    config, statement = (blob for blob, _ in blobs)
+    body = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": "application/vnd.example.signature",
+            "config": config,
+            "layers": [statement],
+            "subject": subject.descriptor(),
+        }
+    )
+    return Content(RawManifest.of(body, OCI_MANIFEST), blobs)
+
+
 def index(*images: Content, attested: bool = False, docker: bool = False) -> Content:
     """Make an index of images or of further indexes, with an attestation manifest for each if wanted."""
     described = [child.descriptor() for child in images]

@@ -39,7 +39,9 @@ class MemoryRegistry:
         self.trouble: Callable[[Call], None] = lambda _call: None
         self.lies: dict[str, bytes] = {}
         self.manifests: dict[str, dict[str, RawManifest]] = defaultdict(dict)
-        self.tags: dict[str, dict[str, str]] = defaultdict(dict)
+        self.tagged: dict[str, dict[str, str]] = defaultdict(dict)
+        self.lists_referrers = True
+        self.lists_tags = True
         self.blobs: dict[str, dict[str, bytes]] = defaultdict(dict)
         self._lock = threading.Lock()
 
@@ -77,6 +79,23 @@ class MemoryRegistry:
             raise NotFoundError(f"{self.host} has no blob {blob.digest}", host=self.host, status=404)
         yield _VerifiedReader(data, blob, lambda: self._trouble("READ blob", repository, blob.digest))
 
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+        self._enter("GET referrers", repository, digest)
+        if not self.lists_referrers:
+            return None
+        named = [(raw, parse_manifest(raw)) for raw in self.manifests[repository].values()]
+        return tuple(
+            Descriptor(raw.media_type, raw.digest, len(raw.body))
+            for raw, manifest in named
+            if manifest.subject and manifest.subject.digest == digest
+        )
+
+    def tags(self, repository: str) -> list[str]:
+        self._enter("GET tags", repository, "")
+        if not self.lists_tags:
+            raise RegistryError(f"{self.host}: tags of {repository}: denied", host=self.host, status=403)
+        return list(self.tagged[repository])
+
     def put_manifest(self, repository: str, identifier: str, manifest: RawManifest) -> None:
         self._enter("PUT manifest", repository, identifier)
         named = parse_manifest(manifest)
@@ -87,7 +106,7 @@ class MemoryRegistry:
                 raise RegistryError(f"{self.host}: manifest names unknown {missing}", host=self.host, status=400)
             self.manifests[repository][manifest.digest] = manifest
             if not is_digest(identifier):
-                self.tags[repository][identifier] = manifest.digest
+                self.tagged[repository][identifier] = manifest.digest
 
     def has_blob(self, repository: str, digest: str) -> bool:
         self._enter("HEAD blob", repository, digest)
@@ -125,7 +144,7 @@ class MemoryRegistry:
 
     def _manifest(self, repository: str, identifier: str) -> RawManifest | None:
         with self._lock:
-            digest = identifier if is_digest(identifier) else self.tags[repository].get(identifier, "")
+            digest = identifier if is_digest(identifier) else self.tagged[repository].get(identifier, "")
             return self.manifests[repository].get(digest)
 
 

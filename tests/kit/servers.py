@@ -19,10 +19,12 @@ import msgspec
 import trustme
 
 from homeport.server.app import Registry
+from homeport.server.gate import Gate
 from homeport.server.http import Limits
 from homeport.server.login import HtpasswdLogin
 from homeport.server.requests import ASGIApp
-from homeport.server.run import Listen, RegistryServer, tls_context
+from homeport.server.run import Listen, RegistryServer
+from homeport.server.tls import Certificate
 from homeport.store.filesystem import FileSystemStore
 from homeport.store.memory import MemoryStore
 from homeport.store.protocol import Store
@@ -57,10 +59,10 @@ def running_registry(
     with ExitStack() as stack:
         files = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         login = HtpasswdLogin(write_htpasswd(files / "htpasswd", users)) if users else None
-        registry = Registry(store, login=login)
+        registry = Registry(store, gate=Gate(login))
         app: ASGIApp = app_wrapper(registry) if app_wrapper else registry
         ca_file, certificate, key = write_certificate(files) if tls else (None, None, None)
-        context = tls_context(certificate, key) if certificate and key else None
+        context = Certificate(certificate, key) if certificate and key else None
         ready = threading.Event()
         server = RegistryServer(
             app, Listen("127.0.0.1", 0), tls=context, on_ready=lambda _url: ready.set(), limits=limits

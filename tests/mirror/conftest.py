@@ -1,4 +1,5 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -16,15 +17,15 @@ class World:
         self.target = MemoryRegistry("target.example")
         self.mapping = Mapping(Target.parse("target.example"))
 
-    def mirror(self, *references: str, observer: Observer | None = None, platforms: Sequence[str] = ()) -> MirrorResult:
+    def mirror(self, *references: str, observer: Observer | None = None, **wishes: Any) -> MirrorResult:
         self.forget_calls()
         wanted = map(Reference.parse, references)
-        return mirror(wanted, self.mapping, self.find, self.target, observer=observer, platforms=platforms)
+        return mirror(wanted, self.mapping, self.find, self.target, observer=observer, **wishes)
 
-    def forecast(self, *references: str, platforms: Sequence[str] = ()) -> Plan:
+    def forecast(self, *references: str, **wishes: Any) -> Plan:
         self.forget_calls()
         wanted = map(Reference.parse, references)
-        return forecast(wanted, self.mapping, self.find, self.target, platforms=platforms)
+        return forecast(wanted, self.mapping, self.find, self.target, **wishes)
 
     def find(self, registry: str) -> MemoryRegistry:
         return {"source.example": self.source, "target.example": self.target}[registry]

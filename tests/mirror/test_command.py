@@ -160,6 +160,8 @@ def test_references_come_from_a_scan(shell: Shell, tmp_path: Path):
         (("--from-scan", "none.json"), "", "none.json: No such file"),
         (("--from-scan", "-"), "[]", "is not the report of a scan"),
         (("--ca-file", "none.pem", "app:1"), "", "--ca-file none.pem: there is no such file"),
+        (("--locked", "--lock", "none.lock", "app:1"), "", "none.lock: No such file"),
+        (("--deep", "app:1"), "", "--deep is about a dry run"),
         (("--authfile", "none.json", "app:1"), "", "--authfile none.json: there is no such file"),
         (("a.example/app:1", "b.example/app:1"), "", "a.example/app:1 and b.example/app:1 would both become"),
     ],
@@ -191,15 +193,44 @@ def test_no_images_are_nothing_to_do(shell: Shell):
 
 
 def test_a_dry_run_changes_nothing_and_costs_no_pull(shell: Shell):
-    name = shell.publish(images.multi_arch("redis"), OLD)
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
 
     report = shell.report(name, "--dry-run")
 
     assert report["images"][0]["status"] == "pending"
     assert report["counted_pulls"]["low"] == 1
     assert report["bytes"] == {"low": 0, "high": None}
-    assert shell.from_source.kinds() == {"GET /v2/": 1, "HEAD manifests": 1}
+    lists = {f"GET /v2/redislabs/redis/{path}": 1 for path in ("tags/list", f"referrers/{content.digest}")}
+    assert shell.from_source.kinds() == {"GET /v2/": 1, "HEAD manifests": 1, **lists}
     assert set(shell.to_target.kinds()) == {"GET /v2/", "HEAD manifests"}
+
+
+def test_a_lock_is_written_and_kept_to(shell: Shell, tmp_path: Path):
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
+    lock = str(tmp_path / "homeport.lock")
+    assert shell.run(name, "--lock", lock).returncode == 0
+    assert json.loads((tmp_path / "homeport.lock").read_text()) == {name: content.digest}
+
+    shell.from_source.requests.clear()
+    assert shell.report(name, "--lock", lock, "--locked")["requests"] == {"source": 0, "target": 1}
+    assert shell.from_source.count() == 0
+
+    other = shell.publish(images.image(), "other:1")
+    done = shell.run(name, other, "--lock", lock, "--locked")
+    assert done.returncode == 2
+    assert f"the lock does not have {other}" in done.stderr
+
+
+def test_a_deep_dry_run_is_exact_and_paid_once(shell: Shell):
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
+    report = shell.report(name, "--dry-run", "--deep")
+    assert report["bytes"] == {"low": 0, "high": content.size}
+    assert report["counted_pulls"] == {"low": 1 + len(content.children), "high": 1 + len(content.children)}
+    assert shell.report(name)["counted_pulls"] == 0
+    assert shell.from_source.count("GET manifests") == 1 + len(content.children)
 
 
 def test_yaml_says_what_json_says(shell: Shell):

@@ -27,7 +27,7 @@ def test_brings_a_whole_index_under_the_same_tag_and_digest(world: World):
     (image,) = result.images
     assert (image.status, image.digest) == ("copied", content.digest)
     assert str(image.wanted.target) == "target.example/redislabs/redis:7.2.4-64"
-    assert world.target.tags == {"redislabs/redis": {"7.2.4-64": content.digest}}
+    assert world.target.tagged == {"redislabs/redis": {"7.2.4-64": content.digest}}
     assert world.target.blobs["redislabs/redis"] == content.all_blobs
     assert world.target.manifests["redislabs/redis"] == {part.digest: part.manifest for part in content.walk()}
 
@@ -104,7 +104,7 @@ def test_two_tags_of_one_image_cost_one_pull(world: World):
     world.mirror("source.example/redis:7", "source.example/redis:7.2", "source.example/redis")
 
     assert world.source.counted_pulls == 1 + len(content.children)
-    assert set(world.target.tags["redis"]) == {"7", "7.2", "latest"}
+    assert set(world.target.tagged["redis"]) == {"7", "7.2", "latest"}
 
 
 def test_a_new_tag_for_what_the_target_has_costs_no_pull(world: World):
@@ -117,7 +117,7 @@ def test_a_new_tag_for_what_the_target_has_costs_no_pull(world: World):
 
     assert [image.status for image in result.images] == ["copied"]
     assert world.source.counted_pulls == 0
-    assert world.target.tags["redis"]["latest"] == content.digest
+    assert world.target.tagged["redis"]["latest"] == content.digest
 
 
 def test_three_new_tags_for_what_the_target_has_read_it_once(world: World):
@@ -161,7 +161,7 @@ def test_nested_indexes_arrive_inside_out(world: World):
     images.put(content, world.source, "app", "1")
 
     assert not world.mirror("source.example/app:1").failed
-    assert world.target.tags["app"]["1"] == content.digest
+    assert world.target.tagged["app"]["1"] == content.digest
 
 
 @pytest.mark.parametrize("docker", [False, True])
@@ -194,7 +194,7 @@ def test_a_blob_that_lies_leaves_no_tag(world: World):
 
     assert image.status == "failed"
     assert digest in image.error
-    assert world.target.tags["redis"] == {}
+    assert world.target.tagged["redis"] == {}
     assert digest not in world.target.blobs["redis"]
 
 
@@ -210,14 +210,14 @@ def test_a_full_target_fails_with_what_it_said_and_the_next_run_goes_on(world: W
     (image,) = world.mirror("source.example/redis:1").images
     assert image.status == "failed"
     assert "no space left" in image.error
-    assert world.target.tags["redis"] == {}
+    assert world.target.tagged["redis"] == {}
 
     world.target.trouble = lambda _call: None
     held = len(world.target.blobs["redis"])
     world.mirror("source.example/redis:1")
     assert held == 3
     assert world.source.count("GET blob") == len(content.all_blobs) - held
-    assert world.target.tags["redis"]["1"] == content.digest
+    assert world.target.tagged["redis"]["1"] == content.digest
 
 
 def test_an_upload_that_is_sent_anew_counts_once(world: World):
@@ -269,7 +269,7 @@ def test_a_tag_that_moves_meanwhile_is_copied_as_it_was_first_named(world: World
 
     (image,) = world.mirror("source.example/app:1").images
 
-    assert image.digest == world.target.tags["app"]["1"] == before.digest
+    assert image.digest == world.target.tagged["app"]["1"] == before.digest
 
 
 def test_a_pinned_reference_brings_its_tag_when_the_source_agrees(world: World):
@@ -279,7 +279,7 @@ def test_a_pinned_reference_brings_its_tag_when_the_source_agrees(world: World):
     (image,) = world.mirror(f"source.example/app:1@{content.digest}").images
 
     assert image.status == "copied"
-    assert world.target.tags["app"] == {"1": content.digest}
+    assert world.target.tagged["app"] == {"1": content.digest}
 
 
 def test_a_pinned_reference_leaves_a_tag_that_moved_alone(world: World):
@@ -291,7 +291,7 @@ def test_a_pinned_reference_leaves_a_tag_that_moved_alone(world: World):
 
     assert (pinned.status, tagged.status) == ("copied", "copied")
     assert f"its tag 1 is {new.digest} now" in pinned.note
-    assert world.target.tags["app"] == {"1": new.digest}
+    assert world.target.tagged["app"] == {"1": new.digest}
     assert old.digest in world.target.manifests["app"]
 
 
@@ -317,7 +317,7 @@ def test_a_source_on_the_target_mounts_from_itself(world: World):
 
     assert not result.failed
     assert result.traffic.bytes == world.target.count("GET blob") == 0
-    assert world.target.tags["mirror/app"]["1"] == content.digest
+    assert world.target.tagged["mirror/app"]["1"] == content.digest
 
 
 def test_a_large_blob_is_looked_for_where_mounts_are_unknown(world: World, monkeypatch: pytest.MonkeyPatch):
@@ -361,7 +361,7 @@ def test_an_interrupt_ends_at_once_and_leaves_nothing_half_visible(world: World)
 
     assert world.target.blobs["redis"] == {}
     assert world.target.manifests["redis"] == {}
-    assert world.target.tags["redis"] == {}
+    assert world.target.tagged["redis"] == {}
 
 
 def test_bytes_expected_and_copied_agree_in_the_end(world: World):

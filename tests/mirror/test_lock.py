@@ -4,10 +4,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from homeport.errors import InputError, StoreError
+from homeport.errors import InputError, StoreError, UsageError
 from homeport.mirror.lock import Lock
 from homeport.reference import Reference
 from tests.kit import images
+from tests.kit.memory import Call
 from tests.mirror.conftest import World
 
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64).map("sha256:".__add__)
@@ -52,3 +53,69 @@ def test_what_is_no_lock_is_refused(tmp_path: Path, text: str):
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
     with pytest.raises(StoreError, match=r"cannot write .*/none/homeport\.lock: No such file"):
         Lock().write(tmp_path / "none" / "homeport.lock")
+
+
+def _world(world: World) -> tuple[images.Content, images.Content]:
+    old, new = images.multi_arch("old"), images.multi_arch("new")
+    images.put(old, world.source, "app", "1")
+    world.mirror("source.example/app:1")
+    return old, new
+
+
+def test_a_locked_image_that_is_there_costs_one_head_and_the_source_nothing(world: World):
+    old, _ = _world(world)
+    result = world.mirror("source.example/app:1", locked={"source.example/app:1": old.digest})
+    assert result.images[0].status == "present"
+    assert (world.source.count(), world.target.count()) == (0, 1)
+
+
+def test_a_locked_tag_that_moved_is_refused_with_both_digests(world: World):
+    _, new = _world(world)
+    old = images.multi_arch("older")
+    images.put(new, world.source, "app", "1")
+    result = world.mirror("source.example/app:1", locked={"source.example/app:1": old.digest})
+    assert result.images[0].status == "failed"
+    assert old.digest in result.images[0].error
+    assert new.digest in result.images[0].error
+    assert world.source.counted_pulls == 0
+
+
+def test_a_locked_tag_is_moved_at_the_target_where_the_lock_says_so(world: World):
+    _, new = _world(world)
+    images.put(new, world.source, "app", "1")
+    result = world.mirror("source.example/app:1", locked={"source.example/app:1": new.digest})
+    assert result.images[0].status == "copied"
+    assert world.target.tagged["app"]["1"] == new.digest
+
+
+def test_a_tag_that_is_not_locked_is_refused_before_anything_is_done(world: World):
+    with pytest.raises(UsageError, match="the lock does not have"):
+        world.mirror("source.example/app:1", locked={})
+    assert world.source.count() == world.target.count() == 0
+
+
+def test_a_digest_needs_no_lock(world: World):
+    old, _ = _world(world)
+    assert not world.mirror(f"source.example/app@{old.digest}", locked={}).failed
+
+
+def test_a_tag_that_moves_while_its_image_is_brought_is_noticed(world: World):
+    old, new = images.multi_arch("old"), images.multi_arch("new")
+    images.put(old, world.source, "app", "1")
+
+    def move(call: Call) -> None:
+        if call.verb == "GET blob":
+            world.source.trouble = lambda _call: None
+            images.put(new, world.source, "app", "1")
+
+    world.source.trouble = move
+    result = world.mirror("source.example/app:1")
+    assert result.images[0].digest == old.digest == world.target.tagged["app"]["1"]
+    assert f"moved meanwhile and is {new.digest} now" in result.images[0].note
+
+
+def test_a_run_updates_the_lock_and_forgets_nothing_that_failed(world: World):
+    old, _ = _world(world)
+    before = Lock({"source.example/gone:1": old.digest, "source.example/other:1": old.digest})
+    after = before.after(world.mirror("source.example/app:1", "source.example/gone:1"))
+    assert after.digests == {"source.example/app:1": old.digest, "source.example/gone:1": old.digest}

@@ -68,7 +68,7 @@ def test_a_first_copy_keeps_to_its_bound_on_the_wire(wire: Wire):
     assert wire.from_source.count() + wire.to_target.count() <= 6 + 2 * children + 4 * blobs + challenges
     assert wire.from_source.kinds() == {
         "GET /v2/": 1,
-        "HEAD manifests": 1,
+        "HEAD manifests": 2,
         "GET manifests": 1 + children,
         "GET blobs": blobs,
     }

@@ -26,7 +26,7 @@ def test_only_the_wanted_platforms_are_fetched_and_the_index_keeps_its_digest(wo
 
     amd64, attestation = content.children[0], content.children[3]
     assert result.images[0].status == "copied"
-    assert world.target.tags == {"redislabs/redis": {"7.2.4-64": content.digest}}
+    assert world.target.tagged == {"redislabs/redis": {"7.2.4-64": content.digest}}
     assert set(world.target.manifests["redislabs/redis"]) == {content.digest, amd64.digest, attestation.digest}
     assert set(world.target.blobs["redislabs/redis"]) == {*amd64.all_blobs, *attestation.all_blobs}
     assert result.traffic.counted_pulls == 3
@@ -61,7 +61,7 @@ def test_a_platform_that_an_image_lacks_is_named_with_those_it_has(world: World,
 
     assert result.images[0].status == "failed"
     assert "no image for linux/riscv64; there is linux/amd64, linux/arm64, linux/s390x" in result.images[0].error
-    assert not world.target.tags["redislabs/redis"]
+    assert not world.target.tagged["redislabs/redis"]
 
 
 def test_an_image_of_one_platform_is_brought_whatever_is_wanted(world: World):

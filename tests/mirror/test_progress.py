@@ -1,10 +1,11 @@
 import io
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from homeport.cli.progress import Bars, Lines, shown_bytes
+from homeport.cli.progress import Bars, Lines, describe_limit, shown_bytes
 from homeport.mirror import ImageResult, Wanted
 from homeport.reference import Reference
 from homeport.registry.retry import Wait
@@ -57,3 +58,8 @@ def test_bars_follow_the_bytes_and_name_what_failed():
 )
 def test_bytes_are_written_for_people(count: int, text: str):
     assert shown_bytes(count) == text
+
+
+def test_a_limit_that_is_waited_for_says_until_when():
+    now = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
+    assert describe_limit("docker.io: used up", 600, now) == "docker.io: used up; asking again at 08:40:00"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from homeport.errors import ContentError
 from homeport.oci.ranges import ByteRange
-from homeport.oci.uploads import parse_chunk_range, received
+from homeport.oci.uploads import parse_chunk_range, range_received
 
 
 @given(st.integers(0, 1 << 50), st.integers(1, 1 << 50))
@@ -31,4 +31,4 @@ def test_any_text_is_a_chunk_or_refused(text):
 
 
 def test_docker_can_read_how_much_was_received():
-    assert [received(size) for size in (0, 1, 10)] == ["0-0", "0-0", "0-9"]
+    assert [range_received(size) for size in (0, 1, 10)] == ["0-0", "0-0", "0-9"]

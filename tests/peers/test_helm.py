@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.charts import write_chart
+from tests.kit.charts import IMAGES, write_chart
 from tests.kit.peers import peer
 from tests.kit.servers import HOMEPORT
 
@@ -67,3 +67,24 @@ def test_helm_3_takes_the_command_and_leaves_hooks_out(tmp_path):
     images = helm.images("--post-renderer", "homeport", *options)
     assert sorted(set(images) - AT_TARGET) == ["docker.io/redislabs/operator:7.2.4-7"], "the hook's image stays"
     assert set(images) >= AT_TARGET
+
+
+def test_an_override_of_values_reaches_what_values_say_hooks_too(tmp_path):
+    helm = Helm("helm3", tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/helm").symlink_to(helm.binary)
+    environment = {**helm.environment, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{helm.environment['PATH']}"}
+    command = (*HOMEPORT, "relocate", "--to", TO, "--helm-values", str(tmp_path / "over.yaml"), str(helm.chart))
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    for name in ("helm3", "helm4"):
+        images = Helm(name, tmp_path / name).images("--values", str(tmp_path / "over.yaml"))
+        assert (set(images), len(images)) == (AT_TARGET, 4)
+    scanned = subprocess.run(
+        (*HOMEPORT, "scan", "-o", "names", str(helm.chart)),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert scanned.stdout.splitlines() == IMAGES

@@ -143,3 +143,25 @@ def test_what_crane_pushed_is_brought_as_it_is(tmp_path: Path):
 
         assert (image.status, image.digest) == ("copied", digest)
         run_peer("crane", "validate", "--insecure", "--remote", f"{target}/{REPOSITORY}:{TAG}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_oras_attached_is_found_by_oras_at_every_registry(kind: str, tmp_path: Path):
+    """Distribution has no API of referrers: there the tag that stands in is read and written."""
+    content = images.multi_arch("redis")
+    (tmp_path / "sbom.txt").write_text("what is in it")
+    with registry_of(kind, tmp_path / "source") as source, registry_of(kind, tmp_path / "target") as target:
+        publish(source, content)
+        attach = ("attach", "--plain-http", "--disable-path-validation", "--artifact-type", "text/sbom")
+        run_peer("oras", *attach, f"{source}/{REPOSITORY}:{TAG}", str(tmp_path / "sbom.txt"))
+        with open_registries() as registries:
+            result = mirror(
+                [Reference.parse(f"{source}/{REPOSITORY}:{TAG}")],
+                Mapping(Target.parse(target)),
+                registries.client,
+                registries.client(target),
+                referrers=True,
+            )
+        assert not result.failed
+        found = run_peer("oras", "discover", "--plain-http", "--format", "json", f"{target}/{REPOSITORY}:{TAG}")
+    assert "text/sbom" in found

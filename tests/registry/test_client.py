@@ -3,6 +3,7 @@
 import os
 import threading
 
+import msgspec
 import pytest
 
 from homeport.errors import NotFoundError
@@ -10,7 +11,8 @@ from homeport.oci.digest import digest_of
 from homeport.oci.manifest import Descriptor, ManifestHead, RawManifest
 from homeport.registry.session import Registries
 from tests.kit.clients import open_registries, read_all
-from tests.kit.images import BytesReader, image, layer, multi_arch, put
+from tests.kit.images import BytesReader, about, image, layer, multi_arch, put
+from tests.kit.scripted import Reply, registry_play, scripted
 from tests.kit.servers import running_registry
 
 
@@ -156,3 +158,41 @@ def test_clients_are_shared():
     with Registries() as registries:
         assert registries.client("docker.io") is registries.client("docker.io")
         assert registries.client("docker.io").registry == "docker.io"
+
+
+def test_referrers_are_listed(client):
+    content = image(layer("x"))
+    put(content, client, "a/b", "1")
+    assert client.referrers("a/b", content.digest) == ()
+    signature = about(content)
+    put(signature, client, "a/b")
+    (found,) = client.referrers("a/b", content.digest)
+    assert (found.digest, found.size) == (signature.digest, len(signature.manifest.body))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(404), Reply(405), Reply(200, {"Content-Type": "text/html"}, b"<html>"), Reply(200, {}, b"no index")],
+)
+def test_a_registry_that_lists_no_referrers_is_asked_once(reply):
+    digest = digest_of(b"x")
+    path = f"/v2/a/b/referrers/{digest}"
+    play = registry_play({("GET", "/v2/"): Reply(200), ("GET", path): reply})
+    with scripted(play) as server, open_registries() as registries:
+        client = registries.client(server.host)
+        assert client.referrers("a/b", digest) is None
+        assert client.referrers("a/b", digest) is None
+        assert sum("referrers" in asked for asked in server.asked("GET")) == 1
+
+
+def test_referrers_come_page_after_page():
+    digest = digest_of(b"x")
+    path = f"/v2/a/b/referrers/{digest}"
+    pages = [msgspec.json.encode({"schemaVersion": 2, "manifests": [descriptor(data)]}) for data in (b"1", b"2")]
+    answers = {
+        ("GET", "/v2/"): Reply(200),
+        ("GET", path): [Reply(200, {"Link": f'<{path}?last=1>; rel="next"'}, pages[0]), Reply(200, {}, pages[1])],
+    }
+    with scripted(registry_play(answers)) as server, open_registries() as registries:
+        found = registries.client(server.host).referrers("a/b", digest)
+    assert [each.digest for each in found] == [digest_of(b"1"), digest_of(b"2")]

@@ -44,10 +44,11 @@ def test_prefixes_rewrite_names_as_the_mapping_does(options, prefixes):
 def test_containerd_asks_the_target_alone_below_its_path():
     result = node_files([Prefix("docker.io", TO), Prefix("localhost:5000", "r.io")], "containerd")
     files = {path: tomllib.loads(text) for path, text in result.files.items()}
+    host = {"capabilities": ["pull", "resolve"], "override_path": True}
     assert files["etc/containerd/certs.d/docker.io/hosts.toml"] == {
         "server": "https://registry.example.com:5000/v2/mirror",
-        "capabilities": ["pull", "resolve"],
-        "override_path": True,
+        **host,
+        "host": {"https://registry.example.com:5000/v2/mirror": host},
     }
     assert files["etc/containerd/certs.d/localhost:5000/hosts.toml"]["server"] == "https://r.io/v2"
     assert result.missing == ()

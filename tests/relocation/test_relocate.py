@@ -359,6 +359,15 @@ def test_merged_containers_are_rewritten_where_they_are_written():
     assert rewritten(text) == dedent(text).replace("nginx:1", "reg.io:5000/m/library/nginx:1")
 
 
+def test_an_images_transformer_that_would_match_no_more_is_named():
+    text = (
+        "resources: [pod.yaml]\nimages:\n- {name: nginx, newTag: '2'}\n- {name: a, newName: reg.io:5000/m/library/a}\n"
+    )
+    result = relocate(Source("k/kustomization.yaml", text), MIRROR, knowledge=RELEASE)
+    assert [(it.line, it.path, it.text) for it in result.unresolved] == [(3, "images[0]", "nginx")]
+    assert relocate(Source("values.yaml", text), MIRROR, knowledge=RELEASE).unresolved == ()
+
+
 def test_two_sources_of_one_name_are_refused():
     text = "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'quay.io/a/b:1'}, {image: 'docker.io/a/b:1'}]}\n"
     with pytest.raises(CollisionError, match=r"docker\.io/a/b:1 and quay\.io/a/b:1"):

@@ -6,6 +6,7 @@ import urllib3
 
 from homeport.errors import ContentError
 from homeport.server.app import Registry
+from homeport.server.gate import Gate
 from homeport.server.log import log_to_stderr
 from homeport.server.login import HtpasswdLogin
 from homeport.store.memory import MemoryStore
@@ -26,7 +27,7 @@ def test_a_request_is_one_line_without_credentials(log, tmp_path):
     login = HtpasswdLogin(write_htpasswd(tmp_path / "htpasswd", {"me": "hunter2"}))
 
     def with_log(_app):
-        return Registry(MemoryStore(), login=login, access_log=True)
+        return Registry(MemoryStore(), gate=Gate(login), access_log=True)
 
     headers = urllib3.make_headers(basic_auth="me:hunter2")
     with running_registry(app_wrapper=with_log) as registry, urllib3.PoolManager() as http:

@@ -1,3 +1,4 @@
+import email.policy
 import hashlib
 import os
 import socket
@@ -59,9 +60,20 @@ def test_a_part_that_is_not_there_is_refused_with_the_size(client, asked):
     assert answer.headers["content-range"] == "bytes */2048"
 
 
-def test_several_parts_at_once_are_answered_with_the_whole(client):
+def test_several_parts_at_once_are_served_in_their_order(client):
     digest = client.push_blob(CONTENT)
-    answer = client.call("GET", f"blobs/{digest}", range="bytes=0-1,5-6")
+    answer = client.call("GET", f"blobs/{digest}", range="bytes=5-6,0-1,-3")
+    assert answer.status == 206
+    assert answer.headers["content-length"] == str(len(answer.body))
+    head = f"content-type: {answer.headers['content-type']}\r\n\r\n".encode()
+    parts = email.message_from_bytes(head + answer.body, policy=email.policy.HTTP).get_payload()
+    assert [part["content-range"] for part in parts] == ["bytes 5-6/2048", "bytes 0-1/2048", "bytes 2045-2047/2048"]
+    assert [part.get_payload(decode=True) for part in parts] == [CONTENT[5:7], CONTENT[0:2], CONTENT[-3:]]
+
+
+def test_parts_that_are_more_than_the_whole_are_answered_with_the_whole(client):
+    digest = client.push_blob(CONTENT)
+    answer = client.call("GET", f"blobs/{digest}", range="bytes=" + ",".join(["0-"] * 1000))
     assert (answer.status, answer.body) == (200, CONTENT)
 
 

@@ -124,6 +124,49 @@ def test_referrers_are_filtered_by_type(client, asked):
     assert answer.headers["oci-filters-applied"] == "artifactType"
 
 
+def test_referrers_come_page_by_page(client):
+    pushed = sorted(
+        push_referrer(client, f"t{number}", artifactType=f"a/{number % 2}", annotations={"n": str(number)})[0]
+        for number in range(5)
+    )
+    pages, path = [], f"/v2/{client.repository}/referrers/{SUBJECT}?n=2"
+    while path:
+        answer = client.at("GET", path)
+        pages.append([entry["digest"] for entry in answer.json["manifests"]])
+        path = answer.headers.get("link", "")[1:].partition(">")[0]
+    assert pages == [pushed[:2], pushed[2:4], pushed[4:]]
+    filtered = client.call("GET", f"referrers/{SUBJECT}?artifactType=a/0&n=2")
+    rest = client.at("GET", filtered.headers["link"][1:].partition(">")[0])
+    assert [len(answer.json["manifests"]) for answer in (filtered, rest)] == [2, 1]
+    assert client.call("GET", f"referrers/{SUBJECT}?n=0").json["manifests"] == []
+
+
+def test_no_page_of_referrers_is_longer_than_clients_take(client):
+    for number in range(3):
+        push_referrer(client, f"t{number}", annotations={"note": str(number) * 2_000_000})
+    answer = client.call("GET", f"referrers/{SUBJECT}")
+    assert len(answer.body) <= 4 << 20
+    assert len(answer.json["manifests"]) == 2
+    rest = client.at("GET", answer.headers["link"][1:].partition(">")[0])
+    assert len(rest.json["manifests"]) == 1
+
+
+def test_a_referrer_that_the_disk_spoilt_is_told_and_hides_no_other(tmp_path, pool):
+    with running_registry(tmp_path / "data") as registry:
+        client = Client(registry.url, "a", pool)
+        good, bad = push_referrer(client, "good")[0], push_referrer(client, "bad", artifactType="x/y")[0]
+        (tmp_path / "data/repositories/a/_manifests" / bad.replace(":", "-")).write_bytes(b"x\ny")
+        answer = client.call("GET", f"referrers/{SUBJECT}")
+        assert [entry["digest"] for entry in answer.json["manifests"]] == [good]
+        assert answer.headers["warning"].startswith('299 - "')
+        assert bad in answer.headers["warning"]
+
+
+def test_what_there_is_beyond_the_specification_is_told(client):
+    names = [entry["name"] for entry in client.at("GET", "/v2/_oci/ext/discover").json["extensions"]]
+    assert names == ["_oci", "_catalog"]
+
+
 def test_nothing_refers_to_an_unknown_digest(client):
     answer = client.call("GET", f"referrers/{SUBJECT}")
     assert (answer.status, answer.json["manifests"]) == (200, [])

@@ -8,8 +8,7 @@ import urllib3
 
 from homeport.errors import ConfigError, UsageError
 from homeport.server import login as module
-from homeport.server.login import HtpasswdLogin, read_htpasswd
-from homeport.server.replies import Refusal
+from homeport.server.login import HtpasswdLogin, LoginError, read_htpasswd
 from tests.kit.servers import running_registry, write_htpasswd
 
 USERS = {"me": "secret", "you": "pässwörd: with a colon"}
@@ -22,8 +21,8 @@ def basic(user: str, password: str) -> dict[str, str]:
 def check(login: HtpasswdLogin, headers: dict[str, str]) -> str | None:
     """Return the user, or None after a refusal."""
     try:
-        return asyncio.run(login.check(headers))
-    except Refusal:
+        return asyncio.run(login.check(headers.get("authorization", "")))
+    except LoginError:
         return None
 
 
@@ -80,7 +79,7 @@ def test_bcrypt_runs_once_for_a_password_that_is_right(login, computed):
 
 def test_bcrypt_runs_once_for_many_requests_at_the_same_time(login, computed):
     async def all_at_once() -> list[str]:
-        return await asyncio.gather(*(login.check(basic("me", "secret")) for _ in range(20)))
+        return await asyncio.gather(*(login.check(basic("me", "secret")["authorization"]) for _ in range(20)))
 
     assert asyncio.run(all_at_once()) == ["me"] * 20
     assert computed == [b"secret"]

@@ -5,6 +5,7 @@ import pytest
 from homeport.oci.digest import digest_of as any_digest_of
 from homeport.oci.manifest import MAX_MANIFEST_BYTES
 from homeport.oci.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, SCHEMA1_SIGNED
+from tests.kit.servers import running_registry
 from tests.server.conftest import Client, digest_of
 
 ABSENT = "sha256:" + "0" * 64
@@ -171,3 +172,16 @@ def test_a_subject_need_not_exist_and_is_confirmed(client):
     subject = {"mediaType": OCI_MANIFEST, "digest": ABSENT, "size": 7}
     answer = put(client, "x", image(client, subject=subject))
     assert (answer.status, answer.headers["oci-subject"]) == (201, ABSENT)
+
+
+def test_a_manifest_that_the_disk_spoilt_is_mended_by_a_push(tmp_path, pool):
+    with running_registry(tmp_path / "data") as registry:
+        client = Client(registry.url, "a", pool)
+        digest = client.push_manifest("x", media_type=OCI_INDEX)
+        (tmp_path / "data/repositories/a/_manifests" / digest.replace(":", "-")).write_bytes(b"x\ny")
+        assert client.call("GET", "manifests/x").status == 500
+        seen = client.call("HEAD", "manifests/x")
+        assert seen.status == 404
+        assert "spoilt" in seen.headers["warning"]
+        client.push_manifest("x", media_type=OCI_INDEX)
+        assert client.call("HEAD", "manifests/x").headers["docker-content-digest"] == digest

@@ -6,7 +6,8 @@ import pytest
 
 from homeport.errors import UsageError
 from homeport.server.app import Registry
-from homeport.server.run import Listen, RegistryServer, tls_context
+from homeport.server.run import Listen, RegistryServer
+from homeport.server.tls import Certificate
 from homeport.store.memory import MemoryStore
 from tests.kit.servers import write_certificate
 
@@ -68,7 +69,7 @@ def test_a_port_that_is_taken_is_told():
 
 def test_a_certificate_and_its_key_are_loaded(tmp_path):
     _, certificate, key = write_certificate(tmp_path)
-    context = tls_context(certificate, key)
+    context = Certificate(certificate, key).context
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
@@ -77,12 +78,12 @@ def test_a_key_of_another_certificate_is_refused(tmp_path):
     (tmp_path / "other").mkdir()
     _, _, key = write_certificate(tmp_path / "other")
     with pytest.raises(UsageError, match="KEY_VALUES_MISMATCH"):
-        tls_context(certificate, key)
+        Certificate(certificate, key)
 
 
 def test_files_that_are_no_certificate_are_refused(tmp_path):
     (tmp_path / "text").write_text("hello")
     for path, reason in ((tmp_path / "none", "No such file"), (tmp_path / "text", "certificate")):
         with pytest.raises(UsageError, match=reason) as caught:
-            tls_context(path, path)
+            Certificate(path, path)
         assert "PEM" in caught.value.hint

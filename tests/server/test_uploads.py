@@ -147,10 +147,18 @@ def test_a_blob_is_mounted_from_a_repository_that_holds_it(client):
     assert client.at("GET", f"/v2/mounts/here/blobs/{DIGEST}").body == CONTENT
 
 
-@pytest.mark.parametrize("source", ["&from=without/it", ""])
-def test_a_mount_that_is_not_possible_becomes_an_upload(client, source):
+def test_a_blob_is_mounted_from_wherever_it_is_where_no_source_is_named(client):
+    content = b"only once in this registry"
+    digest = client.push_blob(content)
+    answer = client.at("POST", f"/v2/mounts/anonymous/blobs/uploads/?mount={digest}")
+    assert (answer.status, answer.headers["location"]) == (201, f"/v2/mounts/anonymous/blobs/{digest}")
+    assert client.at("GET", f"/v2/mounts/anonymous/blobs/{digest}").body == content
+
+
+@pytest.mark.parametrize("query", [f"mount={DIGEST}&from=without/it", f"mount={ABSENT}"])
+def test_a_mount_that_is_not_possible_becomes_an_upload(client, query):
     client.push_blob(CONTENT)
-    answer = client.at("POST", f"/v2/mounts/there/blobs/uploads/?mount={DIGEST}{source}")
+    answer = client.at("POST", f"/v2/mounts/there/blobs/uploads/?{query}")
     assert answer.status == 202
     assert client.at("PUT", f"{answer.headers['location']}?digest={DIGEST}", CONTENT).status == 201
 

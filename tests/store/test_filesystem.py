@@ -68,7 +68,6 @@ def test_the_layout_is_as_documented(data):
         f"repositories/a/b/_manifests/{entry}",
         f"repositories/a/b/_referrers/sha256-{encoded}/{entry}",
         "repositories/a/b/_tags/7.2.4-64",
-        "repositories/a/b/_lock",
     }
     assert (data / f"repositories/a/b/_manifests/{entry}").read_bytes() == OCI_MANIFEST.encode() + b"\n" + IMAGE.body
     assert (data / "repositories/a/b/_tags/7.2.4-64").read_text() == f"{IMAGE.digest}\n"
@@ -146,7 +145,7 @@ def test_a_full_disk_ends_the_upload_and_frees_its_room(data, monkeypatch, numbe
     upload = store.open_upload("a/b", store.start_upload("a/b"))
     upload.write(LAYER[:1000])
     before = files(data)
-    monkeypatch.setattr("homeport.store.durable.os.write", failing(number))
+    monkeypatch.setattr("homeport.store.durable.os.writev", failing(number))
     with pytest.raises(StoreFullError, match=os.strerror(number)) as caught:
         upload.write(LAYER[1000:])
     assert "room" in caught.value.hint
@@ -171,7 +170,7 @@ def test_a_disk_that_fills_up_at_the_end_of_an_upload_leaves_no_blob(data, monke
     assert push(store) == DIGEST
 
 
-@pytest.mark.parametrize("step", ["os.write", "os.fsync", "Path.replace"])
+@pytest.mark.parametrize("step", ["os.writev", "os.fsync", "Path.replace"])
 def test_a_disk_that_is_full_for_a_manifest_leaves_the_old_one(data, monkeypatch, step):
     store = FileSystemStore(data)
     store.put_manifest("a/b", IMAGE, tags=["x"])
@@ -272,17 +271,19 @@ def test_directories_are_durable_before_what_is_in_them(data, synced):
 
 
 def test_manifests_of_a_repository_change_one_at_a_time_over_all_processes(data, monkeypatch):
-    store, lock = FileSystemStore(data), data / "repositories/a/_lock"
+    store, lock = FileSystemStore(data), data / "repositories/a"
     locked: list[bool] = []
 
     def write_while_locked(*args):
-        with lock.open() as another:
-            try:
-                fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                locked.append(True)
-            else:
-                locked.append(False)
+        another = os.open(lock, os.O_RDONLY)
+        try:
+            fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            locked.append(True)
+        else:
+            locked.append(False)
+        finally:
+            os.close(another)
         write_file(*args)
 
     monkeypatch.setattr("homeport.store.filesystem.write_file", write_while_locked)
@@ -377,9 +378,11 @@ def test_reading_waits_in_a_thread_where_the_page_cache_does_not_have_it(data, m
     store = FileSystemStore(data)
     push(store)
     blob = store.open_blob("a/b", DIGEST)
-    assert blob.read_now(0, 10) == LAYER[:10]
+    buffer = bytearray(10)
+    assert blob.read_into(memoryview(buffer), 0)
+    assert buffer == LAYER[:10]
     monkeypatch.setattr("homeport.store.filesystem.os.preadv", failing(errno.EAGAIN))
-    assert blob.read_now(0, 10) is None
+    assert not blob.read_into(memoryview(buffer), 0)
     monkeypatch.setattr("homeport.store.filesystem.os.preadv", lambda *_args: 3)
-    assert blob.read_now(0, 10) is None
+    assert not blob.read_into(memoryview(buffer), 0)
     blob.close()

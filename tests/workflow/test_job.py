@@ -10,6 +10,8 @@ import yaml
 from homeport.cli.app import run
 from homeport.registry.credentials import Credentials
 from homeport.registry.session import Registries
+from homeport.workflow.config import parse_config
+from homeport.workflow.job import read_job
 from tests.kit.docker_hub import running_docker_hub
 from tests.kit.images import multi_arch, put
 from tests.kit.servers import docker_config, running_registry
@@ -233,3 +235,17 @@ def test_two_sources_of_one_name_in_the_output_are_refused(site, capsys):
     assert run(["plan"]) == 2
 
     assert "would both be written to relocated/rec.yaml" in capsys.readouterr().err
+
+
+def test_on_openshift_the_release_is_brought_under_red_hats_names(tmp_path):
+    red_hat = "registry.connect.redhat.com/redislabs"
+    (tmp_path / "operator.yaml").write_text(
+        OPERATOR.replace("redislabs/operator", f"{red_hat}/redis-enterprise-operator")
+    )
+    (tmp_path / "rec.yaml").write_text(REC)
+    config = parse_config(CONFIG.format(target="reg.example.com/mirror").encode(), str(tmp_path / "homeport.yaml"))
+    assert sorted(map(str, read_job(config).references)) == [
+        f"{red_hat}/redis-enterprise-operator:7.2.4-7",
+        f"{red_hat}/redis-enterprise:7.2.4-64.rhel8-openshift",
+        f"{red_hat}/services-manager:7.2.4-7",
+    ]

@@ -23,9 +23,9 @@ printf -- '---\\n# Source: demo/templates/pod.yaml\\nkind: Pod\\napiVersion: v1\
 """
 
 
-def read(*names: str, settings: Settings | None = None, kustomize: bool = True) -> tuple[list[str], list[str]]:
+def read(*names: str, settings: Settings | None = None, rewriting: bool = False) -> tuple[list[str], list[str]]:
     sources, errors = read_packages(
-        names, stdin=io.BytesIO(b"image: quay.io/a/stdin:1\n"), max_size=1 << 20, settings=settings, kustomize=kustomize
+        names, stdin=io.BytesIO(b"image: quay.io/a/stdin:1\n"), max_size=1 << 20, settings=settings, rewriting=rewriting
     )
     found = {it.text for source in sources for it in scan_source(source, KNOWLEDGE).findings}
     return sorted(found), [str(error) for error in errors]
@@ -64,8 +64,15 @@ def test_without_helm_a_chart_is_read_for_what_it_says_and_reported(tmp_path, pa
     found, (error,) = read(str(path))
     assert found == IMAGES
     assert error == (
-        f"{path}: not rendered: there is no helm on the PATH; its values and templates are read for what they say"
+        f"{path}: not rendered: there is no helm on the PATH; only what its values and templates say is known"
     )
+
+
+@pytest.mark.usefixtures("no_helm")
+def test_for_rewriting_a_chart_counts_only_where_it_is_rendered(tmp_path):
+    found, (error,) = read(str(write_chart(tmp_path / "demo")), rewriting=True)
+    assert found == []
+    assert "not rendered" in error
 
 
 @pytest.mark.usefixtures("helm")
@@ -85,7 +92,7 @@ def test_a_kustomizations_transformers_are_applied(tmp_path):
         "    env: [{name: A_IMAGE, value: 'a/b:1'}]\n"
     )
     assert read(str(tmp_path)) == (["a/b:1", "a/b:3", "quay.io/my/nginx:2"], [])
-    assert read(str(tmp_path), kustomize=False)[0][:2] == ["a/b:1", "nginx:1"]
+    assert read(str(tmp_path), rewriting=True)[0][:2] == ["a/b:1", "nginx:1"]
 
 
 def test_patterns_folders_and_stdin_are_read_in_one_go(tmp_path, monkeypatch):

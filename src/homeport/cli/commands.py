@@ -2,8 +2,12 @@
 
 COMMANDS = {
     "scan": "Find where images come from: manifests or a live cluster.",
+    "rules": "List what is known of operators; explain why a field is an image.",
     "serve": "Run a private registry.",
+    "registry": "Look after a registry of your own: check, gc, user.",
     "mirror": "Bring images to a registry under the same tags and digests.",
+    "bundle": "Carry images across an air gap in one file: save, load, list, verify.",
+    "check": "Find out what a registry can do, before images are brought to it.",
     "relocate": "Point manifests at a registry.",
     "nodes": "Send the pulls of nodes to a registry: containerd, CRI-O, OpenShift.",
     "helm-plugin": "Let Helm relocate what it renders.",

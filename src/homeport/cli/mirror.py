@@ -1,24 +1,26 @@
 """`homeport mirror`: bring images to a registry."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import msgspec
 from cyclopts import Parameter
 
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.mapping_options import MappingOptions
-from homeport.cli.mirror_report import Report, refused, report_plan, report_result, report_table
+from homeport.cli.mirror_report import Report, failures, refused, report_plan, report_result, report_table
 from homeport.cli.output import Form, render
+from homeport.cli.platforms import check_platforms
 from homeport.cli.progress import watching
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
-from homeport.errors import CollisionError, UsageError
+from homeport.errors import CollisionError, InputError, UsageError
 from homeport.mapping import Mapping
 from homeport.mirror.executor import forecast
 from homeport.mirror.executor import mirror as bring
-from homeport.mirror.platforms import is_platform
+from homeport.mirror.kept import KeptManifests
+from homeport.mirror.lock import LOCK, Lock
 
 
 def mirror(
@@ -27,7 +29,13 @@ def mirror(
     from_scan: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
     platform: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    lock: Path | None = None,
+    locked: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    referrers: bool = True,
+    keep_tag: bool = True,
+    on_limit: Literal["stop", "wait"] = "stop",
     dry_run: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    deep: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
@@ -40,35 +48,102 @@ def mirror(
         output: How the report is written to stdout: table, json or yaml.
         platform: Bring only this platform, os/architecture, of images that have several; may be repeated. Index and digest stay as
             they are, so the target must take an index that lacks platforms; Docker Registry and Harbor may not.
+        lock: Write the digest that each tag had to this file.
+        locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since, and ask the source for nothing
+            that the target has.
+        referrers: Bring along what is about an image: signatures, SBOMs, attestations.
+        keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
+        on_limit: What to do when a pull limit is used up: stop asking that registry, or wait and go on when it gives pulls again.
         dry_run: Only say what would be done and cost; asks by HEAD alone, which no registry counts as a pull.
+        deep: With --dry-run, fetch the manifests too, which counts as pulls, and say exactly what would be copied. They are kept: the
+            mirror afterwards does not fetch them again.
         names: What images are called at the target.
         registries: How registries are reached.
     """
     mapping = names.mapping(to)
-    for each in platform:
-        if not is_platform(each):
-            raise UsageError(f"{each!r} is not a platform", hint="Write os/architecture, for example linux/amd64.")
+    check_platforms(platform)
+    if deep and not dry_run:
+        raise UsageError("--deep is about a dry run", hint="Add --dry-run, or leave --deep out.")
     named = read_references(references, from_scan)
     for warning in named.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    digests = _read_lock(lock or Path(LOCK)) if locked else None
+    job = _Job(
+        named,
+        mapping,
+        registries,
+        platform,
+        digests,
+        lock if not locked else None,
+        deep,
+        referrers,
+        keep_tag,
+        on_limit == "wait",
+    )
     try:
-        report = (_forecast if dry_run else _run)(named, mapping, registries, platform)
+        report = _forecast(job) if dry_run else _run(job)
     except CollisionError as error:
         complain(error)
         return NOT_STARTED
     print(render(report, output, report_table(report, mapping.target)))
-    return WRONG if any(image.status == "failed" for image in report.images) else DONE
+    return WRONG if failures(report) else DONE
 
 
-def _run(named: Named, mapping: Mapping, options: RegistryOptions, platforms: Sequence[str]) -> Report:
-    with watching() as watcher, options.open(watcher.waits) as registries:
-        target = registries.client(mapping.target.registry)
-        result = bring(named.references, mapping, registries.client, target, observer=watcher, platforms=platforms)
-    return report_result(result, refused(named.open, mapping))
+class _Job(msgspec.Struct, frozen=True):
+    """What was asked for; `lock` is the file to be written."""
+
+    named: Named
+    mapping: Mapping
+    options: RegistryOptions
+    platforms: tuple[str, ...]
+    locked: dict[str, str] | None
+    lock: Path | None
+    deep: bool
+    referrers: bool
+    keep_tags: bool
+    patience: bool
 
 
-def _forecast(named: Named, mapping: Mapping, options: RegistryOptions, platforms: Sequence[str]) -> Report:
-    with options.open() as registries:
-        target = registries.client(mapping.target.registry)
-        plan = forecast(named.references, mapping, registries.client, target, platforms=platforms)
-    return report_plan(plan, refused(named.open, mapping))
+def _read_lock(file: Path) -> dict[str, str]:
+    try:
+        return Lock.read(file).digests
+    except InputError as error:
+        raise UsageError(error.message, hint=error.hint or "Run once with --lock FILE: that writes it.") from None
+
+
+def _run(job: _Job) -> Report:
+    before = Lock.read(job.lock) if job.lock and job.lock.exists() else Lock()
+    with watching() as watcher, job.options.open(watcher.waits) as registries:
+        result = bring(
+            job.named.references,
+            job.mapping,
+            registries.client,
+            registries.client(job.mapping.target.registry),
+            observer=watcher,
+            platforms=job.platforms,
+            locked=job.locked,
+            kept=KeptManifests.of_user(),
+            referrers=job.referrers,
+            keep_tags=job.keep_tags,
+            patience=job.patience,
+        )
+    if job.lock:
+        before.after(result).write(job.lock)
+    return report_result(result, refused(job.named.open, job.mapping))
+
+
+def _forecast(job: _Job) -> Report:
+    with job.options.open() as registries:
+        plan = forecast(
+            job.named.references,
+            job.mapping,
+            registries.client,
+            registries.client(job.mapping.target.registry),
+            platforms=job.platforms,
+            locked=job.locked,
+            kept=KeptManifests.of_user(),
+            referrers=job.referrers,
+            keep_tags=job.keep_tags,
+            deep=job.deep,
+        )
+    return report_plan(plan, refused(job.named.open, job.mapping))

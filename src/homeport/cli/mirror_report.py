@@ -1,6 +1,6 @@
 """What a mirror did, or would do, as a report."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -43,6 +43,23 @@ class Report(msgspec.Struct, frozen=True):
     bytes: int | Bound
 
 
+def failures(report: Report) -> list[Image]:
+    """Return the images that are not at the target."""
+    return [image for image in report.images if image.status == "failed"]
+
+
+def joined(reports: Sequence[Report]) -> Report:
+    """Report what was done for several as one."""
+    return Report(
+        images=[image for report in reports for image in report.images],
+        requests=Requests(
+            _sum(report.requests.source for report in reports), _sum(report.requests.target for report in reports)
+        ),
+        counted_pulls=_sum(report.counted_pulls for report in reports),
+        bytes=_sum(report.bytes for report in reports),
+    )
+
+
 def report_result(result: MirrorResult, refused: Sequence[Image] = ()) -> Report:
     """Report what was done; `refused` are images that could not be asked for."""
     traffic = result.traffic
@@ -63,6 +80,10 @@ def report_plan(plan: Plan, refused: Sequence[Image] = ()) -> Report:
         counted_pulls=cost.counted_pulls,
         bytes=cost.bytes,
     )
+
+
+def _sum(numbers: Iterable[int | Bound]) -> int:
+    return sum(number for number in numbers if isinstance(number, int))
 
 
 def _image(result: ImageResult) -> Image:

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from homeport.applications.redis_enterprise import KNOWLEDGE, choose, knowledge
+from homeport.applications.registry import KNOWLEDGE, learn_all
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.packaging_options import PackagingOptions
+from homeport.cli.rule_options import RuleOptions
 from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.discovery.findings import Scan
 from homeport.discovery.inputs import MAX_SIZE
@@ -28,6 +29,7 @@ def nodes(
     plain_http: Annotated[bool, Parameter(negative="")] = False,
     default_registry: str = DOCKER_HUB,
     max_size: int = MAX_SIZE,
+    finding: RuleOptions = RuleOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
@@ -44,6 +46,7 @@ def nodes(
         plain_http: The target speaks plain HTTP.
         default_registry: Where names without a registry come from.
         max_size: The largest file to read, in bytes.
+        finding: How images are found.
         packaging: How charts are rendered.
         names: What images are called at the target.
     """
@@ -52,10 +55,12 @@ def nodes(
         raise UsageError("nothing is named whose registries could be sent elsewhere", hint="Name files or folders.")
     mapping = names.mapping(to)
     read, errors = read_sources(sources, max_size, packaging)
-    first = Scan.joined(scan_source(source, KNOWLEDGE, default_registry) for source in read)
-    rules = knowledge(choose(first.findings))
+    taught, unread = finding.taught(read, max_size)
+    errors += unread
+    first = Scan.joined(scan_source(source, KNOWLEDGE + taught, default_registry) for source in read)
+    rules = learn_all(first.findings).knowledge + taught
     scan = Scan.joined(scan_source(source, rules, default_registry) for source in read)
-    prefixes = prefixes_of(mapping, [finding.reference for finding in scan.findings])
+    prefixes = prefixes_of(mapping, [each.reference for each in scan.findings])
     chosen = RUNTIMES if runtime == "all" else (runtime,)
     results = [node_files(prefixes, each, plain_http=plain_http) for each in chosen]
     failures = [InputError(missing, file=to) for result in results for missing in result.missing]

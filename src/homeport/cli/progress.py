@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from homeport.mirror.observer import Observer
@@ -42,6 +43,10 @@ class Lines(Watcher):
             self._done += 1
             counter = f"[{self._done}/{self._images}]"
             print(f"{counter} {result.status} {result.wanted.source}", file=sys.stderr, flush=True)
+
+    def limit_reached(self, message: str, seconds: float) -> None:
+        """Print until when nothing is asked."""
+        print(describe_limit(message, seconds, datetime.now().astimezone()), file=sys.stderr, flush=True)
 
     def waits(self, wait: "Wait") -> None:
         """Print a pause."""
@@ -82,6 +87,11 @@ class Bars(Watcher):
         if result.status == "failed":
             self._progress.console.print(f"failed {result.wanted.source}", markup=False, highlight=False)
 
+    def limit_reached(self, message: str, seconds: float) -> None:
+        """Print until when nothing is asked, above the bar."""
+        said = describe_limit(message, seconds, datetime.now().astimezone())
+        self._progress.console.print(said, markup=False, highlight=False)
+
     def waits(self, wait: "Wait") -> None:
         """Print a pause above the bar."""
         self._progress.console.print(describe_wait(wait), markup=False, highlight=False)
@@ -113,6 +123,11 @@ def watching() -> Iterator[Watcher]:
 def describe_wait(wait: "Wait") -> str:
     """Say that a registry is given time."""
     return f"waiting {wait.seconds:.0f} s for {wait.host}: {wait.reason}"
+
+
+def describe_limit(message: str, seconds: float, now: datetime) -> str:
+    """Say that a limit is waited for, and until when."""
+    return f"{message}; asking again at {now + timedelta(seconds=seconds):%H:%M:%S}"
 
 
 def shown_bytes(count: int) -> str:

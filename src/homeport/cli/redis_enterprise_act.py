@@ -5,14 +5,13 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from homeport.applications.redis_enterprise.facts import Facts
 from homeport.applications.redis_enterprise.manifests import Manifests, Wish, make_manifests
 from homeport.applications.redis_enterprise.releases import doubts
 from homeport.applications.redis_enterprise.upgrade import Route, UpgradePlan, plan_upgrade, read_route
 from homeport.cli.app import DONE
 from homeport.cli.output import Form, columns, count, render
 from homeport.cli.redis_enterprise import warn
-from homeport.cli.redis_enterprise_check import read_roots
+from homeport.cli.redis_enterprise_check import live_facts, read_facts
 from homeport.cli.sources import SourceName
 from homeport.cluster.pull_secrets import is_namespace, is_secret_name
 from homeport.errors import UsageError
@@ -88,6 +87,8 @@ def upgrade(
     namespace: Annotated[str, Parameter(name=["--namespace", "-n"])] = "",
     name: str = "rec",
     nodes: int = 3,
+    cluster: Annotated[bool, Parameter(negative="")] = False,
+    context: str | None = None,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
 ) -> int:
     """Plan an upgrade from one operator to another: hops, steps, commands, what waits, what restarts, what is pulled.
@@ -107,6 +108,8 @@ def upgrade(
         namespace: The namespace.
         name: What the cluster is called.
         nodes: The number of its nodes.
+        cluster: Look at what runs in a live cluster, in --namespace where it is given, instead of files.
+        context: The kubeconfig's context.
         output: table, json or yaml.
     """
     wish = Wish(
@@ -123,11 +126,12 @@ def upgrade(
     )
     _check(wish)
     route = Route(begin, wish, olm, rhel7)
-    if files:
-        roots, errors = read_roots(files)
-        if errors:
-            raise UsageError(errors[0])
-        route = read_route(Facts.of(roots), route)
+    if cluster and files:
+        raise UsageError("--cluster takes no files", hint="Leave one of the two out.")
+    if cluster:
+        route = read_route(live_facts(context, (namespace,) if namespace else ()), route)
+    elif files:
+        route = read_route(read_facts(files), route)
     plan = plan_upgrade(route)
     warn(doubts(end, redis))
     print(render(plan, output, "\n".join(_plan(plan, route.wish))))

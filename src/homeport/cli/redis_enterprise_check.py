@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
@@ -20,6 +20,9 @@ from homeport.discovery.documents import parse_documents
 from homeport.discovery.inputs import MAX_SIZE
 from homeport.errors import InputError, UsageError
 from homeport.mapping import Target
+
+if TYPE_CHECKING:
+    from homeport.cluster.api import Api
 
 Roots = list[tuple[str, Any]]
 
@@ -75,6 +78,9 @@ def check(
 def effective(
     *files: SourceName,
     openshift: Annotated[bool | None, Parameter(negative="")] = None,
+    cluster: Annotated[bool, Parameter(negative="")] = False,
+    context: str | None = None,
+    namespace: Annotated[tuple[str, ...], Parameter(name=["--namespace", "-n"], negative="")] = (),
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
 ) -> int:
     """Show which image each pod will really pull, defaults included, and by which rule.
@@ -82,14 +88,30 @@ def effective(
     Args:
         files: The operator's Deployment or ClusterServiceVersion and the clusters: files, folders, - for stdin.
         openshift: The platform is OpenShift, where the manifests do not tell.
+        cluster: Look at a live cluster instead of files.
+        context: The kubeconfig's context.
+        namespace: A namespace of the cluster, all by default; may be repeated.
         output: table, json or yaml.
     """
+    if cluster == bool(files):
+        raise UsageError("--cluster takes no files" if files else "no file is named", hint="Name files, or --cluster.")
+    found = effective_images(live_facts(context, namespace) if cluster else read_facts(files), openshift=openshift)
+    print(render(found, output, "\n".join(_pods(found))))
+    return DONE
+
+
+def read_facts(files: Sequence[str]) -> Facts:
+    """Read what files say; raises UsageError where one cannot be read, or none is about Redis Enterprise."""
     roots, errors = read_roots(files)
     if errors:
         raise UsageError(errors[0])
-    found = effective_images(_facts(roots), openshift=openshift)
-    print(render(found, output, "\n".join(_pods(found))))
-    return DONE
+    return _facts(roots)
+
+
+def live_facts(context: str | None, namespaces: Sequence[str]) -> Facts:
+    """Read what a live cluster says; raises ClusterError, or UsageError where nothing there is about Redis Enterprise."""
+    with _api(context) as api:
+        return _facts(_live_roots(api, namespaces))
 
 
 def read_roots(files: Sequence[str]) -> tuple[Roots, list[str]]:
@@ -109,7 +131,7 @@ def read_roots(files: Sequence[str]) -> tuple[Roots, list[str]]:
 def _facts(roots: Roots) -> Facts:
     facts = Facts.of(roots)
     if not (facts.operators or facts.clusters):
-        names = ", ".join(dict.fromkeys(name for name, _ in roots)) or "these files"
+        names = ", ".join(dict.fromkeys(name for name, _ in roots)) or "what was read"
         raise UsageError(
             f"there is no operator and no RedisEnterpriseCluster in {names}",
             hint="Name the operator's Deployment (bundle.yaml), a ClusterServiceVersion, a cluster or the chart's values.",
@@ -127,17 +149,28 @@ def _judge(
 def _live(
     context: str | None, namespaces: Sequence[str], home: str | None, *, openshift: bool | None
 ) -> tuple[Problem, ...]:
+    api = _api(context)
+    from homeport.cluster.live_secrets import LivePullSecrets
+
+    with api:
+        roots = _live_roots(api, namespaces)
+        return _judge(roots, LivePullSecrets(api), home, openshift=openshift, secrets_known=True)
+
+
+def _api(context: str | None) -> "Api":
     from homeport.cluster import require_kube
 
     require_kube()
-    from homeport.applications.redis_enterprise.live import live_roots
     from homeport.cluster.api import Api
     from homeport.cluster.kubeconfig import load_config
-    from homeport.cluster.live_secrets import LivePullSecrets
 
-    with Api(load_config(context)) as api:
-        roots = list(live_roots(api, namespaces))
-        return _judge(roots, LivePullSecrets(api), home, openshift=openshift, secrets_known=True)
+    return Api(load_config(context))
+
+
+def _live_roots(api: "Api", namespaces: Sequence[str]) -> Roots:
+    from homeport.applications.redis_enterprise.live import live_roots
+
+    return list(live_roots(api, namespaces))
 
 
 def _table(problems: Sequence[Problem], errors: Sequence[str]) -> Iterator[str]:

@@ -3,25 +3,28 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from homeport.applications.application import Versions
 from homeport.applications.redis_enterprise.fields import KIND
+from homeport.applications.registry import KNOWLEDGE
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.output import count
 from homeport.cli.packaging_options import PackagingOptions
+from homeport.cli.rule_options import RuleOptions
 from homeport.cli.scan import describe
 from homeport.cli.sources import SourceName, check_registry, read_sources
+from homeport.cli.ways_out import WaysOut
 from homeport.cluster.pull_secrets import is_secret_name
 from homeport.discovery.inputs import MAX_SIZE
-from homeport.errors import HomeportError, InputError, UsageError
+from homeport.discovery.packaging.charts import is_chart
+from homeport.errors import InputError, UsageError
 from homeport.reference import DOCKER_HUB, is_tag
 from homeport.relocation.relocate import Relocated
-from homeport.relocation.write import join, unified_diff, write_whole
-from homeport.workflow.rewrite import Rewritten, place_in, rewrite
+from homeport.relocation.write import write_whole
+from homeport.workflow.helm import Settings
+from homeport.workflow.helm_values import Rules, override_values
+from homeport.workflow.rewrite import Rewritten, rewrite
 
 
 def relocate(
@@ -31,11 +34,9 @@ def relocate(
     operator: str | None = None,
     redis: str | None = None,
     default_registry: str = DOCKER_HUB,
-    in_place: Annotated[bool, Parameter(negative="")] = False,
-    output_dir: Path | None = None,
-    diff: Annotated[bool, Parameter(negative="")] = False,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
     max_size: int = MAX_SIZE,
+    way: WaysOut = WaysOut(),  # noqa: B008  # frozen; cyclopts reads options from the default
+    finding: RuleOptions = RuleOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
@@ -50,33 +51,32 @@ def relocate(
         operator: The Redis Enterprise operator's tag, where the manifests do not tell it.
         redis: The Redis tag for clusters that name none; else the first one published for the operator.
         default_registry: Where names without a registry come from.
-        in_place: Rewrite the files themselves, each in one piece.
-        output_dir: Write the files to this folder, under their names.
-        diff: Show what changes on stdout instead of the text.
-        dry_run: Write nothing; only report.
         max_size: The largest file to read, in bytes.
+        way: Where the result goes.
+        finding: How images are found.
         packaging: How charts are rendered.
         names: What images are called at the target.
     """
     check_registry(default_registry)
-    _check(sources, in_place, output_dir, pull_secret, (operator, redis))
+    _check(sources, pull_secret, (operator, redis))
+    way.check(sources)
     mapping = names.mapping(to)
-    read, errors = read_sources(sources, max_size, packaging, kustomize=False)
+    if way.helm_values is not None:
+        rules = Rules(mapping, KNOWLEDGE, default_registry, pull_secret)
+        return _chart_values(Path(sources[0]), way, rules, packaging.settings(), max_size)
+    read, errors = read_sources(sources, max_size, packaging, rewriting=True)
+    taught, unread = finding.taught(read, max_size)
+    errors += unread
     rewriting = rewrite(
         read,
         mapping,
         versions=Versions(operator, redis),
         default_registry=default_registry,
         pull_secret=pull_secret,
+        taught=taught,
     )
     failures = [*errors, *rewriting.failures]
-    placed = _place(rewriting.files, in_place, output_dir)
-    written = [] if dry_run else _write(placed)
-    if diff:
-        sys.stdout.write("".join(unified_diff(file.source, file.result.text) for file in rewriting.files))
-    elif output_dir is None and not in_place and not dry_run:
-        sys.stdout.buffer.write(join((file.source, file.result.text) for file in rewriting.files))
-        sys.stdout.buffer.flush()
+    written = way.write(rewriting.files)
     for file in rewriting.files:
         _report(file)
     if len(rewriting.operators) != 1 and any(_lacks_release(file.result) for file in rewriting.files):
@@ -95,19 +95,9 @@ def _lacks_release(result: Relocated) -> bool:
     return any(place.object.kind == KIND for place in result.unresolved)
 
 
-def _check(
-    sources: Sequence[str],
-    in_place: bool,
-    output_dir: Path | None,
-    pull_secret: str | None,
-    tags: Sequence[str | None],
-) -> None:
+def _check(sources: Sequence[str], pull_secret: str | None, tags: Sequence[str | None]) -> None:
     if not sources:
         raise UsageError("nothing to relocate", hint="Name files or folders, or - for stdin.")
-    if in_place and output_dir is not None:
-        raise UsageError("--in-place and --output-dir exclude each other")
-    if "-" in sources and (in_place or output_dir is not None):
-        raise UsageError("stdin has no file to write to", hint="Take the result from stdout.")
     check_pull_secret(pull_secret)
     for tag in tags:
         if tag is not None and not is_tag(tag):
@@ -124,23 +114,21 @@ def check_pull_secret(name: str | None) -> None:
         )
 
 
-def _place(files: Sequence[Rewritten], in_place: bool, output_dir: Path | None) -> dict[Path, Rewritten]:
-    """Say which files are to be written; none for stdout, none in place that would not change."""
-    if output_dir is not None:
-        return place_in(output_dir, files)
-    changed = (file for file in files if file.result.text != file.source.text)
-    return {file.source.path: file for file in changed if in_place and file.source.path}
-
-
-def _write(placed: dict[Path, Rewritten]) -> list[HomeportError]:
-    """Write files, each whole; those that cannot be written come back as errors."""
-    failures: list[HomeportError] = []
-    for path, file in placed.items():
-        try:
-            write_whole(path, file.content)
-        except HomeportError as error:
-            failures.append(error)
-    return failures
+def _chart_values(chart: Path, way: WaysOut, rules: Rules, settings: Settings, max_size: int) -> int:
+    """Write the values that point a chart at the target, and report."""
+    if not is_chart(chart):
+        raise UsageError(f"{chart} is no Helm chart", hint="Name a folder with a Chart.yaml, or a packed chart (.tgz).")
+    made = override_values(chart, settings, rules, max_size)
+    if way.helm_values is not None and not way.dry_run:
+        write_whole(way.helm_values, made.text.encode())
+    print(f"{chart}: {count(len(made.edits), 'name')} changed by values", file=sys.stderr)
+    for edit in made.edits:
+        print(f"  {edit.source}:{edit.line}: {edit.old} -> {edit.new}", file=sys.stderr)
+    for place in made.left:
+        print(f"  {describe(place)}", file=sys.stderr)
+    for error in made.errors:
+        complain(error)
+    return WRONG if made.left or made.errors else DONE
 
 
 def _report(one: Rewritten) -> None:

@@ -13,15 +13,15 @@ from homeport.reference import is_host
 from homeport.workflow.packages import read_packages
 
 SourceName = Annotated[str, Parameter(allow_leading_hyphen=True)]
-"""A file, a folder, or ``-``, which would be taken for an option otherwise."""
+"""A file, a folder, a pattern, a chart, a kustomization, or ``-``, which would be taken for an option otherwise."""
 
 
 def read_sources(
-    names: Sequence[str], max_size: int, packaging: PackagingOptions | None = None, *, kustomize: bool = True
+    names: Sequence[str], max_size: int, packaging: PackagingOptions | None = None, *, rewriting: bool = False
 ) -> tuple[list[Source], list[InputError]]:
     """Read manifests, charts and kustomizations; what cannot be read comes back as an error. Raises UsageError.
 
-    Where `kustomize` is False a kustomization is read as the files that it is made of.
+    For `rewriting` a kustomization is the files that it is made of, and a chart is read only where it is rendered.
     """
     for name in names:
         if name.startswith("-") and name != STDIN:
@@ -29,7 +29,7 @@ def read_sources(
     if names.count(STDIN) > 1:
         raise UsageError("stdin can be read once only")
     settings = packaging.settings() if packaging else None
-    return read_packages(names, stdin=sys.stdin.buffer, max_size=max_size, settings=settings, kustomize=kustomize)
+    return read_packages(names, stdin=sys.stdin.buffer, max_size=max_size, settings=settings, rewriting=rewriting)
 
 
 def check_registry(text: str) -> None:

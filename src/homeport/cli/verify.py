@@ -16,6 +16,7 @@ from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.output import Form, columns, count, render
 from homeport.cli.packaging_options import PackagingOptions
 from homeport.cli.registry_options import RegistryOptions
+from homeport.cli.rule_options import RuleOptions
 from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.discovery.findings import Finding
 from homeport.discovery.inputs import MAX_SIZE, read_inputs
@@ -58,6 +59,7 @@ def verify(
     redis: str | None = None,
     default_registry: str = DOCKER_HUB,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
+    finding: RuleOptions = RuleOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
@@ -79,6 +81,7 @@ def verify(
         redis: The tag of Redis Enterprise itself, where the manifests leave it out.
         default_registry: Where names without a registry come from.
         output: table, json or yaml; json and yaml write the whole report to stdout.
+        finding: How images are found.
         packaging: How charts are rendered.
         names: What images are called at the target, as they were for mirror and relocate.
         registries: How registries are reached.
@@ -95,7 +98,7 @@ def verify(
     if cluster:
         pulls, running = _live(context, namespace, learn, default_registry)
     else:
-        pulls = _written(files, secret, learn, default_registry, packaging)
+        pulls = _written(files, secret, learn, default_registry, packaging=packaging, finding=finding)
     with registries.open() as opened:
         verification = with_running(prove(pulls, mapping, opened, origin), running, opened, origin)
     _print(verification, mapping.target, output)
@@ -128,14 +131,18 @@ def _written(
     secrets: Sequence[str],
     learn: Callable[[Iterable[Finding]], Knowledge],
     default_registry: str,
+    *,
     packaging: PackagingOptions,
+    finding: RuleOptions,
 ) -> Pulls:
     """Read manifests; raises UsageError where there is nothing to verify in them."""
     sources, errors = read_sources(files, MAX_SIZE, packaging)
     extra, secret_errors = read_inputs(secrets, stdin=sys.stdin.buffer)
     if secret_errors:
         raise UsageError(f"--secret {secret_errors[0]}", hint=secret_errors[0].hint)
-    read = read_pulls(sources, learn, secrets=extra, default_registry=default_registry)
+    taught, unread = finding.taught(sources, MAX_SIZE)
+    errors += unread
+    read = read_pulls(sources, learn, secrets=extra, default_registry=default_registry, taught=taught)
     pulls = Pulls.joined((Pulls(errors=tuple(map(str, errors))), read))
     if not (pulls.pulls or pulls.unnamed or pulls.unresolved):
         reason = "; ".join(pulls.errors) or f"no image is named in {', '.join(files)}"

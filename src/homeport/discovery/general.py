@@ -12,7 +12,7 @@ import msgspec
 from homeport.discovery.documents import parse_documents
 from homeport.discovery.inputs import Source
 from homeport.discovery.joins import DIRECT, Entry, Join, Piece, Scope, groups_of, join
-from homeport.discovery.looks import BARE, FULL, PATH, TAGGED, TAGGED_PATH, Sure, is_text, looks, trimmed
+from homeport.discovery.looks import BARE, FULL, NOTHING, PATH, TAGGED, TAGGED_PATH, Sure, is_text, looks, trimmed
 from homeport.discovery.naming import Named, read_whole
 from homeport.discovery.strings import MAX_LEVELS, flags, lines, listed, may_hold_document
 from homeport.discovery.tree import is_list, is_map, write_path
@@ -124,7 +124,10 @@ class General:
             return
         siblings = set(value)
         for found in self._joins(entries, scope, siblings):
-            self._join(found, path, _how(SHAPE, scope), scope)
+            main = found.taken[0]
+            # Names that share a mapping are told apart by their keys.
+            where = main.path if main.meaning.stem or not path else path
+            self._join(found, where, _how(SHAPE, scope), scope)
             for entry in found.taken:
                 self.take(value, entry.key)
         machine = _MACHINES & siblings
@@ -133,6 +136,8 @@ class General:
                 continue
             role = entry.meaning.role
             named = role == "image" or (role == "name" and scope.image > 1)
+            if named and machine:
+                self.take(value, entry.key)
             if not named or machine or not is_text(entry.piece.scalar):
                 continue
             at_hand = bool(_CONTAINER & siblings) or scope.image > 1
@@ -209,7 +214,16 @@ class General:
         flat = msgspec.structs.replace(scope, image=0, registry=None, base=None, tag=None, version=None)
         taken: dict[int, Entry] = {}
         for found in self._joins(entries, flat, frozenset()):
-            self._join(found, found.taken[0].path, how, scope)
+            main = found.taken[0]
+            if (
+                found.named.open
+                and len(found.taken) == 1
+                and main.meaning.role == "repository"
+                and not main.meaning.stem
+            ):
+                # A repository that is not said to be of anything may as well stand before the names of several.
+                found = msgspec.structs.replace(found, sure="uncertain")  # noqa: PLW2901 - the same, judged again
+            self._join(found, main.path, how, scope)
             taken.update((id(entry), entry) for entry in found.taken)
         for entry in entries:
             if id(entry) not in taken and self._entry(entry, flat, how):
@@ -225,43 +239,48 @@ class General:
             sure = self._judge(entry, at_hand=meaning.last == "image")
             if sure is not None:
                 return self._single(entry, scope, sure, how)
-            items = listed(entry.piece)
-            if items and all(looks(it.value) >= TAGGED_PATH for it in items):
-                for it in items:
-                    self._single(Entry("image", it, entry.path), scope, "likely", how)
+            if self._several(entry, scope, how):
                 return True
         start, end = trimmed(entry.value)
         if looks(entry.value[start:end]) >= FULL:
             return self._single(entry, scope, "likely", how)
+        if entry.value[start : start + 1] in ("{", "[") and may_hold_document(entry.value):
+            self._document(entry.piece, entry.path, scope)
+            return True
         return False
 
     def _string(self, key: str, value: str, path: Path, scope: Scope) -> None:
-        """Look at a string whose key says nothing: a name, a list of names, a document, lines."""
-        start, end = trimmed(value)
-        kind = (
-            looks(value[start:end], named=scope.image > 0) if end - start < 512 and " " not in value[start:end] else -1
-        )
-        entry = Entry(key or "image", Piece(value, scope.text), path)
-        how = _how(_list_or_shape(path), scope)
+        """Look at a string whose key says nothing: a name, a list of names, a document, lines. An item of a list has no key."""
         if key and meaning_of(key).role in {"tag", "version", "digest", "registry"}:
             return
-        if (scope.image and kind >= TAGGED) or kind >= FULL:
+        start, end = trimmed(value)
+        kind = looks(value[start:end], named=scope.image > 0)
+        entry = Entry(key or "image", Piece(value, scope.text), path)
+        how = _how(_list_or_shape(path), scope)
+        listed_image = scope.image == DIRECT and not key and kind == PATH
+        if (scope.image and kind >= TAGGED) or listed_image or kind >= FULL:
             self._single(entry, scope, "likely", how)
         elif kind == TAGGED_PATH and ":" in value and any(map(str.isdigit, value.rpartition(":")[2])):
             self._single(entry, scope, "uncertain", how)
         elif may_hold_document(value):
-            self._document(value, path, scope)
-        elif scope.image and kind < 0:
-            items = listed(entry.piece)
-            if len(items) > 1 and all(looks(it.value) >= TAGGED_PATH for it in items):
-                for item in items:
-                    self._single(Entry("image", item, path), scope, "likely", how)
+            self._document(entry.piece, path, scope)
+        elif scope.image and kind == NOTHING:
+            self._several(entry, scope, how)
 
-    def _document(self, value: str, path: Path, scope: Scope) -> None:
+    def _several(self, entry: Entry, scope: Scope, how: str) -> bool:
+        """Note a text that lists names and nothing else."""
+        items = listed(entry.piece)
+        if not items or not all(looks(it.value) >= TAGGED_PATH for it in items):
+            return False
+        for item in items:
+            self._single(Entry("image", item, entry.path), scope, "likely", how)
+        return True
+
+    def _document(self, piece: Piece, path: Path, scope: Scope) -> None:
         """Open a string that holds YAML or JSON; read it by lines where it does not."""
         if scope.level >= MAX_LEVELS:
             return
-        inner = scope.text.within(value)
+        inner = scope.text.within(piece.scalar, piece.start, piece.end)
         prefix = f"{scope.prefix}{write_path(path)} -> "
         try:
             documents = parse_documents(Source(self._source, inner.text))
@@ -275,11 +294,11 @@ class General:
                 self._enter(root, (), below)
             self.look(root, (), below)
         if not roots:
-            self._lines(value, path, scope)
+            self._lines(piece, path, scope)
 
-    def _lines(self, value: str, path: Path, scope: Scope) -> None:
+    def _lines(self, piece: Piece, path: Path, scope: Scope) -> None:
         how = _how(EMBEDDED, scope)
-        for entry in lines(Piece(value, scope.text)):
+        for entry in lines(piece):
             at_line = msgspec.structs.replace(entry, path=path)
             kind = looks(entry.value)
             if (entry.meaning.role == "image" and kind >= TAGGED) or kind >= FULL:

@@ -14,7 +14,6 @@ from homeport.discovery.looks import (
     BARE,
     NOTHING,
     PATH,
-    TAGGED,
     Sure,
     host_of,
     is_hub_organisation,
@@ -31,6 +30,7 @@ from homeport.oci.digest import is_digest
 from homeport.reference import DOCKER_HUB, Reference, is_tag
 
 _COMMON: Final = ("global", "defaults", "default")
+_HANDED_DOWN: Final = frozenset({"registry", "namespace", "tag", "version"})
 _PULLS: Final = frozenset({"pullPolicy", "imagePullPolicy", "pullSecrets", "imagePullSecrets", "suffix"})
 
 
@@ -85,35 +85,42 @@ class Scope(msgspec.Struct, frozen=True, eq=False):
     image: int = 0
     example: bool = False
     registry: Piece | None = None
+    namespace: Piece | None = None
     base: Piece | None = None
     tag: Piece | None = None
     version: Piece | None = None
 
     def below(self, value: Mapping[str, Any]) -> "Scope":
-        """Return the scope of what stands in a mapping."""
+        """Return the scope of what stands in a mapping: its own fields, and an ``image`` beside that names none itself."""
         given: dict[str, Piece] = {}
-        for key in value:
-            self._take(key, value[key], given)
+        image = value.get("image")
+        if is_map(image) and not any(text_of(image.get(key)) for key in ("repository", "name", "image")):
+            self._take_all(image, given)
+        self._take_all(value, given)
         return msgspec.structs.replace(self, **given) if given else self
 
     def beside(self, value: Mapping[str, Any]) -> "Scope":
         """Return the scope of a mapping's own fields: ``global`` and ``defaults`` among them speak for all."""
         given: dict[str, Piece] = {}
         for common in filter(is_map, map(value.get, _COMMON)):
-            for key in common:
-                self._take(key, common[key], given)
+            image = common.get("image")
+            if is_map(image):
+                self._take_all(image, given)
+            self._take_all(common, given)
         return msgspec.structs.replace(self, **given) if given else self
 
-    def _take(self, key: str, scalar: Any, given: dict[str, Piece]) -> None:
-        meaning = meaning_of(key)
-        if meaning.stem or (meaning.role not in {"registry", "tag", "version"}):
-            if key == "base" and isinstance(scalar, str) and host_of(scalar) and is_registry(scalar):
+    def _take_all(self, value: Mapping[str, Any], given: dict[str, Piece]) -> None:
+        for key, scalar in value.items():
+            meaning = meaning_of(key)
+            text = text_of(scalar)
+            if not text:
+                continue
+            if key == "base" and host_of(text) and is_registry(text):
                 given["base"] = Piece(scalar, self.text)
-            return
-        text = text_of(scalar)
-        fits = is_prefix(text) if meaning.role == "registry" else is_version(text)
-        if text and fits:
-            given[meaning.role] = Piece(scalar, self.text)
+            elif meaning.stem or meaning.role not in _HANDED_DOWN:
+                continue
+            elif _fits(meaning, text):
+                given[meaning.role] = Piece(scalar, self.text)
 
 
 class Join(msgspec.Struct, frozen=True, eq=False):
@@ -130,8 +137,9 @@ def groups_of(entries: list[Entry]) -> list[dict[KeyRole, Entry]]:
     groups: dict[tuple[str, ...], dict[KeyRole, Entry]] = {}
     for entry in entries:
         meaning = entry.meaning
-        if meaning.role:
-            groups.setdefault(meaning.stem, {}).setdefault(meaning.role, entry)
+        group = groups.setdefault(meaning.stem, {})
+        if meaning.role and (meaning.role not in group or not group[meaning.role].value):
+            group[meaning.role] = entry
     return [group for group in groups.values() if "repository" in group or "image" in group or "name" in group]
 
 
@@ -140,9 +148,14 @@ def join(group: dict[KeyRole, Entry], scope: Scope, siblings: frozenset[str] | s
     if "repository" in group and (joined := _repository(group, scope, siblings)) is not None:
         return joined
     image = group.get("image")
-    if image is None and "tag" in group and "name" in group:
+    if image is None and "name" in group:
         name = group["name"]
-        image = name if scope.image or "/" in name.value else None
+        if "tag" in group:
+            # An empty repository says that something stands before the name.
+            complete = "/" in name.value or "repository" not in group
+            image = name if scope.image and complete else None
+        elif "version" in group or (scope.registry and scope.namespace):
+            image = name if scope.image >= DIRECT else None
     if image is None:
         return None
     return _image(image, group, scope)
@@ -170,14 +183,14 @@ def _repository(group: dict[KeyRole, Entry], scope: Scope, siblings: frozenset[s
     name = group.get("name")
     if last is None and name is not None and _is_last(name.value, value, inherited=inherited is not None, scope=scope):
         last = name
-    suffix, version_taken = _suffix(group, scope, image=last is not None)
+    suffix, version_taken = _suffix(value, group, scope, image=last is not None)
     speaks = bool(scope.image) or entry.meaning.speaks_of_image or bool(_PULLS & siblings) or own is not None
-    known = looks(value) >= TAGGED or (registry is not None)
+    known = bool(host_of(value)) or registry is not None
     if suffix is None and not ("tag" in group or "digest" in group or speaks) and not (known and last is not None):
         return None
     if suffix is None and not (known or speaks or "/" in value):
         return None
-    if version_taken and last is None and not speaks and not (registry or looks(value) > PATH):
+    if version_taken and last is None and not speaks and not known:
         return None
     taken += [it for it in (last, own if registry else None, *_suffix_entries(group)) if it is not None]
     pieces: list[tuple[Role, Piece]] = [("registry", inherited)] if inherited else []
@@ -207,7 +220,7 @@ def _image(image: Entry, group: dict[KeyRole, Entry], scope: Scope) -> Join | No
     tagged = bool(reference.tag or reference.digest)
     prefix = None if host_of(value) else registry or scope.registry or (scope.base if "/" not in value else None)
     piece = _trim(image.piece)
-    suffix, _ = _suffix(group, scope, image=True)
+    suffix, _ = _suffix(value, group, scope, image=True)
     if suffix is None and not tagged:
         suffix = _inherited(image, scope, prefix)
     taken = [image, *([own] if own and registry else [])]
@@ -217,11 +230,13 @@ def _image(image: Entry, group: dict[KeyRole, Entry], scope: Scope) -> Join | No
         colon = piece.value.rfind(":")
         pieces: list[tuple[Role, Piece]] = [("registry", prefix), ("repository", piece.cut(0, colon))]
         return assemble(pieces, ("tag", piece.cut(colon + 1)), taken, scope, "likely")
-    if suffix is None and not ("tag" in group and (prefix or kind >= PATH)) and not registry:
+    left_out = "tag" in group or ("version" in group and not group["version"].value)
+    namespace = scope.namespace if prefix is not None and "/" not in value else None
+    if suffix is None and not (left_out and (prefix or kind >= PATH)) and not registry and not namespace:
         return None
     taken += _suffix_entries(group)
     pieces = [("registry", prefix)] if prefix else []
-    pieces.append(("repository", piece))
+    pieces += [("repository", namespace), ("name", piece)] if namespace else [("repository", piece)]
     return assemble(pieces, suffix, taken, scope, "certain" if "tag" in group or "digest" in group else "likely")
 
 
@@ -234,19 +249,19 @@ def _inherited(image: Entry, scope: Scope, prefix: Piece | None) -> tuple[Role, 
 
 
 def _own_registry(entry: Entry | None) -> Piece | None:
-    if entry is None or not entry.value or not is_prefix(entry.value):
-        return None
-    return entry.piece
+    return entry.piece if entry is not None and entry.value and _fits(entry.meaning, entry.value) else None
 
 
-def _suffix(group: dict[KeyRole, Entry], scope: Scope, *, image: bool) -> tuple[tuple[Role, Piece] | None, bool]:
+def _suffix(
+    main: str, group: dict[KeyRole, Entry], scope: Scope, *, image: bool
+) -> tuple[tuple[Role, Piece] | None, bool]:
     """Return the tag or the digest that belongs to a group, and whether it is a version."""
     for role in ("digest", "tag", "version"):
         entry = group.get(role)
         if entry is None or not is_version(entry.value) or (role == "digest" and not is_digest(_digest(entry.value))):
             continue
         if role == "version":
-            if "/" in (group.get("repository") or group["image"]).value or (image and "repository" in group):
+            if "/" in main or (image and "repository" in group):
                 return suffix_of(entry.piece), True
             continue
         return ("digest", entry.piece) if role == "digest" else suffix_of(entry.piece), False
@@ -304,9 +319,13 @@ def is_version(text: str) -> bool:
     return is_tag(tag) and (not at or is_digest(digest)) if not text.startswith("sha256:") else is_digest(text)
 
 
-def is_prefix(text: str) -> bool:
-    """Tell whether a text may stand before a name: a registry, with a path or without, or an organisation of Docker Hub."""
-    return is_registry(text) or is_hub_organisation(text.rstrip("/"))
+def _fits(meaning: Meaning, text: str) -> bool:
+    """Tell whether a text may be what its key calls it; only a hub may be an organisation of Docker Hub."""
+    if meaning.role == "registry":
+        return is_registry(text) or ((meaning.last == "hub" or "/" in text) and is_hub_organisation(text.rstrip("/")))
+    if meaning.role == "namespace":
+        return is_hub_organisation(text.strip("/"))
+    return is_version(text)
 
 
 def _digest(text: str) -> str:

@@ -1,7 +1,7 @@
 """What applications teach the walker, as values: which fields of which kinds name images and pull secrets."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -44,12 +44,21 @@ class PodField(msgspec.Struct, frozen=True):
     path: tuple[str, ...]
 
 
+SecretForm = Literal["objects", "names", "object", "name"]
+"""How a field takes pull secrets: a list of ``{name: SECRET}``, a list of names, one ``{name: SECRET}``, one name."""
+
+
 class SecretField(msgspec.Struct, frozen=True):
-    """A list of ``{name: SECRET}`` under `path` that a kind takes its images' pull secrets from."""
+    """A field under `path` that a kind takes its images' pull secrets from; a step ``*`` stands for all entries.
+
+    `when` tells for an object whether it has the field, where its kind does not tell.
+    """
 
     group: str
     kind: str
     path: tuple[str, ...]
+    form: SecretForm = "objects"
+    when: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 class Implied(msgspec.Struct, frozen=True):

@@ -82,7 +82,14 @@ def looks(text: str, *, named: bool = False) -> int:
 
     `named` means that its key calls it an image: then a word with any tag is one.
     """
-    if not text or len(text) > _MAX or (text[0] in "-/." or text[-1] in "/:.") or "//" in text:
+    if (
+        not text
+        or len(text) > _MAX
+        or (text[0] in "-/." or text[-1] in "/:.")
+        or "//" in text
+        or " " in text
+        or text.startswith("sha256:")
+    ):
         return NOTHING
     try:
         reference = Reference.parse(text)
@@ -104,7 +111,7 @@ def looks(text: str, *, named: bool = False) -> int:
         return TAGGED_PATH if reference.tag else PATH
     if reference.tag:
         return NOTHING if not named and _is_address(text) else TAGGED
-    return NOTHING if text.lower() in _WORDS or _NUMBER.fullmatch(text) else BARE
+    return NOTHING if text.lower() in _WORDS or _NUMBER.fullmatch(text) or _REGISTRIES.fullmatch(text) else BARE
 
 
 def host_of(text: str) -> str:

@@ -22,6 +22,8 @@ _SINGLE: Final = re.compile(r"''|\s+|[^'\s]+")
 _BREAK: Final = re.compile(r"\r\n|\r|\n")
 _ENCODINGS: Final[dict[str | None, Encoding]] = {"'": "single", '"': "double", "|": "block", ">": "block"}
 
+_FAR: Final = 1 << 62
+
 _Run = tuple[int, int, int]
 
 
@@ -37,12 +39,13 @@ class Text:
         self._outer: tuple[Text, Scalar] | None = None
         self._runs: list[_Run] | None = None
         self._breaks: list[int] | None = None
+        self._skipped = 0
 
-    def within(self, scalar: str) -> "Text":
-        """Return a scalar's value as a text of its own."""
-        inner = Text(str(scalar), placed=self.placed and isinstance(scalar, Scalar))
+    def within(self, scalar: str, start: int = 0, end: int | None = None) -> "Text":
+        """Return a scalar's value, or characters `start` to `end` of it, as a text of its own."""
+        inner = Text(str(scalar)[start:end], placed=self.placed and isinstance(scalar, Scalar))
         if inner.placed and isinstance(scalar, Scalar):
-            inner._outer = (self, scalar)
+            inner._outer, inner._skipped = (self, scalar), start
             inner.encodings = (_ENCODINGS.get(scalar.style, "plain"), *self.encodings)
         return inner
 
@@ -55,8 +58,8 @@ class Text:
         outer, scalar = self._outer
         if self._runs is None:
             raw = outer.text[scalar.start : scalar.end]
-            self._runs = list(_runs(raw, scalar.style, self.text) or ())
-        first, last = self._raw(start), self._raw(end - 1)
+            self._runs = list(_runs(raw, scalar.style, str(scalar)) or ())
+        first, last = self._raw(start + self._skipped), self._raw(end - 1 + self._skipped)
         if first is None or last is None:
             return None
         return outer.span(scalar.start + first[0], scalar.start + last[1])
@@ -98,7 +101,7 @@ class Text:
     def _raw(self, index: int) -> tuple[int, int] | None:
         """Return start and end of what spells one character in the raw text; None between words, where text is folded."""
         runs = self._runs or []
-        at = bisect_right(runs, (index, len(self.text) * 12, 0)) - 1
+        at = bisect_right(runs, (index, _FAR, 0)) - 1
         if at < 0:
             return None
         start, raw, width = runs[at]

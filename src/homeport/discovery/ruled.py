@@ -43,7 +43,7 @@ class Ruled(msgspec.Struct, frozen=True, eq=False):
             read = read_whole(text, self.scope.default_registry) if text else None
             if isinstance(read, Named):
                 named = msgspec.structs.replace(read, parts=())
-                how = f"rule {self.rule.name}, not named"
+                how = f"{self.rule.how}, not named"
                 self.note(named, self.root, self.path, how, sure="uncertain", scope=self.scope)
 
     def _image(self, image: ImageRule, steps: Path, holder: Mapping[str, Any]) -> None:
@@ -77,11 +77,7 @@ class Ruled(msgspec.Struct, frozen=True, eq=False):
         if joined is not None:
             self._take(used, holder)
             where = (*self.path, *steps)
-            self.note(joined.named, joined.first.scalar, where, self._how, sure="certain", scope=self.scope)
-
-    @property
-    def _how(self) -> str:
-        return f"rule {self.rule.name}"
+            self.note(joined.named, joined.first.scalar, where, self.rule.how, sure="certain", scope=self.scope)
 
     def _whole(self, entry: Entry, holder: Mapping[str, Any]) -> None:
         start, end = trimmed(entry.value)
@@ -91,7 +87,7 @@ class Ruled(msgspec.Struct, frozen=True, eq=False):
             part = piece.text.part("reference", piece.scalar, piece.start, piece.end)
             named = msgspec.structs.replace(read, parts=(part,))
             self._take([entry], holder)
-            self.note(named, piece.scalar, entry.path, self._how, sure="certain", scope=self.scope)
+            self.note(named, piece.scalar, entry.path, self.rule.how, sure="certain", scope=self.scope)
 
     def _take(self, used: list[Entry], holder: Mapping[str, Any]) -> None:
         for entry in used:

@@ -32,6 +32,9 @@ from homeport.discovery.findings import ObjectKey
 from homeport.discovery.tree import is_list, is_map, text_of
 from homeport.errors import InputError
 
+SCHEMA_RULE: Final = "CRD schema"
+"""The name of the rules that schemas teach."""
+
 _STEP: Final = re.compile(r"\['([^']*)'\]|([^.\[\]]+)|\[(\*|\d+)\]")
 _VARIABLE: Final = re.compile(r"\{([^{}]+)\}")
 
@@ -69,6 +72,11 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_images: tuple[str, ...] = ()
     implied: tuple[ImpliedRule, ...] = ()
 
+    @property
+    def how(self) -> str:
+        """What findings show."""
+        return self.name if self.name == SCHEMA_RULE else f"rule {self.name}"
+
     def is_about(self, key: ObjectKey) -> bool:
         """Tell whether an object is of a kind that the rule is about."""
         return any(_fits(kind, key) for kind in self.kinds)
@@ -82,6 +90,11 @@ class Rules(msgspec.Struct, frozen=True):
     def about(self, key: ObjectKey) -> list[Rule]:
         """Return the rules about an object."""
         return [rule for rule in self.rules if rule.is_about(key)] if key.kind else []
+
+    def before(self, shipped: "Rules") -> "Rules":
+        """Return all rules in the order in which they decide: a person's own, those that are shipped, what schemas teach."""
+        own = tuple(rule for rule in self.rules if rule.name != SCHEMA_RULE)
+        return Rules(own + shipped.rules + tuple(rule for rule in self.rules if rule.name == SCHEMA_RULE))
 
     def __add__(self, other: "Rules") -> "Rules":
         return Rules(self.rules + other.rules)

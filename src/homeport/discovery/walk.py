@@ -13,7 +13,7 @@ from homeport.discovery.findings import Finding, ObjectKey, Unresolved
 from homeport.discovery.general import EMBEDDED, EXAMPLE, SHAPE, General
 from homeport.discovery.joins import Scope
 from homeport.discovery.kinds import is_service_account, pod_spec_path
-from homeport.discovery.knowledge import ImageField, Implied, Knowledge, group_of
+from homeport.discovery.knowledge import ImageField, Implied, Knowledge, SecretForm, group_of
 from homeport.discovery.looks import Sure
 from homeport.discovery.naming import Named, Unreadable, read_split, read_whole
 from homeport.discovery.places import Text
@@ -33,7 +33,7 @@ Path = tuple[str | int, ...]
 class SecretPlace(msgspec.Struct, frozen=True, eq=False):
     """Where pull secrets belong: under `path` in an object's `root`; `names` are those that are there.
 
-    `where` is the path from the document's root, for people.
+    `where` is the path from the document's root, for people. `alone` tells that the list holds names, not mappings.
     """
 
     object: ObjectKey
@@ -41,6 +41,7 @@ class SecretPlace(msgspec.Struct, frozen=True, eq=False):
     path: Path
     where: str
     names: tuple[str, ...]
+    form: SecretForm = "objects"
 
 
 class ImpliedPlace(msgspec.Struct, frozen=True, eq=False):
@@ -75,12 +76,12 @@ def walk(
     place to be edited in.
     """
     walker = _Walker(source, knowledge, default_registry, Text(text or "", placed=text is not None))
-    for value, path, key in _objects(root):
+    for value, path, key in objects_of(root):
         walker.walk_object(value, path, key)
     return walker.noted
 
 
-def _objects(root: object) -> Iterator[tuple[Mapping[str, Any], Path, ObjectKey]]:
+def objects_of(root: object) -> Iterator[tuple[Mapping[str, Any], Path, ObjectKey]]:
     """Yield the objects of a document: itself, or the items of a List (and of Lists in it); schemas are left out."""
     pending: list[tuple[object, Path, str, str]] = [(root, (), "", "")]
     if is_list(root):
@@ -119,7 +120,7 @@ class _Walker:
         self.text = text
         self.scope = Scope(text, default_registry)
         self.general = General(source, self._general, self._shape, self._rules_as_data)
-        self.rules = knowledge.rules + shipped_rules()
+        self.rules = knowledge.rules.before(shipped_rules())
         self.source, self.knowledge, self.default_registry = source, knowledge, default_registry
         self.containers = 0
         self.visited: set[int] = set()
@@ -127,6 +128,7 @@ class _Walker:
     def walk_object(self, root: Mapping[str, Any], path: Path, key: ObjectKey) -> None:
         self.root, self.path, self.key = root, path, key
         self.seen: set[int] = set()
+        self.places: set[Path] = set()
         if (spec_path := pod_spec_path(key)) is not None:
             spec = dig(root, spec_path)
             if is_map(spec) and self._pod(spec, (*path, *spec_path), BUILT_IN):
@@ -158,7 +160,9 @@ class _Walker:
             if is_map(value):
                 self._pod(value, (*self.path, *pod.path), f"rule {pod.rule}")
         for secrets in filter(applies, self.knowledge.secrets):
-            self._secrets(secrets.path)
+            if secrets.when is None or secrets.when(self.root):
+                for path in _places(self.root, secrets.path):
+                    self._secrets(path, secrets.form)
         for imply in self.knowledge.implied:
             for implied in imply(self.key, self.root):
                 where = write_path((*self.path, *implied.field.path))
@@ -235,7 +239,10 @@ class _Walker:
         """Note what the general look found."""
         if scope.example:
             sure = "uncertain"
-        where = (self.source, scope.text.line(value), self.key, scope.prefix + write_path(path))
+        main = next((it for it in named.parts if it.role in ("reference", "repository")), None)
+        inside = main is not None and main.encodings and main.start >= 0
+        line = self.text.line_at(main.start) if main is not None and inside else scope.text.line(value)
+        where = (self.source, line, self.key, scope.prefix + write_path(path))
         finding = Finding(*where, how, named.text, named.reference, named.open, named.parts, sure)
         if sure == "uncertain":
             self.noted.uncertain.append(finding)
@@ -260,12 +267,37 @@ class _Walker:
         elif isinstance(read, Unreadable):
             self.noted.unresolved.append(Unresolved(*where, read.text, read.reason))
 
-    def _secrets(self, path: Path) -> None:
+    def _secrets(self, path: Path, form: SecretForm = "objects") -> None:
+        """Note a place for pull secrets, each once."""
+        if path in self.places:
+            return
+        self.places.add(path)
         value = dig(self.root, path)
-        names = [text_of(dig(item, ("name",))) for item in value] if is_list(value) else []
-        self.noted.secrets.append(
-            SecretPlace(self.key, self.root, path, write_path((*self.path, *path)), tuple(filter(None, names)))
-        )
+        entries = value if is_list(value) else [value]
+        names = [
+            text_of(dig(it, ("name",)) if is_map(it) else it if form in {"names", "name"} else "") for it in entries
+        ]
+        where = write_path((*self.path, *path))
+        self.noted.secrets.append(SecretPlace(self.key, self.root, path, where, tuple(filter(None, names)), form))
+
+
+def _places(root: object, path: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the places of a field: one directly in an object or its spec, any other where its holder is there."""
+    if len(path) <= 2:
+        yield path
+        return
+    pending: list[tuple[object, Path, tuple[str, ...]]] = [(root, (), path)]
+    while pending:
+        value, here, (step, *rest) = pending.pop()
+        if not rest:
+            if is_map(value):
+                yield (*here, step)
+            continue
+        if step == "*":
+            children = value.items() if is_map(value) else enumerate(value) if is_list(value) else ()
+            pending += [(child, (*here, key), tuple(rest)) for key, child in children]
+        elif is_map(value):
+            pending.append((value.get(step), (*here, step), tuple(rest)))
 
 
 def _names_images(value: object) -> bool:

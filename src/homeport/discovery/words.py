@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-KeyRole = Literal["", "image", "registry", "repository", "name", "tag", "version", "digest"]
+KeyRole = Literal["", "image", "registry", "namespace", "repository", "name", "tag", "version", "digest"]
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _IMAGE: Final = frozenset({"image", "images"})
@@ -146,6 +146,8 @@ def meaning_of(key: str) -> Meaning:
         role, cut = ("digest" if last == "hash" else _LAST[words[-2]]), 2
     elif role == "tag" and words[-2:-1] == ["version"]:
         cut = 2
+    elif speaks and last in {"namespace", "organization", "org"}:
+        role = "namespace"
     elif role == "name" and speaks:
         role = "image"
     elif not role and speaks:

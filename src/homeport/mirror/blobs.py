@@ -2,20 +2,23 @@
 
 import threading
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import msgspec
 
 from homeport.mirror.observer import Observer
 from homeport.mirror.plan import LARGE_BLOB
-from homeport.mirror.ports import BlobReader, Source, Target
-from homeport.mirror.traffic import Meter
+from homeport.mirror.ports import Source, Target
+from homeport.mirror.traffic import CountedReader, Meter
 from homeport.mirror.workers import StoppedError, Workers
 from homeport.oci.manifest import Descriptor
+
+Homes = Mapping[str, tuple[str, ...]]
+"""The repositories of the target that have a blob, by its digest."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -45,7 +48,9 @@ class Transfer:
 class BlobScheduler:
     """Takes small blobs first, so that images are finished early; one thread at a time is at the largest."""
 
-    def __init__(self, target: Target, workers: Workers, meter: Meter, observer: Observer) -> None:
+    def __init__(
+        self, target: Target, workers: Workers, meter: Meter, observer: Observer, homes: Homes = MappingProxyType({})
+    ) -> None:
         self._target = target
         self._workers = workers
         self._meter = meter
@@ -55,6 +60,7 @@ class BlobScheduler:
         self._ready: list[Transfer] = []
         self._moving: dict[str, list[Transfer]] = {}
         self._homes: dict[str, str] = {}
+        self._known = homes
         self._mounts = False
         self._large: Transfer | None = None
         self._small_next = False
@@ -152,21 +158,25 @@ class BlobScheduler:
     def _carry(self, transfer: Transfer) -> None:
         blob, place = transfer.blob, transfer.place
         # Mounting a blob from its own repository asks whether it is there and opens its upload if not, in one request.
-        mount_from = self._homes.get(blob.digest) or place.beside or place.repository
+        mount_from = self._homes.get(blob.digest) or place.beside or self._known_home(transfer)
         upload = self._target.start_blob(place.repository, blob.digest, mount_from=mount_from)
         self._mounts = self._mounts or upload is None
-        if upload is None or (
-            blob.size >= LARGE_BLOB and not self._mounts and self._target.has_blob(place.repository, blob.digest)
-        ):
+        unsure = blob.digest in self._known or (blob.size >= LARGE_BLOB and not self._mounts)
+        if upload is None or (unsure and self._target.has_blob(place.repository, blob.digest)):
             self._observer.bytes_expected(-blob.size)
             return
         with place.source.open_blob(place.origin, blob) as content:
-            counted = _CountedReader(content, self._meter, self._observer)
+            counted = CountedReader(content, self._meter, self._observer)
             try:
                 self._target.put_blob(place.repository, blob, counted, upload)
             except BaseException:
                 counted.take_back()
                 raise
+
+    def _known_home(self, transfer: Transfer) -> str:
+        own = transfer.place.repository
+        known = self._known.get(transfer.blob.digest, (own,))
+        return own if own in known else known[0]
 
 
 class Claims:
@@ -189,33 +199,3 @@ class Claims:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._scheduler.release(self._all)
-
-
-class _CountedReader:
-    """Counts what is read, and ends where the job was stopped."""
-
-    def __init__(self, content: BlobReader, meter: Meter, observer: Observer) -> None:
-        self._content = content
-        self._meter = meter
-        self._observer = observer
-        self._count = 0
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        self._meter.check()
-        count = self._content.readinto(buffer)
-        self._add(count)
-        return count
-
-    def rewind(self) -> None:
-        self._meter.check()
-        self.take_back()
-        self._content.rewind()
-
-    def take_back(self) -> None:
-        """Let what was read count as not copied."""
-        self._add(-self._count)
-
-    def _add(self, count: int) -> None:
-        self._count += count
-        self._meter.add_bytes(count)
-        self._observer.bytes_copied(count)

@@ -1,6 +1,7 @@
 """Bring images to the target: the steps of the plan, taken by threads."""
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping as MappingOf
 from functools import partial
 from itertools import chain
 
@@ -8,23 +9,23 @@ import msgspec
 
 from homeport.errors import ContentError, HomeportError, NotFoundError, RegistryError
 from homeport.mapping import Mapping
-from homeport.mirror.blobs import BlobScheduler, Place
+from homeport.mirror.blobs import BlobScheduler, Homes, Place
+from homeport.mirror.companions import Bringer, Companions, Finder
+from homeport.mirror.explore import Explorer
+from homeport.mirror.kept import KeptManifests, metered
 from homeport.mirror.observer import Observer
-from homeport.mirror.plan import Plan, Seen, Wanted, plan, want
-from homeport.mirror.platforms import wanted_children
+from homeport.mirror.plan import Known, Plan, Seen, Wanted, plan, want
+from homeport.mirror.platforms import MAX_DEPTH, wanted_children
 from homeport.mirror.ports import Source, Target
 from homeport.mirror.resolve import not_there, resolve
 from homeport.mirror.result import ImageResult, MirrorResult
-from homeport.mirror.traffic import Meter, MeteredSource, MeteredTarget
+from homeport.mirror.traffic import Meter, MeteredTarget, Patience
 from homeport.mirror.workers import Flights, Workers
 from homeport.oci.manifest import Manifest, RawManifest, is_index, parse_manifest
 from homeport.reference import Reference
 
 Sources = Callable[[str], Source]
 """Finds the source for a registry's name."""
-
-MAX_DEPTH = 8
-"""How deep indexes may be nested in indexes; images found in use have 1 or 2."""
 
 
 class Concurrency(msgspec.Struct, frozen=True):
@@ -44,16 +45,27 @@ def mirror(
     observer: Observer | None = None,
     concurrency: Concurrency | None = None,
     platforms: Sequence[str] = (),
+    homes: Homes | None = None,
+    locked: MappingOf[str, str] | None = None,
+    kept: KeptManifests | None = None,
+    referrers: bool = False,
+    keep_tags: bool = False,
+    patience: bool = False,
 ) -> MirrorResult:
     """Bring images to the target under the names of the mapping, with everything that they name.
 
     With `platforms` (os/architecture[/variant]) indexes stay as they are, and only these children of them are brought.
+    `homes` says in which repositories of the target some blobs are. With `locked`, digests by reference, a tag that has another
+    digest at the source is refused, and the source is not asked for what the target has. `kept` has manifests of earlier runs.
+    With `referrers` signatures and all else that is about an image come along; with `keep_tags` images that are known by digest alone
+    get a tag, so that no clean-up takes them for waste. With `patience` a pull limit that is used up is waited for.
 
-    One that fails does not stop the others. Raises CollisionError before anything is done; on KeyboardInterrupt
+    One that fails does not stop the others. Raises CollisionError, UsageError before anything is done; on KeyboardInterrupt
     nothing more is begun, and nothing half-done is visible at the target.
     """
-    wanted = want(references, mapping)
-    job = _Job(sources, target, observer or Observer(), concurrency or Concurrency(), platforms)
+    wanted = want(references, mapping, locked)
+    wishes = _Wishes(tuple(platforms), homes or {}, kept, referrers, keep_tags, patience)
+    job = _Job(sources, target, observer or Observer(), concurrency or Concurrency(), wishes)
     try:
         return job.run(wanted)
     finally:
@@ -68,14 +80,35 @@ def forecast(
     *,
     concurrency: Concurrency | None = None,
     platforms: Sequence[str] = (),
+    locked: MappingOf[str, str] | None = None,
+    kept: KeptManifests | None = None,
+    deep: bool = False,
+    referrers: bool = False,
+    keep_tags: bool = False,
 ) -> Plan:
-    """Say what `mirror` would do and cost, by HEADs alone: no counted pull. Raises CollisionError."""
-    wanted = want(references, mapping)
-    job = _Job(sources, target, Observer(), concurrency or Concurrency(), platforms)
+    """Say what `mirror` would do and cost, by HEADs alone: no counted pull. Raises CollisionError, UsageError.
+
+    With `deep` manifests are fetched, which counts, into `kept`: then a mirror does not fetch them again.
+    """
+    wanted = want(references, mapping, locked)
+    wishes = _Wishes(tuple(platforms), {}, kept, referrers, keep_tags)
+    job = _Job(sources, target, Observer(), concurrency or Concurrency(), wishes)
     try:
-        return plan(job.look(wanted))
+        seen = job.look(wanted)
+        return plan(*job.explore(seen)) if deep else plan(seen)
     finally:
         job.stop()
+
+
+class _Wishes(msgspec.Struct, frozen=True):
+    """What a job is to keep to; see `mirror`."""
+
+    platforms: tuple[str, ...] = ()
+    homes: Homes = {}
+    kept: KeptManifests | None = None
+    referrers: bool = False
+    keep_tags: bool = False
+    patience: bool = False
 
 
 class _Job:
@@ -87,9 +120,11 @@ class _Job:
         target: Target,
         observer: Observer,
         concurrency: Concurrency,
-        platforms: Sequence[str] = (),
+        wishes: "_Wishes",
     ) -> None:
-        self._platforms = platforms
+        self._platforms, self._kept, self._keep_tags = wishes.platforms, wishes.kept, wishes.keep_tags
+        self._patience = Patience(observer if wishes.patience else None)
+        self._finder = Finder() if wishes.referrers else None
         self._meter = Meter()
         self._observer = observer
         self._sources: Flights[str, Source] = Flights()
@@ -98,7 +133,7 @@ class _Job:
         self._images = Workers(concurrency.images, "image")
         self._manifests = Workers(concurrency.manifests, "manifest")
         self._carriers = Workers(concurrency.blobs, "blob")
-        self._blobs = BlobScheduler(self._target, self._carriers, self._meter, observer)
+        self._blobs = BlobScheduler(self._target, self._carriers, self._meter, observer, wishes.homes)
         self._learned: Flights[tuple[str, str], RawManifest | None] = Flights()
         self._trees: Flights[tuple[str, str], RawManifest] = Flights()
         self._pushed: Flights[tuple[str, str], None] = Flights()
@@ -112,6 +147,14 @@ class _Job:
     def look(self, wanted: Iterable[Wanted]) -> list[Seen]:
         return self._images.map(self._look, wanted)
 
+    def explore(self, images: Iterable[Seen]) -> tuple[list[Seen], Known]:
+        """Fetch what the images name, but for what the target has."""
+        explorer = Explorer(self._target, self._manifests, self._platforms)
+        explored = self._images.map(
+            lambda seen: explorer.explore(seen, self._source(seen.wanted.source.registry)), images
+        )
+        return explored, explorer.known
+
     def stop(self) -> None:
         self._meter.stop()
         for workers in (self._images, self._manifests, self._carriers):
@@ -122,9 +165,15 @@ class _Job:
         try:
             source = self._source(wanted.source.registry)
             seen = self._resolve(wanted, source)
-            if seen.present or seen.at_target or seen.head or not seen.digest:
+            digest = seen.digest
+            if seen.present or not digest:
                 return seen
-            head = source.head_manifest(wanted.source.repository, seen.digest)
+            if self._finder:
+                companions = self._companions(seen, digest, source)
+                seen = msgspec.structs.replace(seen, companions=len(companions), note=companions.note or seen.note)
+            if seen.at_target or seen.head:
+                return seen
+            head = source.head_manifest(wanted.source.repository, digest)
             if head is None:
                 raise not_there(wanted)
             return msgspec.structs.replace(seen, head=head)
@@ -139,16 +188,33 @@ class _Job:
             source = self._source(wanted.source.registry)
             seen = self._resolve(wanted, source)
             if seen.digest and not seen.present:
-                self._bring(seen, seen.digest, source)
+                companions = self._bring(seen, seen.digest, source)
+                seen = self._look_again(msgspec.structs.replace(seen, note=companions.note or seen.note), source)
             result = ImageResult(wanted, "present" if seen.present else "copied", seen.digest, note=seen.note)
         except HomeportError as error:
             result = ImageResult(wanted, "failed", seen.digest, error.message, error.hint, seen.note)
         self._observer.image_finished(result)
         return result
 
+    def _look_again(self, seen: Seen, source: Source) -> Seen:
+        """Notice a tag that moved while its image was brought."""
+        reference = seen.wanted.source
+        if reference.digest:
+            return seen
+        try:
+            head = source.head_manifest(reference.repository, reference.identifier)
+        except RegistryError:
+            return seen  # the image is there; the next run tells
+        if head and head.digest == seen.digest:
+            return seen
+        now = f"is {head.digest} now" if head else "is gone now"
+        return msgspec.structs.replace(
+            seen, note=f"its tag moved meanwhile and {now}; what it was before is at the target"
+        )
+
     def _resolve(self, wanted: Wanted, source: Source) -> Seen:
         """Look for an image at both sides; an index that is there may lack some of the platforms that are wanted now."""
-        seen = resolve(wanted, source, self._target)
+        seen = resolve(wanted, source, self._target, keep_tag=self._keep_tags)
         if not self._platforms or not seen.digest or not (seen.present or seen.at_target):
             return seen
         repository = wanted.target.repository
@@ -160,7 +226,7 @@ class _Job:
             return msgspec.structs.replace(seen, asked=asked)
         return msgspec.structs.replace(seen, present=False, at_target=True, sparse=True, asked=asked)
 
-    def _bring(self, seen: Seen, digest: str, source: Source) -> None:
+    def _bring(self, seen: Seen, digest: str, source: Source) -> Companions:
         repository, place = seen.wanted.target.repository, _place(seen.wanted, source)
 
         def tree() -> RawManifest:
@@ -172,12 +238,24 @@ class _Job:
             return raw
 
         raw = self._trees.do((repository, digest), tree)
+        companions = self._companions(seen, digest, source)
+        if companions:
+            Bringer(self._target, self._tree).bring(place, digest, companions)
         try:
             self._target.put_manifest(repository, seen.tag or digest, raw)
         except RegistryError as error:
             if self._platforms and is_index(raw.media_type) and error.status in (400, 404):
                 error.hint = "It may take no index that lacks platforms: bring all of them, name no platform."
             raise
+        return companions
+
+    def _companions(self, seen: Seen, digest: str, source: Source) -> Companions:
+        reference = seen.wanted.source
+        return (
+            self._finder.find(source, reference.registry, reference.repository, digest)
+            if self._finder
+            else Companions()
+        )
 
     def _tree(self, place: Place, digest: str) -> RawManifest:
         """Bring everything below a manifest and return it, not yet pushed: a tag comes last."""
@@ -220,7 +298,9 @@ class _Job:
         self._pushed.do((place.repository, raw.digest), push)
 
     def _source(self, registry: str) -> Source:
-        return self._sources.do(registry, lambda: MeteredSource(self._find_source(registry), self._meter))
+        return self._sources.do(
+            registry, lambda: metered(self._find_source(registry), self._meter, self._kept, self._patience)
+        )
 
 
 def _place(wanted: Wanted, source: Source) -> Place:

@@ -1,7 +1,7 @@
 """homeport.lock: the digest that each tag had."""
 
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
@@ -10,6 +10,8 @@ from homeport.mirror.result import MirrorResult
 from homeport.oci.digest import check_digest
 from homeport.reference import Reference
 from homeport.store.durable import write_file
+
+LOCK: Final = "homeport.lock"
 
 
 class Lock(msgspec.Struct, frozen=True):
@@ -43,6 +45,12 @@ class Lock(msgspec.Struct, frozen=True):
                 f"is no lock: {error}", file=str(file), hint="A lock is a JSON object of names and digests."
             ) from None
         return cls(digests)
+
+    def after(self, result: MirrorResult) -> Self:
+        """Return the lock as it is after a mirror: what failed keeps the digest that it had, what was not asked for is dropped."""
+        asked = {str(image.wanted.source) for image in result.images}
+        kept = {name: digest for name, digest in self.digests.items() if name in asked}
+        return type(self)({**kept, **self.of(result).digests})
 
     def digest(self, reference: Reference) -> str | None:
         """Return the digest that a reference had; None if the lock does not know it."""

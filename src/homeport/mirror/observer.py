@@ -19,5 +19,8 @@ class Observer:
     def bytes_copied(self, count: int) -> None:
         """So many more bytes have gone to the target; negative where they must go again."""
 
+    def limit_reached(self, message: str, seconds: float) -> None:
+        """A pull limit is used up; a manifest is asked for again after so many seconds."""
+
     def image_finished(self, result: ImageResult) -> None:
         """An image is there, or has failed."""

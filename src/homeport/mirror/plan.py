@@ -5,12 +5,14 @@ is not known shows as a bound. With every manifest known, bounds that leave only
 """
 
 from collections.abc import Iterable
+from collections.abc import Mapping as MappingOf
 from functools import reduce
 from operator import add
 from typing import Final, Literal
 
 import msgspec
 
+from homeport.errors import UsageError
 from homeport.mapping import Mapping
 from homeport.oci.manifest import Descriptor, Manifest, ManifestHead, is_index
 from homeport.oci.media_types import IMAGE_TYPES
@@ -19,6 +21,7 @@ from homeport.reference import Reference
 LARGE_BLOB: Final = 1 << 20
 """Bytes from which a blob is worth a HEAD before it is sent to a target that has not yet shown that it mounts."""
 
+_MOST_TO_LOOK = 6
 _DIGEST = "sha256:" + 64 * "0"
 _SMALLEST_CHILD = len(f'{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{_DIGEST}","size":100}}')
 _SMALLEST_BLOB = len(f'{{"mediaType":"","digest":"{_DIGEST}","size":0}}')
@@ -69,10 +72,11 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """One image of a job: its name at the source, pinned, and at the target."""
+    """One image of a job: its name at the source, pinned, and at the target; the digest that a lock says its tag has."""
 
     source: Reference
     target: Reference
+    locked: str | None = None
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -80,7 +84,8 @@ class Seen(msgspec.Struct, frozen=True):
 
     `tag` is to be given at the target, if any. `at_target` means that the target has the digest, `present` that
     nothing is left to do; `sparse` that the target has an index without all wanted platforms of it. `asked` counts the
-    requests that this took at source and target. `note` is for a person.
+    requests that this took at source and target. `companions` is the number of things that come along, None where none are looked
+    for. `note` is for a person.
     """
 
     wanted: Wanted
@@ -91,6 +96,7 @@ class Seen(msgspec.Struct, frozen=True):
     present: bool = False
     sparse: bool = False
     asked: tuple[int, int] = (0, 0)
+    companions: int | None = None
     note: str = ""
     error: str = ""
     hint: str = ""
@@ -140,11 +146,25 @@ class Plan(msgspec.Struct, frozen=True):
         return reduce(add, (image.cost for image in self.images), Cost())
 
 
-def want(references: Iterable[Reference], mapping: Mapping) -> tuple[Wanted, ...]:
-    """Say what a job is to bring where, each image once; raises CollisionError where two would share a tag."""
+def want(
+    references: Iterable[Reference], mapping: Mapping, locked: MappingOf[str, str] | None = None
+) -> tuple[Wanted, ...]:
+    """Say what a job is to bring where, each image once.
+
+    Raises CollisionError where two would share a tag, UsageError where a tag is not among the locked ones.
+    """
     pinned = dict.fromkeys(reference.pinned for reference in references)
     mapping.relocate_all(msgspec.structs.replace(reference, digest=None) for reference in pinned if reference.tag)
-    return tuple(Wanted(reference, mapping.relocate(reference)) for reference in pinned)
+    unknown = [str(each) for each in pinned if locked is not None and not each.digest and str(each) not in locked]
+    if unknown:
+        raise UsageError(
+            f"the lock does not have {', '.join(unknown)}",
+            hint="Run once without --locked, so that it is written anew.",
+        )
+    return tuple(
+        Wanted(each, mapping.relocate(each), locked[str(each)] if locked and not each.digest else None)
+        for each in pinned
+    )
 
 
 def plan(images: Iterable[Seen], known: Known | None = None) -> Plan:
@@ -182,6 +202,10 @@ class _Planner:
             yield Step("fetch", repository, digest, _COUNTED)
             yield from self._content(repository, digest, seen.head)
         yield Step("push", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
+        if not seen.wanted.source.digest:
+            yield Step("look", repository, digest, _AT_SOURCE)
+        if seen.companions is not None:
+            yield Step("explore", repository, digest, _companions_cost(seen.companions))
 
     def _content(self, repository: str, digest: str, head: ManifestHead | None) -> Iterable[Step]:
         """Bring what a manifest names."""
@@ -222,10 +246,19 @@ class _Planner:
         return brought
 
 
+_AT_SOURCE = Cost(source=Bound.exactly(1))
 _AT_TARGET = Cost(target=Bound.exactly(1))
 _PERHAPS_AT_TARGET = Cost(target=Bound(0, 1))
 _COUNTED = Cost(source=Bound.exactly(1), counted_pulls=Bound.exactly(1))
 _PERHAPS_COUNTED = Cost(source=Bound(0, 1), counted_pulls=Bound(0, 1))
+
+
+def _companions_cost(number: int) -> Cost:
+    """Bound what looking for companions and bringing them takes: lists of tags and referrers, or a HEAD for each tag."""
+    if not number:
+        return Cost(source=Bound(0, _MOST_TO_LOOK))
+    # What stands in for a list of referrers is a manifest, and counts.
+    return Cost(Bound(1, None), Bound(1, None), Bound(0, None), Bound(0, None))
 
 
 def _blob_cost(size: int, *, there: bool | None) -> Cost:

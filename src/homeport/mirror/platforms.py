@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from homeport.errors import ContentError
 from homeport.oci.manifest import Descriptor, Manifest, Platform
 
+MAX_DEPTH = 8
+"""How deep indexes may be nested in indexes; images found in use have 1 or 2."""
+
 _ATTESTED = "vnd.docker.reference.digest"
 """BuildKit's annotation on an attestation manifest: the digest of the image that it is about."""
 

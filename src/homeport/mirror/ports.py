@@ -1,5 +1,6 @@
 """What the mirror needs of a source and of a target; registries, layouts and memory fill it alike."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -21,6 +22,12 @@ class Source(Protocol):
     def open_blob(self, repository: str, blob: Descriptor) -> AbstractContextManager[BlobReader]:
         """Stream a blob, resumed after cuts and verified; raises NotFoundError."""
 
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+        """List the manifests that are about another one; None where there is no way to ask. Never a counted pull."""
+
+    def tags(self, repository: str) -> Iterable[str]:
+        """List the tags of a repository; raises RegistryError."""
+
 
 class Target(Protocol):
     """Where images are brought to."""
@@ -30,6 +37,9 @@ class Target(Protocol):
 
     def get_manifest(self, repository: str, identifier: str) -> RawManifest:
         """Fetch a manifest that is there, verified; raises NotFoundError."""
+
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+        """List the manifests that are about another one; None where there is no way to ask."""
 
     def put_manifest(self, repository: str, identifier: str, manifest: RawManifest) -> None:
         """Store a manifest byte for byte."""

@@ -2,28 +2,43 @@
 
 import msgspec
 
-from homeport.errors import NotFoundError
+from homeport.errors import ContentError, NotFoundError
 from homeport.mirror.plan import Seen, Wanted
 from homeport.mirror.ports import Source, Target
 from homeport.oci.manifest import ManifestHead
 
 
-def resolve(wanted: Wanted, source: Source, target: Target) -> Seen:
-    """Look for an image at both sides; raises NotFoundError where the source has no such tag."""
+def resolve(wanted: Wanted, source: Source, target: Target, *, keep_tag: bool = False) -> Seen:
+    """Look for an image at both sides; raises NotFoundError where the source has no such tag.
+
+    With `keep_tag` an image that is known by digest alone is to have a tag at the target all the same.
+    """
     if wanted.source.digest:
-        return _resolve_pinned(wanted, wanted.source.digest, source, target)
+        return _resolve_pinned(wanted, wanted.source.digest, source, target, keep_tag=keep_tag)
     repository, tag = wanted.target.repository, wanted.source.identifier
+    if wanted.locked and _names(target.head_manifest(repository, tag), wanted.locked):
+        return Seen(wanted, wanted.locked, present=True, asked=(0, 1))
     head = source.head_manifest(wanted.source.repository, tag)
     if head is None:
         raise not_there(wanted)
+    if wanted.locked and head.digest != wanted.locked:
+        raise ContentError(
+            f"{wanted.source} has moved: the lock has {wanted.locked}, the source has {head.digest} now",
+            hint="If the new one is wanted, run once without --locked.",
+        )
     seen = Seen(wanted, head.digest, head, tag=tag, asked=(1, 1))
-    if _names(target.head_manifest(repository, tag), head.digest):
+    if not wanted.locked and _names(target.head_manifest(repository, tag), head.digest):
         return msgspec.structs.replace(seen, present=True)
     at_target = target.head_manifest(repository, head.digest) is not None
     return msgspec.structs.replace(seen, at_target=at_target, asked=(1, 2))
 
 
-def _resolve_pinned(wanted: Wanted, digest: str, source: Source, target: Target) -> Seen:
+def keep_tag_of(digest: str) -> str:
+    """Return the tag that keeps an image from being taken for waste; `sha256-...` would be taken for its referrers."""
+    return f"keep-{digest.partition(':')[2][:32]}"
+
+
+def _resolve_pinned(wanted: Wanted, digest: str, source: Source, target: Target, *, keep_tag: bool) -> Seen:
     """A digest needs no source to be known; its tag is given at the target only if it means the same at the source."""
     repository, tag = wanted.target.repository, wanted.source.tag
     head, note, asked = None, "", (0, 0)
@@ -34,6 +49,10 @@ def _resolve_pinned(wanted: Wanted, digest: str, source: Source, target: Target)
         if not _names(head, digest):
             now = f"is {head.digest} now" if head else "is gone"
             tag, head, note = None, None, f"its tag {tag} {now} at the source: brought by digest alone"
+    if not tag and keep_tag:
+        tag, asked = keep_tag_of(digest), (asked[0], asked[1] + 1)
+        if _names(target.head_manifest(repository, tag), digest):
+            return Seen(wanted, digest, present=True, asked=asked, note=note)
     at_target = target.head_manifest(repository, digest) is not None
     asked = (asked[0], asked[1] + 1)
     return Seen(wanted, digest, head, tag, at_target, present=at_target and not tag, asked=asked, note=note)

@@ -2,13 +2,19 @@
 
 import threading
 from collections import Counter
-from contextlib import AbstractContextManager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, suppress
+
+import msgspec
 
 from homeport.errors import RateLimitedError
+from homeport.mirror.observer import Observer
 from homeport.mirror.ports import BlobReader, ManifestHead, Source, Target, Upload
 from homeport.mirror.result import Traffic
 from homeport.mirror.workers import StoppedError
 from homeport.oci.manifest import Descriptor, RawManifest
+
+_LONGEST_PAUSE = 6 * 3600.0
 
 
 class Meter:
@@ -35,6 +41,11 @@ class Meter:
         if self._stopped.is_set():
             raise StoppedError
 
+    def pause(self, seconds: float) -> None:
+        """Wait; raises StoppedError as soon as the job is stopped."""
+        self._stopped.wait(seconds)
+        self.check()
+
     def stop(self) -> None:
         """Let nothing more begin."""
         self._stopped.set()
@@ -46,13 +57,31 @@ class Meter:
             return Traffic(**self._tally)
 
 
-class MeteredSource:
-    """A source that is counted, and asked for no manifest more once it has said that its limit is reached."""
+class Patience(msgspec.Struct, frozen=True):
+    """What to do when a pull limit is used up: wait, and be told so; None for `observer` means to give up at once."""
 
-    def __init__(self, source: Source, meter: Meter) -> None:
+    observer: Observer | None = None
+    pause: float = 600.0
+    """Seconds to wait where the registry does not say how long; asking more often would not make pulls come back."""
+
+    def seconds(self, error: RateLimitedError) -> float:
+        """Return how long to wait this time."""
+        return self.pause if error.retry_after is None else min(error.retry_after, _LONGEST_PAUSE)
+
+
+class MeteredSource:
+    """A source that is counted, and asked for no manifest more once it has said that its limit is reached.
+
+    With patience one thread asks again after a while, and the others wait for it.
+    """
+
+    def __init__(self, source: Source, meter: Meter, patience: Patience | None = None) -> None:
         self._source = source
         self._meter = meter
+        self._pull = () if getattr(source, "is_local", False) else ("counted_pulls",)
+        self._patience = patience or Patience()
         self._limited: RateLimitedError | None = None
+        self._turn = threading.Lock()
 
     def head_manifest(self, repository: str, identifier: str) -> ManifestHead | None:
         """Ask for a manifest without fetching it."""
@@ -60,25 +89,57 @@ class MeteredSource:
         return self._source.head_manifest(repository, identifier)
 
     def get_manifest(self, repository: str, identifier: str) -> RawManifest:
-        """Fetch a manifest; raises RateLimitedError without asking once it was raised."""
-        if limited := self._limited:
+        """Fetch a manifest; raises RateLimitedError without asking once it was raised, or waits until it is not."""
+        if not self._limited:
+            try:
+                return self._get(repository, identifier)
+            except RateLimitedError:
+                if not self._patience.observer:
+                    raise
+        elif not self._patience.observer:
             raise RateLimitedError(
-                f"not asked for any more: {limited.message}",
-                host=limited.host,
-                retry_after=limited.retry_after,
-                hint=limited.hint,
+                f"not asked for any more: {self._limited.message}",
+                host=self._limited.host,
+                retry_after=self._limited.retry_after,
+                hint=self._limited.hint,
             )
-        self._meter.count("source", "counted_pulls")
+        with self._turn:
+            while True:
+                self._wait()
+                with suppress(RateLimitedError):
+                    return self._get(repository, identifier)
+
+    def _get(self, repository: str, identifier: str) -> RawManifest:
+        self._meter.count("source", *self._pull)
         try:
-            return self._source.get_manifest(repository, identifier)
+            raw = self._source.get_manifest(repository, identifier)
         except RateLimitedError as error:
             self._limited = error
             raise
+        self._limited = None
+        return raw
+
+    def _wait(self) -> None:
+        limited, observer = self._limited, self._patience.observer
+        if limited and observer:
+            seconds = self._patience.seconds(limited)
+            observer.limit_reached(limited.message, seconds)
+            self._meter.pause(seconds)
 
     def open_blob(self, repository: str, blob: Descriptor) -> AbstractContextManager[BlobReader]:
         """Stream a blob."""
         self._meter.count("source")
         return self._source.open_blob(repository, blob)
+
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+        """List referrers."""
+        self._meter.count("source")
+        return self._source.referrers(repository, digest)
+
+    def tags(self, repository: str) -> Iterable[str]:
+        """List tags."""
+        self._meter.count("source")
+        return self._source.tags(repository)
 
 
 class MeteredTarget:
@@ -97,6 +158,11 @@ class MeteredTarget:
         """Fetch a manifest."""
         self._meter.count("target")
         return self._target.get_manifest(repository, identifier)
+
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+        """List referrers."""
+        self._meter.count("target")
+        return self._target.referrers(repository, digest)
 
     def put_manifest(self, repository: str, identifier: str, manifest: RawManifest) -> None:
         """Store a manifest."""
@@ -117,3 +183,35 @@ class MeteredTarget:
         """Stream content into an upload."""
         self._meter.count("target")
         self._target.put_blob(repository, blob, content, upload)
+
+
+class CountedReader:
+    """Counts what is read, and ends where the job was stopped."""
+
+    def __init__(self, content: BlobReader, meter: Meter, observer: Observer) -> None:
+        self._content = content
+        self._meter = meter
+        self._observer = observer
+        self._count = 0
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the buffer from its start; raises StoppedError."""
+        self._meter.check()
+        count = self._content.readinto(buffer)
+        self._add(count)
+        return count
+
+    def rewind(self) -> None:
+        """Start over."""
+        self._meter.check()
+        self.take_back()
+        self._content.rewind()
+
+    def take_back(self) -> None:
+        """Let what was read count as not copied."""
+        self._add(-self._count)
+
+    def _add(self, count: int) -> None:
+        self._count += count
+        self._meter.add_bytes(count)
+        self._observer.bytes_copied(count)

@@ -9,6 +9,7 @@ from homeport.errors import InvalidDigestError
 
 _HEX_LENGTHS = {"sha256": 64, "sha512": 128}
 _DIGEST = re.compile(r"(sha256|sha512):([0-9a-f]+)")
+_ANYWHERE = re.compile(rb"sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})")
 
 
 class Hasher(Protocol):
@@ -33,6 +34,11 @@ def check_digest(text: str) -> str:
             hint="A digest is sha256: and 64, or sha512: and 128, characters of 0-9a-f.",
         )
     return text
+
+
+def digests_in(content: bytes) -> set[str]:
+    """Return whatever in some bytes looks like a digest: all that a manifest of any type can name."""
+    return {text for text in (match.decode() for match in _ANYWHERE.findall(content)) if is_digest(text)}
 
 
 def hasher_for(digest: str) -> Hasher:

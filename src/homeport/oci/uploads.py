@@ -19,7 +19,7 @@ def parse_chunk_range(header: str) -> ByteRange:
     return chunk
 
 
-def received(size: int) -> str:
+def range_received(size: int) -> str:
     """Write the Range header of an upload that holds `size` bytes.
 
     Docker's client parses ``0-last`` without a unit and fails where it is absent, so an empty upload is ``0-0`` as in distribution.

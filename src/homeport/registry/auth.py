@@ -155,6 +155,11 @@ def push_scope(repository: str) -> str:
     return f"repository:{repository}:pull,push"
 
 
+def delete_scope(repository: str) -> str:
+    """Return the right to delete from a repository, as Docker's registries call it."""
+    return f"repository:{repository}:pull,push,delete"
+
+
 def merge_scopes(scopes: Iterable[str]) -> str:
     """Join rights, those to the same thing into one, separated by spaces: the same set is always the same text."""
     actions: dict[str, set[str]] = {}

@@ -9,12 +9,12 @@ import msgspec
 
 from homeport.errors import ContentError, RegistryError
 from homeport.oci.digest import digest_of, is_digest
-from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest
-from homeport.oci.media_types import ACCEPT
+from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, parse_manifest
+from homeport.oci.media_types import ACCEPT, OCI_INDEX
 from homeport.oci.transfer import BlobReader, Upload
 from homeport.quota.reading import Reading
 from homeport.registry.answers import is_page, not_a_registry
-from homeport.registry.auth import pull_scope, push_scope
+from homeport.registry.auth import delete_scope, pull_scope, push_scope
 from homeport.registry.downloads import BlobDownload
 from homeport.registry.http import Answer, Ask, Host
 from homeport.registry.uploads import Uploads, check_stored
@@ -33,6 +33,7 @@ class RegistryClient:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._uploads = Uploads(host)
+        self._lists_referrers = True
 
     @property
     def registry(self) -> str:
@@ -83,6 +84,18 @@ class RegistryClient:
         self._host.request(ask, lambda answer: check_stored(answer, self.registry, manifest.digest))
         self._host.sent(len(manifest.body))
 
+    def delete_manifest(self, repository: str, digest: str) -> bool:
+        """Delete a manifest and its tags; False where the registry allows no deletion, True also if there was none."""
+        ask = Ask(
+            "DELETE",
+            f"/v2/{repository}/manifests/{digest}",
+            f"manifest {repository}@{digest}",
+            repository=repository,
+            scopes=(delete_scope(repository),),
+            expected=frozenset({200, 202, 204, 400, 403, 404, 405}),
+        )
+        return self._host.request(ask, lambda answer: answer.status not in (400, 403, 405))
+
     def has_blob(self, repository: str, digest: str) -> bool:
         """Tell whether a blob is in a repository."""
         ask = Ask(
@@ -111,6 +124,29 @@ class RegistryClient:
     def put_blob(self, repository: str, blob: Descriptor, content: BlobReader, upload: Upload) -> None:
         """Stream content into an upload and close it; sent anew after a cut, in pieces where whole blobs are refused."""
         self._uploads.put(repository, blob, content, upload)
+
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+        """List the manifests that are about another one; None from a registry that does not list them."""
+        found: list[Descriptor] = []
+        path: str | None = f"/v2/{repository}/referrers/{digest}"
+        seen: set[str] = set()
+        while path is not None and path not in seen and self._lists_referrers:
+            seen.add(path)
+            ask = Ask(
+                "GET",
+                path,
+                f"referrers of {repository}@{digest}",
+                repository=repository,
+                scopes=(pull_scope(repository),),
+                expected=frozenset({200, 400, 404, 405}),
+                headers={"Accept": OCI_INDEX},
+            )
+            page, path = self._host.request(ask, self._read_referrers)
+            if page is None:
+                self._lists_referrers = False  # it would have listed none (distribution-spec, Listing Referrers)
+                return None
+            found += page
+        return tuple(found) if self._lists_referrers else None
 
     def tags(self, repository: str) -> Iterator[str]:
         """Yield the tags of a repository, page after page; raises NotFoundError."""
@@ -163,6 +199,18 @@ class RegistryClient:
                 hint=f"The content at {self.registry} is damaged, or a proxy changes it; nothing of it was kept.",
             )
         return msgspec.structs.replace(RawManifest.of(body, _media_type(answer)), digest=digest)
+
+    def _read_referrers(self, answer: Answer) -> tuple[tuple[Descriptor, ...] | None, str | None]:
+        """Read a page; what is no index comes from a registry, or a proxy, that knows no referrers."""
+        body = answer.read(MAX_MANIFEST_BYTES)
+        if answer.status != 200 or is_page(answer.headers, body):
+            return None, None
+        try:
+            listed = parse_manifest(RawManifest.of(body, OCI_INDEX)).children
+        except ContentError:
+            return None, None
+        following = _NEXT.search(answer.headers.get("Link", ""))
+        return listed, urljoin(answer.url, following[1]) if following and listed else None
 
     def _read_tags(self, answer: Answer) -> tuple[list[str], str | None]:
         body = answer.read(_TAGS_BYTES)

@@ -182,7 +182,7 @@ class Additions:
                     lines += [f"{margin}{key}:", *self._lines(entry, column + deeper)]
         else:
             for item in value:
-                first, *rest = self._lines(item, column + 2)
+                first, *rest = [_word(item, quoted=False)] if isinstance(item, str) else self._lines(item, column + 2)
                 lines += [f"{margin}- {first.lstrip()}", *rest]
         return lines
 

@@ -13,6 +13,7 @@ from homeport.reference import DOCKER_HUB, Reference
 
 Runtime = Literal["containerd", "cri-o", "openshift"]
 RUNTIMES: Final[tuple[Runtime, ...]] = ("containerd", "cri-o", "openshift")
+_CONTAINERD_HOST: Final = 'capabilities = ["pull", "resolve"]\noverride_path = true\n'
 _CRI_O_FILE: Final = "etc/containers/registries.conf.d/50-homeport.conf"
 _OPENSHIFT_FILE: Final = "openshift/homeport-mirrors.yaml"
 
@@ -73,10 +74,10 @@ def _containerd(prefixes: list[Prefix], scheme: str) -> NodeFiles:
             continue
         host, _, path = prefix.home.partition("/")
         url = f"{scheme}://{host}/v2/{path}".rstrip("/")
-        # As `server` it stands in the place of the registry itself, which is then never asked. The path follows /v2, so
-        # containerd must not add another one.
+        # As `server` it stands in the place of the registry itself, which is then never asked; containerd 1.6 takes no file
+        # without a host. The path follows /v2, so containerd must not add another one.
         files[f"etc/containerd/certs.d/{registry}/hosts.toml"] = (
-            f'server = "{url}"\ncapabilities = ["pull", "resolve"]\noverride_path = true\n'
+            f'server = "{url}"\n{_CONTAINERD_HOST}\n[host."{url}"]\n{_CONTAINERD_HOST}'
         )
     return NodeFiles(files, tuple(missing))
 

@@ -2,13 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from homeport.discovery.documents import Document, parse_documents
 from homeport.discovery.findings import Finding, ObjectKey, Unresolved
 from homeport.discovery.inputs import Source
-from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.knowledge import Knowledge, SecretForm
+from homeport.discovery.naming import Named, read_whole
+from homeport.discovery.packaging.kustomization import KUSTOMIZATION_FILES, image_rules
 from homeport.discovery.scan import repeated_keys
 from homeport.discovery.tree import dig, line_of, text_of
 from homeport.discovery.walk import ImpliedPlace, SecretPlace, Walk, walk
@@ -20,6 +24,12 @@ from homeport.relocation.insertion import Additions
 from homeport.relocation.splice import Splice, splice
 
 _Place = tuple[str, str, str, bool]
+_FORMS: Final[dict[SecretForm, str]] = {
+    "objects": "list of {name: SECRET}",
+    "names": "list of names",
+    "object": "{name: SECRET}",
+    "name": "name",
+}
 
 
 class Edit(msgspec.Struct, frozen=True):
@@ -108,6 +118,20 @@ def _prove(result: Source, planned: Sequence["_Plan"], knowledge: Knowledge, def
         plan.check(document, walk(document.root, result.name, knowledge, default_registry, result.text))
 
 
+def _transformers(source: Source, document: Document, mapping: Mapping) -> Iterator[Unresolved]:
+    """Yield a kustomization's image entries: they match names as they are written, and would not match the new ones."""
+    root = document.root
+    kind = text_of(dig(root, ("kind",)))
+    if kind not in {"Kustomization", "Component"} and (kind or Path(source.name).name not in KUSTOMIZATION_FILES):
+        return
+    reason = "kustomize matches images by their names as written, which change; use --kustomize with the output of kustomize build"
+    for index, rule in enumerate(image_rules(root)):
+        named = read_whole(rule.new_name or rule.name, DOCKER_HUB)
+        if isinstance(named, Named) and not mapping.holds(named.reference):
+            line = line_of(dig(root, ("images", index)))
+            yield Unresolved(source.name, line, ObjectKey(kind=kind), f"images[{index}]", named.text, reason)
+
+
 class _Plan:
     """The changes of one document, and what a scan of the result must show."""
 
@@ -129,6 +153,7 @@ class _Plan:
         for implied in noted.implied:
             self._name(implied)
         self._left = len(self.unresolved)
+        self.unresolved += _transformers(source, document, mapping)
         for secrets in noted.secrets:
             self._secure(secrets)
 
@@ -185,12 +210,18 @@ class _Plan:
     def _secure(self, place: SecretPlace) -> None:
         if self.secret is None or self.secret in place.names:
             return
-        node = self._additions.add(place.root, place.path, [{"name": self.secret}])
+        single = place.form in {"object", "name"}
+        if single and place.names:
+            self.unsecured.append(place.where)
+            self._leave(place, f"it takes one pull secret, and {place.names[0]} is there; {self.secret} was not added")
+            return
+        entry = self.secret if place.form in {"names", "name"} else {"name": self.secret}
+        node = self._additions.add(place.root, place.path, entry if single else [entry])
         if node is not None:
             self._insert(node, place.object, place.where, self.secret)
             return
         self.unsecured.append(place.where)
-        self._leave(place, "this is no list of {name: SECRET}, so the pull secret was not added")
+        self._leave(place, f"this is no {_FORMS[place.form]}, so the pull secret was not added")
 
     def _leave(self, place: ImpliedPlace | SecretPlace, reason: str) -> None:
         line = line_of(place.root)

@@ -1,22 +1,32 @@
 """The registry as a bare ASGI application: who asks, for what, and the answer."""
 
 import time
-from asyncio import sleep, to_thread
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import structlog
 
-from homeport.errors import ContentError, InvalidDigestError, InvalidReferenceError, StoreFullError, UploadTakenError
+from homeport.errors import (
+    ContentError,
+    InvalidDigestError,
+    InvalidReferenceError,
+    StoreFullError,
+    TagFixedError,
+    UploadTakenError,
+)
 from homeport.oci.error_codes import ErrorCode
-from homeport.server import blobs, lists, manifests, uploads
-from homeport.server.login import Login
-from homeport.server.replies import BlobPart, Disconnected, Refusal, Reply
-from homeport.server.requests import Receive, Request, Scope, Send, headers_of
+from homeport.server import blobs, lists, manifests, token_service, uploads
+from homeport.server.access import Action, action_of
+from homeport.server.gate import Asking, Gate
+from homeport.server.immutable import ImmutableTags, is_immutable
+from homeport.server.quick import Quick, RawHeaders
+from homeport.server.replies import BlobParts, Disconnected, Refusal, Reply, headers_of_reply
+from homeport.server.requests import UNSENT, Receive, Request, Scope, Send, headers_of, origin_of
 from homeport.server.routes import Endpoint, parse_route
+from homeport.server.streams import Buffers
 from homeport.store.protocol import Store
 
-CHUNK_BYTES = 512 << 10
+USER = "homeport.user"
 
 Handler = Callable[[Store, Request], Awaitable[Reply]]
 
@@ -27,6 +37,7 @@ async def _ping(_store: Store, _request: Request) -> Reply:
 
 _HANDLERS: dict[tuple[Endpoint, str], Handler] = {
     (Endpoint.PING, "GET"): _ping,
+    (Endpoint.EXTENSIONS, "GET"): lists.extensions,
     (Endpoint.CATALOG, "GET"): lists.catalog,
     (Endpoint.TAGS, "GET"): lists.tags,
     (Endpoint.REFERRERS, "GET"): lists.referrers,
@@ -44,10 +55,19 @@ _HANDLERS: dict[tuple[Endpoint, str], Handler] = {
 
 
 class Registry:
-    """The ASGI application over a store; without a login it serves whoever reaches it."""
+    """The ASGI application over a store; without a gate it serves whoever reaches it."""
 
-    def __init__(self, store: Store, *, login: Login | None = None, access_log: bool = False) -> None:
-        self._store, self._login, self._access_log = store, login, access_log
+    def __init__(
+        self,
+        store: Store,
+        *,
+        gate: Gate | None = None,
+        immutable: Sequence[ImmutableTags] = (),
+        access_log: bool = False,
+    ) -> None:
+        self._store, self._gate, self._immutable, self._access_log = store, gate or Gate(), immutable, access_log
+        self._quick = Quick(store, self._gate)
+        self._buffers = Buffers()
         self._log = structlog.get_logger("homeport.server")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,28 +79,40 @@ class Registry:
         except Disconnected:
             reply = None
         if reply is not None:
-            await _send(reply, scope["method"], send)
+            await self._send(reply, scope, send)
         if self._access_log:
-            client = scope.get("client")
-            self._log.info(
-                "request",
-                method=scope["method"],
-                path=scope["raw_path"].decode("latin-1"),
-                status=reply.status if reply else "gone",
-                ms=round((time.perf_counter() - started) * 1000, 1),
-                client=client[0] if client else "-",
-                user=scope.get("user", "-"),
-            )
+            self._tell(scope, reply.status if reply else "gone", started)
+
+    def answer_now(
+        self, method: bytes, url: bytes, headers: RawHeaders, client: tuple[str, int] | None
+    ) -> bytes | None:
+        """Return a whole answer where nothing has to be waited for; None where the request takes the ordinary way."""
+        started = time.perf_counter()
+        answer = self._quick.answer(method, url, headers)
+        if answer is None:
+            return None
+        if self._access_log:
+            path = url.partition(b"?")[0]
+            scope = {"method": method.decode("ascii"), "raw_path": path, "client": client, USER: answer[1]}
+            self._tell(scope, 200, started)
+        return answer[0]
+
+    def _tell(self, scope: Scope, status: int | str, started: float) -> None:
+        client = scope.get("client")
+        self._log.info(
+            "request",
+            method=scope["method"],
+            path=scope["raw_path"].decode("latin-1"),
+            status=status,
+            ms=round((time.perf_counter() - started) * 1000, 1),
+            client=client[0] if client else "-",
+            user=scope.get(USER) or "-",
+        )
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         """Turn every error into an answer; what nobody foresaw is logged and told in general terms only."""
         try:
-            if self._login:
-                scope["user"] = await self._login.check(headers_of(scope))
-            method = scope["method"]
-            route = parse_route(method, scope["raw_path"])
-            handler = _HANDLERS[route.endpoint, "GET" if method == "HEAD" else method]
-            return await handler(self._store, Request.of(scope, route, receive))
+            return await self._handle(scope, receive)
         except Refusal as refusal:
             return refusal.reply
         except InvalidDigestError as error:
@@ -89,6 +121,8 @@ class Registry:
             return Refusal(400, ErrorCode.NAME_INVALID, error.message).reply
         except UploadTakenError as error:
             return Refusal(409, ErrorCode.BLOB_UPLOAD_INVALID, error.message).reply
+        except TagFixedError as error:
+            return Refusal(409, ErrorCode.DENIED, error.message).reply
         except StoreFullError as error:
             self._log.error("the disk is full", error=error.message, path=scope["raw_path"].decode("latin-1"))
             return Refusal(507, ErrorCode.UNAVAILABLE, "the registry has no room left").reply
@@ -101,33 +135,35 @@ class Registry:
             self._log.exception("request failed", method=scope["method"], path=scope["raw_path"].decode("latin-1"))
             return Refusal(500, ErrorCode.UNKNOWN, "the registry failed; its log says why").reply
 
+    async def _handle(self, scope: Scope, receive: Receive) -> Reply:
+        """Learn who asks before telling whether there is what they ask for."""
+        method, path, headers = scope["method"], scope["raw_path"], headers_of(scope)
+        if path == token_service.PATH and self._gate.tokens:
+            return await token_service.answer_token(self._gate, self._gate.tokens, scope, headers, receive)
+        route, wrong = None, None
+        try:
+            route = parse_route(method, path)
+        except Refusal as refusal:
+            wrong = refusal
+        action = action_of(route.endpoint, method) if route else None
+        asking = Asking(headers.get("authorization", ""), origin_of(scope["scheme"], headers), route, action)
+        identity = await self._gate.identify(asking)
+        scope[USER] = identity.user
+        if route is None:
+            raise wrong or AssertionError(path)
+        self._gate.check(identity, asking)
+        handler = _HANDLERS[route.endpoint, "GET" if method == "HEAD" else method]
+        may_pull = partial(self._gate.may, identity, action=Action.PULL)
+        fixed = partial(is_immutable, self._immutable, route.repository)
+        return await handler(self._store, Request.of(scope, route, receive, may_pull=may_pull, fixed=fixed))
 
-async def _send(reply: Reply, method: str, send: Send) -> None:
-    body = reply.body
-    length = body.part.length if isinstance(body, BlobPart) else len(body)
-    headers = [(b"docker-distribution-api-version", b"registry/2.0")]
-    headers += [(name.encode("ascii"), value.encode("latin-1")) for name, value in reply.headers]
-    if reply.status != 204:
-        headers.append((b"content-length", b"%d" % length))
-    try:
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        if isinstance(body, BlobPart) and method != "HEAD":
-            await _stream(body, send)
-        await send({"type": "http.response.body", "body": body if isinstance(body, bytes) else b""})
-    finally:
-        if isinstance(body, BlobPart):
-            body.blob.close()
-
-
-async def _stream(body: BlobPart, send: Send) -> None:
-    offset = body.part.start
-    while offset < body.part.stop:
-        length = min(CHUNK_BYTES, body.part.stop - offset)
-        chunk: Any = body.blob.read_now(offset, length)
-        if chunk is None:
-            chunk = await to_thread(body.blob.read, offset, length)
-        if len(chunk) < length:
-            raise EOFError("a blob ended before its size")
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        offset += length
-        await sleep(0)  # sending to a fast client never waits: without this, downloads make everybody else wait
+    async def _send(self, reply: Reply, scope: Scope, send: Send) -> None:
+        body = reply.body
+        try:
+            await send({"type": "http.response.start", "status": reply.status, "headers": headers_of_reply(reply)})
+            if isinstance(body, BlobParts) and scope["method"] != "HEAD":
+                await self._buffers.stream(body, send, scope.get(UNSENT))
+            await send({"type": "http.response.body", "body": body if isinstance(body, bytes) else b""})
+        finally:
+            if isinstance(body, BlobParts):
+                body.blob.close()

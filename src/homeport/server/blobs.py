@@ -1,33 +1,42 @@
 """Blobs: asking for them, reading them whole or in part, deleting them."""
 
+import secrets
 from asyncio import to_thread
 
 from homeport.oci.error_codes import ErrorCode
-from homeport.oci.ranges import ByteRange, parse_range
-from homeport.server.replies import BlobPart, Refusal, Reply
+from homeport.oci.ranges import ByteRange, multipart, parse_ranges
+from homeport.server.replies import BlobParts, Headers, Refusal, Reply
 from homeport.server.requests import Request
 from homeport.store.protocol import Store
 
+_TYPE = "application/octet-stream"
+
 
 async def get_blob(store: Store, request: Request) -> Reply:
-    """Answer GET and HEAD, with a single range where one is asked for (end-2)."""
+    """Answer GET and HEAD, whole or in parts (end-2)."""
     digest = request.route.identifier
     blob = store.open_blob(request.route.repository, digest)
     if blob is None:
         raise _unknown(digest)
-    headers = (
-        ("content-type", "application/octet-stream"),
+    headers: Headers = (
         ("docker-content-digest", digest),
         ("accept-ranges", "bytes"),
     )
-    part = parse_range(request.headers.get("range", ""), blob.size) if request.method == "GET" else None
-    if part is None:
-        return Reply(200, headers, BlobPart(blob, ByteRange(0, blob.size)))
-    content_range = ("content-range", part.content_range(blob.size))
-    if not part.length:
+    parts = parse_ranges(request.headers.get("range", ""), blob.size) if request.method == "GET" else None
+    if parts is None:
+        return Reply(200, (("content-type", _TYPE), *headers), BlobParts(blob, (ByteRange(0, blob.size),)))
+    if not parts:
         blob.close()
-        raise Refusal(416, ErrorCode.SIZE_INVALID, "the blob does not reach that far", headers=(content_range,))
-    return Reply(206, (*headers, content_range), BlobPart(blob, part))
+        content_range = ByteRange(0, 0).content_range(blob.size)
+        raise Refusal(
+            416, ErrorCode.SIZE_INVALID, "the blob does not reach that far", headers=(("content-range", content_range),)
+        )
+    if len(parts) == 1:
+        headers = (("content-type", _TYPE), *headers, ("content-range", parts[0].content_range(blob.size)))
+        return Reply(206, headers, BlobParts(blob, parts))
+    boundary = secrets.token_hex(16)  # not to be guessed by whoever made the blob
+    headers = (("content-type", f"multipart/byteranges; boundary={boundary}"), *headers)
+    return Reply(206, headers, BlobParts(blob, multipart(parts, blob.size, _TYPE, boundary)))
 
 
 async def delete_blob(store: Store, request: Request) -> Reply:

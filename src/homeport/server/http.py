@@ -4,6 +4,7 @@ This leans on private parts of uvicorn's httptools protocol, which is why its ve
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
@@ -12,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from homeport.oci.error_codes import ErrorCode, error_body
+from homeport.server.requests import PIECES, UNSENT
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -22,20 +24,51 @@ class Limits(msgspec.Struct, frozen=True):
     silence_seconds: float = 300
 
 
-def protocol_with(limits: Limits) -> type[asyncio.Protocol]:
+AnswerNow = Callable[[bytes, bytes, list[tuple[bytes, bytes]], tuple[str, int] | None], bytes | None]
+"""Method, URL, headers and client in; a whole answer, or None for the ordinary way."""
+
+GATHERED = 1 << 20
+"""How many bytes of a body may wait for the application before the client has to."""
+
+
+class _Pieces(list[bytes]):
+    """A body as it came, in pieces: joining them for each piece that arrives copies everything again and again."""
+
+    size = 0
+
+
+def protocol_with(limits: Limits, answer_now: AnswerNow | None = None) -> type[asyncio.Protocol]:
     """Return the protocol class with these bounds, for uvicorn to make one of for each connection."""
 
     class Bounded(_BoundedProtocol):
         pass
 
     Bounded.limits = limits
+    if answer_now:
+        Bounded.answer_now = staticmethod(answer_now)
     return Bounded
+
+
+async def _receive_pieces(cycle: RequestResponseCycle) -> dict[str, Any]:
+    """Do what the cycle's own `receive` does, but hand the body out in pieces."""
+    if cycle.waiting_for_100_continue and not cycle.transport.is_closing():
+        cycle.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        cycle.waiting_for_100_continue = False
+    if not cycle.disconnected and not cycle.response_complete:
+        cycle.flow.resume_reading()
+        await cycle.message_event.wait()
+        cycle.message_event.clear()
+    if cycle.disconnected or cycle.response_complete:
+        return {"type": "http.disconnect"}
+    pieces, cycle.body = cycle.body, _Pieces()  # type: ignore[assignment]  # see _start
+    return {"type": "http.request", PIECES: pieces, "more_body": cycle.more_body}
 
 
 class _BoundedProtocol(HttpToolsProtocol):
     """Refuses endless headers and closes connections on which nothing moves."""
 
     limits = Limits()
+    answer_now: AnswerNow | None = None
 
     def __init__(
         self,
@@ -46,6 +79,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._in_head = True
+        self._answered = False
         self._head_bytes = 0
         self._moved_at = self.loop.time()
         self._unsent = 0
@@ -82,25 +116,61 @@ class _BoundedProtocol(HttpToolsProtocol):
             self._refuse(431, "the headers are too long")
         elif self.parser.should_upgrade():
             self._decline_upgrade()
-        elif not self.transport.is_closing():
-            super().on_headers_complete()
+        elif not self.transport.is_closing() and not self._answer_at_once():
+            self._start()
+
+    def _start(self) -> None:
+        cast("dict[str, Any]", self.scope)[UNSENT] = self.transport.get_write_buffer_size
+        super().on_headers_complete()
+        self.cycle.body = _Pieces()  # type: ignore[assignment]  # only on_body and _receive below look into it
+
+    def _answer_at_once(self) -> bool:
+        """Answer a plain request on a quiet connection without a task, if the application has the answer at hand."""
+        method = self.parser.get_method()
+        if self.answer_now is None or method not in (b"GET", b"HEAD") or self._answering() or self.pipeline:
+            return False
+        if self.flow.write_paused or not self.parser.should_keep_alive() or self.parser.get_http_version() != "1.1":
+            return False
+        if any(name in (b"content-length", b"transfer-encoding", b"expect") for name, _ in self.headers):
+            return False
+        answer = self.answer_now(method, self.url, self.headers, self.client)
+        if answer is None:
+            return False
+        self._answered = True
+        self.server_state.total_requests += 1
+        self.transport.write(answer)
+        return True
 
     def _decline_upgrade(self) -> None:
         """Answer in HTTP/1.1 and close: the parser takes what follows for another protocol, a body too."""
         if any(name in (b"content-length", b"transfer-encoding") and value != b"0" for name, value in self.headers):
             self._refuse(400, "a request with a body cannot ask for another protocol")
         else:
-            super().on_headers_complete()
+            self._start()
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        if not self.transport.is_closing():
-            super().on_body(body)
+        if self.transport.is_closing() or self.cycle.response_complete:
+            return
+        pieces = cast("_Pieces", self.cycle.body)
+        pieces.append(body)
+        pieces.size += len(body)
+        if pieces.size > GATHERED:
+            self.flow.pause_reading()
+        self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         self._in_head = True
-        if not self.transport.is_closing():
+        if self._answered:
+            self._answered = False
+        elif not self.transport.is_closing():
             super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        def in_pieces(scope: Any, _receive: Any, send: Any) -> Any:
+            return app(scope, lambda: _receive_pieces(cycle), send)
+
+        super()._start_asgi_task(cycle, in_pieces)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, msg)

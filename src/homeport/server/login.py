@@ -15,8 +15,6 @@ from typing import Final, Protocol
 import bcrypt
 
 from homeport.errors import ConfigError, UsageError
-from homeport.oci.error_codes import ErrorCode
-from homeport.server.replies import Refusal
 
 REMEMBERED: Final = 4096
 """How many proven passwords are remembered, as keyed hashes, so that bcrypt runs once for each."""
@@ -24,15 +22,24 @@ REMEMBERED: Final = 4096
 AT_ONCE: Final = 2
 """How many bcrypt computations run at a time: each takes a core for a good part of a second."""
 
+COST: Final = 11
+MAX_PASSWORD: Final = 72
+
 _BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
-_CHALLENGE = (("www-authenticate", 'Basic realm="homeport", charset="UTF-8"'),)
+
+
+class LoginError(LookupError):
+    """Nobody knows this user with this password."""
 
 
 class Login(Protocol):
-    """How the registry learns who asks."""
+    """How the registry learns who asks, from the Authorization header."""
 
-    async def check(self, headers: Mapping[str, str]) -> str:
-        """Return the user; raises Refusal with 401."""
+    def remembered(self, authorization: str) -> str | None:
+        """Return the user if this login was checked before and is still good."""
+
+    async def check(self, authorization: str) -> str:
+        """Return the user; raises LoginError."""
 
 
 class HtpasswdLogin:
@@ -49,21 +56,35 @@ class HtpasswdLogin:
         self._users = read_htpasswd(path)
         self._decoy = _decoy(self._users)
 
-    async def check(self, headers: Mapping[str, str]) -> str:
-        """Return the user; raises Refusal with 401. An unknown user takes as long as a wrong password."""
+    def remembered(self, authorization: str) -> str | None:
+        """Return the user of a login that was proven with the hash that the file has now."""
         self._refresh()
-        user, password = _credentials(headers.get("authorization", ""))
+        try:
+            user, password = _credentials(authorization)
+        except LoginError:
+            return None
         hashed = self._users.get(user)
-        proof = hmac.digest(self._key, b"\0".join((hashed or self._decoy, password)), "sha256")
-        if proof in self._proven:
-            self._proven.move_to_end(proof)
+        if hashed is None or (proof := self._proof(hashed, password)) not in self._proven:
+            return None
+        self._proven.move_to_end(proof)
+        return user
+
+    async def check(self, authorization: str) -> str:
+        """Return the user; raises LoginError. An unknown user takes as long as a wrong password."""
+        if user := self.remembered(authorization):
             return user
+        user, password = _credentials(authorization)
+        hashed = self._users.get(user)
+        proof = self._proof(hashed or self._decoy, password)
         if not await self._prove(proof, password, hashed or self._decoy) or hashed is None:
-            raise _unauthorized("user or password is wrong")
+            raise LoginError("user or password is wrong")
         self._proven[proof] = None
         if len(self._proven) > REMEMBERED:
             self._proven.popitem(last=False)
         return user
+
+    def _proof(self, hashed: bytes, password: bytes) -> bytes:
+        return hmac.digest(self._key, b"\0".join((hashed, password)), "sha256")
 
     async def _prove(self, proof: bytes, password: bytes, hashed: bytes) -> bool:
         """Run bcrypt once for all requests that bring the same password at the same time."""
@@ -101,7 +122,9 @@ def read_htpasswd(path: Path) -> dict[str, bytes]:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(f"cannot read {path}: {reason}", hint="Make it with `htpasswd -Bc FILE USER`.") from None
+        raise UsageError(
+            f"cannot read {path}: {reason}", hint="Make it with `homeport registry user add USER --htpasswd FILE`."
+        ) from None
     users: dict[str, bytes] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -118,6 +141,29 @@ def read_htpasswd(path: Path) -> dict[str, bytes]:
     return users
 
 
+def add_user(path: Path, user: str, password: str) -> None:
+    """Add a user to a file, which is made if there is none, or give one another password; raises UsageError."""
+    if not user or ":" in user or user.strip() != user or not user.isprintable() or user.startswith("#"):
+        raise UsageError(f"{user!r} cannot be a user", hint="A name has no colon and no space at its ends.")
+    if not password:
+        raise UsageError("the password is empty", hint="Write it to stdin, in one line.")
+    if len(password.encode()) > MAX_PASSWORD:
+        raise UsageError(f"the password is longer than {MAX_PASSWORD} bytes", hint="bcrypt does not see the rest.")
+    users = read_htpasswd(path) if path.exists() else {}
+    users[user] = bcrypt.hashpw(password.encode(), bcrypt.gensalt(COST))
+    text = b"".join(name.encode() + b":" + hashed + b"\n" for name, hashed in users.items())
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UsageError(f"cannot write {path}: {error.strerror}", hint="Name a file that you may write.") from None
+
+
 def _decoy(users: Mapping[str, bytes]) -> bytes:
     """Make up a hash, as costly to compare with as the file's first."""
     cost = int(next(iter(users.values()), b"$2b$10$")[4:6])
@@ -127,18 +173,14 @@ def _decoy(users: Mapping[str, bytes]) -> bytes:
 def _credentials(header: str) -> tuple[str, bytes]:
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
-        raise _unauthorized("a login is needed")
+        raise LoginError("a login is needed")
     try:
         user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
         return user.decode(), password if colon else b""
     except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise _unauthorized("the login cannot be read") from None
+        raise LoginError("the login cannot be read") from None
 
 
 def _matches(password: bytes, hashed: bytes) -> bool:
     # bcrypt takes 72 bytes; htpasswd cuts longer passwords when it hashes them, so they are cut here too.
     return bcrypt.checkpw(password[:72], hashed)
-
-
-def _unauthorized(message: str) -> Refusal:
-    return Refusal(401, ErrorCode.UNAUTHORIZED, message, headers=_CHALLENGE)

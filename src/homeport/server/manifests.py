@@ -4,13 +4,13 @@ from asyncio import to_thread
 
 import msgspec
 
-from homeport.errors import ContentError
+from homeport.errors import ContentError, TagFixedError
 from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.error_codes import ErrorCode
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Manifest, RawManifest, media_type_in, parse_manifest
 from homeport.oci.media_types import IMAGE_TYPES, INDEX_TYPES, SCHEMA1, SCHEMA1_SIGNED
 from homeport.reference import is_tag
-from homeport.server.replies import Headers, Refusal, Reply
+from homeport.server.replies import Headers, Refusal, Reply, warning
 from homeport.server.requests import Request
 from homeport.store.protocol import Store
 
@@ -26,9 +26,20 @@ class _Stated(msgspec.Struct, rename="camel"):
 
 async def get_manifest(store: Store, request: Request) -> Reply:
     """Answer GET and HEAD with what was stored, whatever the client would accept (end-3)."""
-    manifest = store.get_manifest(request.route.repository, request.route.identifier)
+    try:
+        manifest = store.get_manifest(request.route.repository, request.route.identifier)
+    except ContentError as error:
+        if request.method != "HEAD":
+            raise
+        # A client looks before it pushes, and only a push mends this.
+        raise _unknown(request, warning(error.message)) from None
     if manifest is None:
         raise _unknown(request)
+    return manifest_reply(manifest)
+
+
+def manifest_reply(manifest: RawManifest) -> Reply:
+    """Answer with a manifest as it was stored."""
     headers = (("content-type", manifest.media_type), ("docker-content-digest", manifest.digest))
     return Reply(200, headers, manifest.body)
 
@@ -43,7 +54,9 @@ async def put_manifest(store: Store, request: Request) -> Reply:
     subject = manifest.subject.digest if manifest.subject else None
     # An index may lack children: a mirror of some platforms keeps the index, and so its digest, as it was.
     needs = [blob.digest for blob in manifest.blobs] if raw.media_type in IMAGE_TYPES else []
-    missing = await to_thread(store.put_manifest, repository, raw, tags=tags, needs=needs, subject=subject)
+    missing = await to_thread(
+        store.put_manifest, repository, raw, tags=tags, needs=needs, subject=subject, fixed=request.fixed
+    )
     if missing:
         raise Refusal(
             400,
@@ -64,9 +77,14 @@ async def put_manifest(store: Store, request: Request) -> Reply:
 
 async def delete_manifest(store: Store, request: Request) -> Reply:
     """Delete a tag, or a manifest and with it all its tags (end-9)."""
-    identifier = request.route.identifier
-    delete = store.delete_manifest if is_digest(identifier) else store.delete_tag
-    if not await to_thread(delete, request.route.repository, identifier):
+    repository, identifier = request.route.repository, request.route.identifier
+    if is_digest(identifier):
+        deleted = await to_thread(store.delete_manifest, repository, identifier, fixed=request.fixed)
+    elif request.fixed(identifier):
+        raise TagFixedError(f"the tag {identifier} is immutable")
+    else:
+        deleted = await to_thread(store.delete_tag, repository, identifier)
+    if not deleted:
         raise _unknown(request)
     return Reply(202)
 
@@ -119,10 +137,11 @@ def _tags(request: Request) -> list[str]:
     return tags
 
 
-def _unknown(request: Request) -> Refusal:
+def _unknown(request: Request, *headers: tuple[str, str]) -> Refusal:
     return Refusal(
         404,
         ErrorCode.MANIFEST_UNKNOWN,
         "the repository holds no such manifest",
         detail={"name": request.route.repository, "reference": request.route.identifier},
+        headers=headers,
     )

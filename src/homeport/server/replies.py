@@ -1,5 +1,6 @@
 """What the registry answers."""
 
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -13,11 +14,16 @@ Headers = tuple[tuple[str, str], ...]
 JSON = "application/json"
 
 
-class BlobPart(msgspec.Struct, frozen=True):
-    """A part of an open blob, to be streamed and closed."""
+class BlobParts(msgspec.Struct, frozen=True):
+    """Parts of an open blob with texts between them, to be streamed; the blob is closed afterwards."""
 
     blob: Blob
-    part: ByteRange
+    pieces: tuple[bytes | ByteRange, ...]
+
+    @property
+    def length(self) -> int:
+        """The number of bytes in all."""
+        return sum(piece.length if isinstance(piece, ByteRange) else len(piece) for piece in self.pieces)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -25,7 +31,24 @@ class Reply(msgspec.Struct, frozen=True):
 
     status: int
     headers: Headers = ()
-    body: bytes | BlobPart = b""
+    body: bytes | BlobParts = b""
+
+
+def headers_of_reply(reply: Reply) -> list[tuple[bytes, bytes]]:
+    """Return the headers as they go out: the reply's own, the protocol's name, and the length."""
+    headers = [(b"docker-distribution-api-version", b"registry/2.0")]
+    headers += [(name.encode("ascii"), value.encode("latin-1")) for name, value in reply.headers]
+    if reply.status != 204:
+        length = reply.body.length if isinstance(reply.body, BlobParts) else len(reply.body)
+        headers.append((b"content-length", b"%d" % length))
+    return headers
+
+
+def head_of(reply: Reply) -> bytes:
+    """Write the head of an answer."""
+    lines = [name + b": " + value for name, value in headers_of_reply(reply)]
+    status = f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}".encode("ascii")
+    return b"\r\n".join((status, *lines, b"", b""))
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault of the server
@@ -40,6 +63,11 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault of the server
 
 class Disconnected(Exception):  # noqa: N818 - nobody is left to answer
     """The client went away before it had sent everything."""
+
+
+def warning(text: str) -> tuple[str, str]:
+    """Return the header that tells a person what is amiss (distribution-spec, Warnings): at most 4096 bytes."""
+    return "warning", f'299 - "{text.replace(chr(34), chr(39))[:1000]}"'
 
 
 def json_reply(value: Any, *, headers: Headers = (), media_type: str = JSON) -> Reply:

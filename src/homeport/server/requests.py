@@ -1,5 +1,6 @@
 """A request as the handlers see it."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,6 +21,13 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 BUFFER_BYTES = 1 << 20
 """How much of a body is gathered before it goes to the store in one step."""
 
+PIECES = "homeport.pieces"
+"""In a message of our own protocol: the body as it came, not copied into one."""
+
+UNSENT = "homeport.unsent"
+"""In a scope of our own protocol: how many bytes the connection has not sent yet."""
+
+_HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
 _MAX_QUERY_FIELDS = 64
 
 
@@ -31,9 +39,19 @@ class Request(msgspec.Struct, frozen=True):
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]
     receive: Receive
+    may_pull: Callable[[str], bool]
+    fixed: Callable[[str], bool]
 
     @classmethod
-    def of(cls, scope: Scope, route: Route, receive: Receive) -> "Request":
+    def of(
+        cls,
+        scope: Scope,
+        route: Route,
+        receive: Receive,
+        *,
+        may_pull: Callable[[str], bool],
+        fixed: Callable[[str], bool],
+    ) -> "Request":
         """Read an ASGI scope; raises Refusal."""
         try:
             query = parse_qs(
@@ -41,7 +59,7 @@ class Request(msgspec.Struct, frozen=True):
             )
         except ValueError:
             raise Refusal(414, ErrorCode.UNSUPPORTED, "there are too many parameters") from None
-        return cls(scope["method"], route, query, headers_of(scope), receive)
+        return cls(scope["method"], route, query, headers_of(scope), receive, may_pull, fixed)
 
     def parameter(self, name: str) -> str | None:
         """Return a parameter of the query, the first if it is there more than once."""
@@ -62,34 +80,65 @@ class Request(msgspec.Struct, frozen=True):
         value = self.headers.get("content-length", "")
         return int(value) if value.isdecimal() and len(value) < 19 else None
 
-    async def chunks(self) -> AsyncIterator[bytearray]:
-        """Stream the body in steps of about BUFFER_BYTES; raises Disconnected after the last complete step."""
-        gathered = bytearray()
-        while True:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                if gathered:
-                    yield gathered
-                raise Disconnected
-            gathered += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(gathered) >= BUFFER_BYTES or (gathered and not more):
-                yield gathered
-                gathered = bytearray()
-            if not more:
-                return
+    @property
+    def is_small(self) -> bool:
+        """Whether the whole body is known to fit into one step."""
+        return self.content_length is not None and self.content_length <= BUFFER_BYTES
+
+    def chunks(self) -> AsyncIterator[list[bytes]]:
+        """Stream the body in steps of about BUFFER_BYTES, each in pieces; raises Disconnected after the last step."""
+        return chunks(self.receive)
 
     async def body(self, limit: int) -> bytes:
         """Return the whole body; raises Refusal with 413 where it is longer than the limit in bytes."""
-        too_large = Refusal(413, ErrorCode.MANIFEST_INVALID, f"a manifest has at most {limit} bytes")
         if (self.content_length or 0) > limit:
-            raise too_large
-        content = bytearray()
-        async for chunk in self.chunks():
-            content += chunk
-            if len(content) > limit:
-                raise too_large
-        return bytes(content)
+            raise _too_large(limit, "a manifest")
+        return await read_body(self.receive, limit, "a manifest")
+
+
+async def chunks(receive: Receive) -> AsyncIterator[list[bytes]]:
+    """Stream a body in steps of about BUFFER_BYTES, each in pieces; raises Disconnected after the last step."""
+    gathered: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            if gathered:
+                yield gathered
+            raise Disconnected
+        pieces = message.get(PIECES) or [message.get("body", b"")]
+        gathered += pieces
+        size += sum(map(len, pieces))
+        more = message.get("more_body", False)
+        if size >= BUFFER_BYTES or (size and not more):
+            yield gathered
+            gathered, size = [], 0
+        if not more:
+            return
+
+
+async def read_body(receive: Receive, limit: int, what: str) -> bytes:
+    """Return a whole body; raises Refusal with 413 where it is longer than the limit in bytes."""
+    content: list[bytes] = []
+    async for pieces in chunks(receive):
+        content += pieces
+        if sum(map(len, content)) > limit:
+            raise _too_large(limit, what)
+    return b"".join(content)
+
+
+def _too_large(limit: int, what: str) -> Refusal:
+    return Refusal(413, ErrorCode.MANIFEST_INVALID, f"{what} has at most {limit} bytes")
+
+
+def origin_of(scheme: str, headers: Mapping[str, str]) -> str:
+    """Return scheme and host as the client wrote them, which a proxy in front tells.
+
+    It goes back to this client alone, so a client that makes it up misleads nobody but itself.
+    """
+    proto = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    host = headers.get("x-forwarded-host", "").partition(",")[0].strip() or headers.get("host", "")
+    return f"{proto if proto in ('http', 'https') else scheme}://{host if _HOST.fullmatch(host) else 'localhost'}"
 
 
 def headers_of(scope: Scope) -> dict[str, str]:

@@ -18,10 +18,11 @@ MAX_PATH = 4096
 
 
 class Endpoint(StrEnum):
-    """The endpoints of the distribution specification, and the catalog."""
+    """The endpoints of the distribution specification, the catalog and what tells of it."""
 
     PING = "ping"
     CATALOG = "catalog"
+    EXTENSIONS = "extensions"
     TAGS = "tags"
     MANIFEST = "manifest"
     BLOB = "blob"
@@ -33,6 +34,7 @@ class Endpoint(StrEnum):
 METHODS: dict[Endpoint, tuple[str, ...]] = {
     Endpoint.PING: ("GET", "HEAD"),
     Endpoint.CATALOG: ("GET", "HEAD"),
+    Endpoint.EXTENSIONS: ("GET", "HEAD"),
     Endpoint.TAGS: ("GET", "HEAD"),
     Endpoint.MANIFEST: ("GET", "HEAD", "PUT", "DELETE"),
     Endpoint.BLOB: ("GET", "HEAD", "DELETE"),
@@ -68,6 +70,8 @@ def _route(raw_path: bytes) -> Route:
             return Route(Endpoint.PING)
         case ["", "v2", "_catalog"]:
             return Route(Endpoint.CATALOG)
+        case ["", "v2", "_oci", "ext", "discover"]:
+            return Route(Endpoint.EXTENSIONS)
         case ["", "v2", *name, "tags", "list"]:
             return Route(Endpoint.TAGS, _name(name))
         case ["", "v2", *name, "manifests", identifier]:

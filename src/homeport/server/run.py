@@ -5,13 +5,11 @@ import logging
 import math
 import signal
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from ipaddress import ip_address
-from pathlib import Path
 
 import uvloop
 from uvicorn.config import Config
@@ -20,6 +18,7 @@ from uvicorn.server import Server
 from homeport.errors import UsageError
 from homeport.server.http import Limits, protocol_with
 from homeport.server.requests import ASGIApp
+from homeport.server.tls import Certificate
 
 THREADS = 32
 """How many disk operations may wait at a time."""
@@ -31,10 +30,10 @@ GRACE_SECONDS = 20
 class Listen:
     """A bound socket, with what people type to reach it."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """Bind; port 0 picks a free one. Raises UsageError."""
+    def __init__(self, host: str, port: int, *, shared: bool = False) -> None:
+        """Bind, if `shared` so that `another` can bind too; port 0 picks a free one. Raises UsageError."""
         try:
-            self.socket = _bound(host, port)
+            self.socket = _bound(host, port, shared=shared)
         except OSError as error:
             raise UsageError(
                 f"cannot listen on {host}:{port}: {error.strerror}",
@@ -44,43 +43,38 @@ class Listen:
         self.host = f"{shown}:{self.socket.getsockname()[1]}"
         self.is_loopback = ip_address(self.socket.getsockname()[0]).is_loopback
 
+    def another(self) -> socket.socket:
+        """Bind the address once more, for another process to listen on."""
+        another = socket.socket(self.socket.family, self.socket.type, self.socket.proto)
+        another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        another.bind(self.socket.getsockname())
+        return another
+
     @classmethod
-    def parse(cls, text: str) -> "Listen":
+    def parse(cls, text: str, *, shared: bool = False) -> "Listen":
         """Read HOST:PORT and bind it; an IPv6 host stands in brackets. Raises UsageError."""
         host, colon, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
         if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
             raise UsageError(f"{text!r} is not an address", hint="Write HOST:PORT, for example 127.0.0.1:5000.")
-        return cls(host, int(port))
+        return cls(host, int(port), shared=shared)
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     bound = socket.socket(family, kind, protocol)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)
     except OSError:
         bound.close()
         raise
     return bound
-
-
-def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Load a certificate with its chain, and its key; raises UsageError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "reason", None) or error.strerror
-        raise UsageError(
-            f"cannot use the certificate {certificate} with the key {key}: {reason}",
-            hint="Both are PEM files; the key is not encrypted and belongs to the first certificate.",
-        ) from None
-    return context
 
 
 class RegistryServer(Server):
@@ -91,7 +85,7 @@ class RegistryServer(Server):
         app: ASGIApp,
         listen: Listen,
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: Certificate | None = None,
         on_ready: Callable[[str], None] = lambda _url: None,
         limits: Limits | None = None,
     ) -> None:
@@ -99,7 +93,7 @@ class RegistryServer(Server):
         super().__init__(
             Config(
                 app,
-                http=protocol_with(limits),
+                http=protocol_with(limits, getattr(app, "answer_now", None)),
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -109,12 +103,12 @@ class RegistryServer(Server):
                 server_header=False,
                 timeout_keep_alive=math.ceil(limits.idle_seconds),
                 timeout_graceful_shutdown=GRACE_SECONDS,
-                ssl_context_factory=(lambda _config, _default: tls) if tls else None,
+                ssl_context_factory=(lambda _config, _default: tls.context) if tls else None,
             )
         )
         # A malformed request is the client's affair and not worth a line of ours.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-        self._listen, self._on_ready = listen, on_ready
+        self._listen, self._on_ready, self._tls = listen, on_ready, tls
         self.url = f"{'https' if tls else 'http'}://{listen.host}"
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
@@ -128,6 +122,12 @@ class RegistryServer(Server):
         asyncio.get_running_loop().set_default_executor(pool)
         await super().startup(sockets)
         self._on_ready(self.url)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at the certificate's files every five seconds; uvicorn ticks ten times a second."""
+        if self._tls and counter % 50 == 0:
+            await asyncio.to_thread(self._tls.refresh)
+        return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -4,9 +4,10 @@ from asyncio import to_thread
 
 from homeport.errors import ContentError
 from homeport.oci.error_codes import ErrorCode
-from homeport.oci.uploads import parse_chunk_range, received
+from homeport.oci.uploads import parse_chunk_range, range_received
 from homeport.server.replies import Headers, Refusal, Reply
 from homeport.server.requests import Request
+from homeport.store.names import check_repository
 from homeport.store.protocol import Store, Upload
 
 
@@ -18,9 +19,12 @@ async def start_upload(store: Store, request: Request) -> Reply:
         return _created(repository, mount)
     if request.parameter("digest-algorithm") not in (None, "sha256", "sha512"):
         raise Refusal(400, ErrorCode.DIGEST_INVALID, "the algorithm is neither sha256 nor sha512")
-    session = await to_thread(store.start_upload, repository)
     if digest is None or mount:
+        session = await to_thread(store.start_upload, repository)
         return Reply(202, _progress(repository, session, 0))
+    if request.is_small:
+        return await _finish_small(store, request, None, digest)
+    session = await to_thread(store.start_upload, repository)
     try:
         return await _finish(store, request, session, digest)
     except BaseException:
@@ -45,6 +49,8 @@ async def finish(store: Store, request: Request) -> Reply:
     digest = request.digest()
     if digest is None:
         raise Refusal(400, ErrorCode.DIGEST_INVALID, "an upload is closed with ?digest=")
+    if request.is_small:
+        return await _finish_small(store, request, request.route.identifier, digest)
     return await _finish(store, request, request.route.identifier, digest)
 
 
@@ -66,9 +72,16 @@ async def cancel(store: Store, request: Request) -> Reply:
 
 
 async def _mount(store: Store, request: Request, digest: str) -> bool:
-    """Take a blob from the repository that is named; without one, mounting would tell what others hold."""
+    """Take a blob from the repository that is named, or else from any; only from one that the caller may pull from."""
     source = request.parameter("from")
-    return source is not None and await to_thread(store.link_blob, request.route.repository, digest, source)
+
+    def mount() -> bool:
+        sources = store.holders(digest) if source is None else (check_repository(source),)
+        return any(
+            store.link_blob(request.route.repository, digest, name) for name in sources if request.may_pull(name)
+        )
+
+    return await to_thread(mount)
 
 
 async def _finish(store: Store, request: Request, session: str, digest: str) -> Reply:
@@ -84,8 +97,39 @@ async def _finish(store: Store, request: Request, session: str, digest: str) -> 
     return _created(repository, digest)
 
 
+async def _finish_small(store: Store, request: Request, session: str | None, digest: str) -> Reply:
+    """Take a small body whole, then do all that may block in one step: each step costs a change of threads."""
+    repository = request.route.repository
+    body = [piece async for pieces in request.chunks() for piece in pieces]
+
+    def work() -> None:
+        known = session or store.start_upload(repository)
+        try:
+            upload = _opened(store.open_upload(repository, known), known)
+            try:
+                expected, start = _expected_length(request, known, upload.offset), upload.offset
+                upload.write(*body)
+                _check_length(upload.offset - start, expected)
+                upload.commit(digest)
+            finally:
+                upload.close()
+        except BaseException:
+            if session is None:
+                store.cancel_upload(repository, known)
+            raise
+
+    try:
+        await to_thread(work)
+    except ContentError as error:
+        raise Refusal(400, ErrorCode.DIGEST_INVALID, error.message, detail={"digest": digest}) from None
+    return _created(repository, digest)
+
+
 async def _open(store: Store, repository: str, session: str) -> Upload:
-    upload = await to_thread(store.open_upload, repository, session)
+    return _opened(await to_thread(store.open_upload, repository, session), session)
+
+
+def _opened(upload: Upload | None, session: str) -> Upload:
     if upload is None:
         raise _unknown(session)
     return upload
@@ -95,10 +139,14 @@ async def _write(request: Request, session: str, upload: Upload) -> None:
     """Store the body as it comes; a chunk must say where it belongs, and go on where the last one ended."""
     expected = _expected_length(request, session, upload.offset)
     start = upload.offset
-    async for chunk in request.chunks():
-        await to_thread(upload.write, chunk)
-    if expected is not None and upload.offset - start != expected:
-        raise Refusal(400, ErrorCode.SIZE_INVALID, f"{upload.offset - start} bytes came of a chunk of {expected}")
+    async for pieces in request.chunks():
+        await to_thread(upload.write, *pieces)
+    _check_length(upload.offset - start, expected)
+
+
+def _check_length(received: int, expected: int | None) -> None:
+    if expected is not None and received != expected:
+        raise Refusal(400, ErrorCode.SIZE_INVALID, f"{received} bytes came of a chunk of {expected}")
 
 
 def _expected_length(request: Request, session: str, offset: int) -> int | None:
@@ -125,7 +173,7 @@ def _progress(repository: str, session: str, size: int) -> Headers:
     """Say where an upload goes on; the location is relative, so that it holds behind any proxy."""
     return (
         ("location", f"/v2/{repository}/blobs/uploads/{session}"),
-        ("range", received(size)),
+        ("range", range_received(size)),
         ("docker-upload-uuid", session),
     )
 

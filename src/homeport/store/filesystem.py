@@ -1,15 +1,12 @@
 """A store in a directory; docs/registry.md draws its layout."""
 
-import fcntl
 import os
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
-from homeport.errors import ContentError, UsageError
-from homeport.oci.digest import check_digest, hasher_for, is_digest, matches
+from homeport.errors import ContentError
+from homeport.oci.digest import digests_in, hasher_for, is_digest, matches
 from homeport.oci.manifest import RawManifest
 from homeport.store.durable import (
     make_directory,
@@ -20,62 +17,64 @@ from homeport.store.durable import (
     write_file,
     write_mark,
 )
-from homeport.store.names import check_repository, check_tag
+from homeport.store.layout import LAYOUT, Layout, digest_in, entry_of, names_in, remove_leftovers
+from homeport.store.leases import LEASE_SECONDS, Leases, locked
+from homeport.store.names import check_fixed, check_repository, check_tag
+from homeport.store.protocol import always, never
+from homeport.store.recent import RecentManifests, stamp_of
 from homeport.store.sessions import FileUpload, Sessions
 
-LAYOUT: Final = b"homeport 1\n"
-STALE_STAGING: Final = 24 * 3600
-STALE_UPLOAD: Final = 7 * 24 * 3600
-"""Seconds without a byte after which leftovers are removed when a store is opened."""
-
-_OWN = frozenset({"repositories", "blobs", "staging", "uploads", "lost+found"})
 _RWF_NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 
 
 class FileSystemStore:
     """A `Store` in a directory of one file system."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, lease_seconds: float = LEASE_SECONDS) -> None:
         """Open a directory, or make it a store; raises UsageError where it holds something else, StoreError."""
-        root = root.absolute()
-        self._repositories = root / "repositories"
-        self._blobs = root / "blobs"
-        self._staging = root / "staging"
-        self._known = {path for path in (root, *root.parents) if path.is_dir()}
-        uploads = root / "uploads"
-        with translated(f"open {root}"):
-            _check_layout(root)
-            for directory in (self._repositories, self._blobs, self._staging, uploads):
+        self.layout = layout = Layout(root)
+        self._leases = Leases(lease_seconds)
+        self._recent = RecentManifests()
+        self._known = {path for path in (layout.root, *layout.root.parents) if path.is_dir()}
+        with translated(f"open {layout.root}"):
+            known = layout.check()
+            for directory in (layout.repositories, layout.blobs, layout.staging, layout.uploads):
                 make_directory(directory, self._known)
-            if read_file(f"{root}/layout") is None:
-                write_file(root / "layout", LAYOUT, self._staging)
-            _remove_older(self._staging, STALE_STAGING)
-            _remove_older(uploads, STALE_UPLOAD)
-        self._sessions = Sessions(uploads, self._finish_upload)
+            if not known:
+                write_file(layout.root / "layout", LAYOUT, layout.staging)
+            remove_leftovers(layout)
+        self._sessions = Sessions(layout.uploads, self._finish_upload)
 
     def open_blob(self, repository: str, digest: str) -> "FileBlob | None":
         """Open a blob that the repository holds; one that is gone from the disk is none, so that a push heals it."""
-        content = self._content(digest)
         with translated(f"read {digest}"):
+            if not self._has_link(repository, digest):
+                return None
             try:
-                return (
-                    FileBlob(os.open(content, os.O_RDONLY | os.O_CLOEXEC)) if self._holds(repository, digest) else None
-                )
+                return FileBlob(os.open(self.layout.content(digest), os.O_RDONLY | os.O_CLOEXEC))
             except FileNotFoundError:
                 return None
 
     def link_blob(self, repository: str, digest: str, source: str) -> bool:
         """Let a repository hold a blob of another one too."""
         with translated(f"mount {digest}"):
-            held = self._holds(source, digest)
+            content = self.layout.content(digest)
+            # The content is renewed too: a collector that has looked at this repository already takes it for unused.
+            held = self._has_link(source, digest) and self._leases.holds(content, content.parent)
             if held:
                 self._hold(repository, digest)
             return held
 
+    def holders(self, digest: str) -> Iterator[str]:
+        """Yield the repositories that hold a blob; looks into each, so it takes a while."""
+        with translated(f"look for {digest}"):
+            if self.layout.content(digest).exists():
+                yield from (name for name, _ in self.layout.walk() if Path(self.layout.link(name, digest)).exists())
+
     def delete_blob(self, repository: str, digest: str) -> bool:
         """Take a blob from one repository."""
         with translated(f"delete {digest}"):
-            return remove_file(self._link(repository, digest))
+            return remove_file(Path(self.layout.link(repository, digest)))
 
     def start_upload(self, repository: str) -> str:
         """Open an upload and return its id."""
@@ -101,17 +100,23 @@ class FileSystemStore:
         tags: Iterable[str] = (),
         needs: Iterable[str] = (),
         subject: str | None = None,
+        fixed: Callable[[str], bool] = never,
     ) -> Sequence[str]:
         """Store a manifest, then point tags at it; each rename is all or nothing."""
-        place = self._place(repository)
+        place = self.layout.place(repository)
         names = [check_tag(tag) for tag in tags]
-        entry = _entry(manifest.digest)
+        entry = entry_of(manifest.digest)
         with translated(f"store manifest {manifest.digest}"), self._locked(place):
-            missing = [digest for digest in needs if not self._holds(repository, digest)]
+            missing = [digest for digest in needs if not self._keeps(repository, digest)]
             if missing:
                 return missing
+            for name in filter(fixed, names):
+                check_fixed(name, self._named_by(place, name), manifest.digest)
+            for digest in digests_in(manifest.body):
+                self._leases.renew(self.layout.link(repository, digest))
+                self._leases.renew(place / "_manifests" / entry_of(digest))
             if subject:
-                referrers = place / "_referrers" / _entry(subject)
+                referrers = place / "_referrers" / entry_of(subject)
                 make_directory(referrers, self._known)
                 write_mark(referrers / entry)
             self._write(place / "_manifests" / entry, manifest.media_type.encode() + b"\n" + manifest.body)
@@ -120,16 +125,22 @@ class FileSystemStore:
         return ()
 
     def get_manifest(self, repository: str, identifier: str) -> RawManifest | None:
-        """Return a manifest, checked against its digest."""
-        place = f"{self._repositories}/{check_repository(repository)}"
+        """Return a manifest, checked against its digest; one that is asked for by it is safe for a while."""
+        place = self.layout.place(repository)
         with translated(f"read {repository} {identifier}"):
-            digest = identifier
+            digest, files = identifier, []
             if not is_digest(identifier):
-                named = read_file(f"{place}/_tags/{check_tag(identifier)}")
+                tag = f"{place}/_tags/{check_tag(identifier)}"
+                files.append((tag, stamp_of(tag)))
+                named = read_file(tag)
                 if named is None:
                     return None
-                digest = check_digest(named.decode("ascii", "replace").strip())
-            content = read_file(f"{place}/_manifests/{_entry(digest)}")
+                digest = _digest_in(named, repository, identifier)
+            path = f"{place}/_manifests/{entry_of(digest)}"
+            if digest == identifier:
+                self._leases.holds(path, place)
+            files.append((path, stamp_of(path)))
+            content = read_file(path)
         if content is None:
             return None
         media_type, _, body = content.partition(b"\n")
@@ -139,35 +150,47 @@ class FileSystemStore:
             raise ContentError(
                 f"manifest {digest} of {repository} was spoilt on the disk", hint="Delete it and push the image again."
             )
-        return RawManifest(body, media_type.decode(), digest)
+        manifest = RawManifest(body, media_type.decode(), digest)
+        self._recent.put(repository, identifier, manifest, files)
+        return manifest
 
-    def delete_manifest(self, repository: str, digest: str) -> bool:
+    def manifest_now(self, repository: str, identifier: str) -> RawManifest | None:
+        """Return a manifest that was read before and did not change."""
+        return self._recent.get(repository, identifier)
+
+    def delete_manifest(self, repository: str, digest: str, *, fixed: Callable[[str], bool] = never) -> bool:
         """Delete a manifest and with it all its tags: they are void at once, and swept after it."""
-        place = self._place(repository)
-        path = place / "_manifests" / _entry(digest)
+        place = self.layout.place(repository)
+        path = place / "_manifests" / entry_of(digest)
         if not path.exists():
             return False
         with translated(f"delete manifest {digest}"), self._locked(place):
+            tags = [
+                name
+                for name in names_in(place / "_tags")
+                if read_file(f"{place}/_tags/{name}") == digest.encode() + b"\n"
+            ]
+            for name in filter(fixed, tags):
+                check_fixed(name, digest, "")
             deleted = remove_file(path)
-            for name in _names(place / "_tags"):
-                if read_file(f"{place}/_tags/{name}") == digest.encode() + b"\n":
-                    remove_file(place / "_tags" / name)
+            for name in tags:
+                remove_file(place / "_tags" / name)
             return deleted
 
     def delete_tag(self, repository: str, tag: str) -> bool:
         """Delete a tag and leave its manifest."""
         with translated(f"delete tag {tag}"):
-            return remove_file(self._place(repository) / "_tags" / check_tag(tag))
+            return remove_file(self.layout.place(repository) / "_tags" / check_tag(tag))
 
     def tags(self, repository: str, *, after: str = "", limit: int) -> list[str] | None:
         """Return up to `limit` tags that sort after a text; tags of a deleted manifest are none."""
-        place = self._place(repository)
+        place = self.layout.place(repository)
         with translated(f"list the tags of {repository}"):
-            manifests = set(_names(place / "_manifests"))
+            manifests = set(names_in(place / "_manifests"))
             if not manifests:
                 return None
             found: list[str] = []
-            for name in sorted(name for name in _names(place / "_tags") if name > after):
+            for name in sorted(name for name in names_in(place / "_tags") if name > after):
                 if len(found) >= limit:
                     break
                 named = read_file(f"{place}/_tags/{name}")
@@ -175,41 +198,51 @@ class FileSystemStore:
                     found.append(name)
             return found
 
-    def repositories(self, *, after: str = "", limit: int) -> list[str]:
+    def repositories(self, *, after: str = "", limit: int, keep: Callable[[str], bool] = always) -> list[str]:
         """Return up to `limit` repositories that hold a manifest and sort after a text."""
         with translated("list the repositories"):
-            return sorted(name for name in self._walk(self._repositories, "") if name > after)[:limit]
+            found = (
+                name
+                for name, place in self.layout.walk()
+                if name > after and keep(name) and any(names_in(place / "_manifests"))
+            )
+            return sorted(found)[:limit]
 
-    def referrers(self, repository: str, subject: str) -> list[RawManifest]:
-        """Return the manifests of a repository that refer to a digest."""
-        marks = sorted(_names(self._place(repository) / "_referrers" / _entry(subject)))
-        manifests = (self.get_manifest(repository, mark.replace("-", ":", 1)) for mark in marks)
-        return [manifest for manifest in manifests if manifest]
-
-    def _walk(self, directory: Path, prefix: str) -> Iterator[str]:
-        with os.scandir(directory) as entries:
-            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-        for name in names:
-            if not name.startswith("_"):
-                yield from self._walk(directory / name, f"{prefix}{name}/")
-            elif name == "_manifests" and any(_names(directory / name)):
-                yield prefix.rstrip("/")
+    def referrers(self, repository: str, subject: str) -> list[str]:
+        """Return the digests of what refers to a digest in a repository."""
+        place = self.layout.place(repository)
+        with translated(f"list what refers to {subject}"):
+            marks = sorted(names_in(place / "_referrers" / entry_of(subject)))
+            return [digest_in(mark) for mark in marks if (place / "_manifests" / mark).exists()]
 
     def _finish_upload(self, repository: str, path: Path, digest: str) -> None:
         """Move a synced file to its place, even over an old copy: a push heals what the disk has spoilt."""
-        content = self._content(digest)
+        content = self.layout.content(digest)
         make_directory(content.parent, self._known)
-        path.replace(content)
+        with locked(content.parent):
+            path.replace(content)
         sync_directory(content.parent)
         self._hold(repository, digest)
 
-    def _holds(self, repository: str, digest: str) -> bool:
-        return self._link(repository, digest).exists() and self._content(digest).exists()
+    def _named_by(self, place: Path, tag: str) -> str | None:
+        """Return what a tag names, if that is there."""
+        named = (read_file(f"{place}/_tags/{tag}") or b"").decode("ascii", "replace").strip()
+        return named if is_digest(named) and (place / "_manifests" / entry_of(named)).exists() else None
+
+    def _has_link(self, repository: str, digest: str) -> bool:
+        return self._leases.holds(self.layout.link(repository, digest), self.layout.place(repository))
+
+    def _keeps(self, repository: str, digest: str) -> bool:
+        """Tell whether the repository holds a blob, and keep it so for a while; its lock is held."""
+        return self._leases.renew(self.layout.link(repository, digest)) and self.layout.content(digest).exists()
 
     def _hold(self, repository: str, digest: str) -> None:
-        link = self._link(repository, digest)
+        """Let a repository hold a blob whose content is safe for a while."""
+        link = Path(self.layout.link(repository, digest))
         make_directory(link.parent, self._known)
-        write_mark(link)
+        with self._locked(link.parent.parent):
+            link.touch(0o644)
+        sync_directory(link.parent)
 
     def _write(self, path: Path, content: bytes) -> None:
         """Write a file unless it says so already; then see to it that its name is durable."""
@@ -217,28 +250,14 @@ class FileSystemStore:
         if read_file(str(path)) == content:
             sync_directory(path.parent)
         else:
-            write_file(path, content, self._staging)
+            write_file(path, content, self.layout.staging)
 
     @contextmanager
     def _locked(self, place: Path) -> Iterator[None]:
-        """One change at a time to a repository's manifests, over all threads and processes."""
+        """One change at a time to a repository, over all threads and processes."""
         make_directory(place, self._known)
-        handle = os.open(place / "_lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with locked(place):
             yield
-        finally:
-            os.close(handle)
-
-    def _place(self, repository: str) -> Path:
-        return self._repositories / check_repository(repository)
-
-    def _link(self, repository: str, digest: str) -> Path:
-        return self._repositories / check_repository(repository) / "_blobs" / _entry(digest)
-
-    def _content(self, digest: str) -> Path:
-        algorithm, _, encoded = check_digest(digest).partition(":")
-        return self._blobs / algorithm / encoded[:2] / encoded
 
 
 class FileBlob:
@@ -253,46 +272,22 @@ class FileBlob:
         with translated("read a blob"):
             return os.pread(self._handle, length, offset)
 
-    def read_now(self, offset: int, length: int) -> bytearray | None:
-        """Return what is in the page cache; None where the disk would have to be waited for."""
-        buffer = bytearray(min(length, max(self.size - offset, 0)))
+    def read_into(self, buffer: memoryview, offset: int) -> bool:
+        """Fill a buffer from the page cache; False where the disk would have to be waited for."""
         try:
-            count = os.preadv(self._handle, [buffer], offset, _RWF_NOWAIT)
+            return os.preadv(self._handle, [buffer], offset, _RWF_NOWAIT) == len(buffer)
         except OSError:
-            return None
-        return buffer if count == len(buffer) else None
+            return False
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._handle)
 
 
-def _entry(digest: str) -> str:
-    return check_digest(digest).replace(":", "-", 1)
-
-
-def _names(directory: Path) -> list[str]:
-    try:
-        return [path.name for path in directory.iterdir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _check_layout(root: Path) -> None:
-    layout = read_file(f"{root}/layout")
-    if layout is None and not _OWN.issuperset(_names(root)):
-        raise UsageError(
-            f"{root} holds something else", hint="Name an empty or a new directory for the registry's data."
+def _digest_in(named: bytes, repository: str, tag: str) -> str:
+    digest = named.decode("ascii", "replace").strip()
+    if not is_digest(digest):
+        raise ContentError(
+            f"tag {tag} of {repository} was spoilt on the disk", hint="Push the image again, or delete the tag."
         )
-    if layout is not None and layout != LAYOUT:
-        raise UsageError(
-            f"{root} was written by another version", hint="Use the homeport that wrote it, or another directory."
-        )
-
-
-def _remove_older(directory: Path, seconds: float) -> None:
-    for name in _names(directory):
-        path = directory / name
-        with suppress(FileNotFoundError):
-            if path.stat().st_mtime < time.time() - seconds:
-                path.unlink()
+    return digest

@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 from homeport.errors import ContentError, UploadTakenError
 from homeport.oci.digest import check_digest, hasher_for, is_digest, matches
 from homeport.oci.manifest import RawManifest
-from homeport.store.names import check_repository, check_tag
+from homeport.store.names import check_fixed, check_repository, check_tag
+from homeport.store.protocol import always, never
 
 
 class _Repository:
@@ -49,6 +50,11 @@ class MemoryStore:
                 return False
             self._make(repository).blobs.add(digest)
             return True
+
+    def holders(self, digest: str) -> Iterator[str]:
+        """Yield the repositories that hold a blob."""
+        with self._lock:
+            yield from [name for name, place in self._repositories.items() if check_digest(digest) in place.blobs]
 
     def delete_blob(self, repository: str, digest: str) -> bool:
         """Take a blob from one repository."""
@@ -94,6 +100,7 @@ class MemoryStore:
         tags: Iterable[str] = (),
         needs: Iterable[str] = (),
         subject: str | None = None,
+        fixed: Callable[[str], bool] = never,
     ) -> Sequence[str]:
         """Store a manifest, then point tags at it."""
         names = [check_tag(tag) for tag in tags]
@@ -101,6 +108,8 @@ class MemoryStore:
             missing = [digest for digest in needs if check_digest(digest) not in self._at(repository).blobs]
             if missing:
                 return missing
+            for name in filter(fixed, names):
+                check_fixed(name, self._at(repository).tags.get(name), manifest.digest)
             place = self._make(repository)
             if subject:
                 place.referrers.setdefault(check_digest(subject), set()).add(manifest.digest)
@@ -115,10 +124,14 @@ class MemoryStore:
             digest = identifier if is_digest(identifier) else place.tags.get(check_tag(identifier), "")
             return place.manifests.get(digest)
 
-    def delete_manifest(self, repository: str, digest: str) -> bool:
+    manifest_now = get_manifest
+
+    def delete_manifest(self, repository: str, digest: str, *, fixed: Callable[[str], bool] = never) -> bool:
         """Delete a manifest and with it all its tags."""
         with self._lock:
             place = self._at(repository)
+            for tag in (tag for tag, named in place.tags.items() if named == digest and fixed(tag)):
+                check_fixed(tag, digest, "")
             place.tags = {tag: named for tag, named in place.tags.items() if named != digest}
             return place.manifests.pop(check_digest(digest), None) is not None
 
@@ -133,19 +146,19 @@ class MemoryStore:
             place = self._at(repository)
             return sorted(tag for tag in place.tags if tag > after)[:limit] if place.manifests else None
 
-    def repositories(self, *, after: str = "", limit: int) -> list[str]:
+    def repositories(self, *, after: str = "", limit: int, keep: Callable[[str], bool] = always) -> list[str]:
         """Return up to `limit` repositories that hold a manifest and sort after a text."""
         with self._lock:
-            return sorted(name for name, place in self._repositories.items() if place.manifests and name > after)[
-                :limit
-            ]
+            return sorted(
+                name for name, place in self._repositories.items() if place.manifests and name > after and keep(name)
+            )[:limit]
 
-    def referrers(self, repository: str, subject: str) -> list[RawManifest]:
-        """Return the manifests of a repository that refer to a digest."""
+    def referrers(self, repository: str, subject: str) -> list[str]:
+        """Return the digests of what refers to a digest in a repository."""
         with self._lock:
             place = self._at(repository)
             digests = sorted(place.referrers.get(check_digest(subject), ()))
-            return [place.manifests[digest] for digest in digests if digest in place.manifests]
+            return [digest for digest in digests if digest in place.manifests]
 
     def _at(self, repository: str) -> _Repository:
         return self._repositories.get(check_repository(repository)) or _Repository()
@@ -171,7 +184,10 @@ class _MemoryBlob:
     def read(self, offset: int, length: int) -> bytes:
         return self._content[offset : offset + length]
 
-    read_now = read
+    def read_into(self, buffer: memoryview, offset: int) -> bool:
+        part = self._content[offset : offset + len(buffer)]
+        buffer[: len(part)] = part
+        return len(part) == len(buffer)
 
     def close(self) -> None:
         pass
@@ -188,10 +204,10 @@ class _MemoryUpload:
     def offset(self) -> int:
         return len(self._session.data)
 
-    def write(self, data: bytes | bytearray | memoryview, /) -> None:
+    def write(self, *data: bytes) -> None:
         with self._lock:
             self._check()
-            self._session.data.extend(data)
+            self._session.data.extend(b"".join(data))
 
     def commit(self, digest: str) -> None:
         with self._lock:

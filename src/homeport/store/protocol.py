@@ -2,14 +2,24 @@
 
 Content is addressed by digest and shared by all repositories, but seen only through one that holds it. Whatever
 changes something returns when the change would survive a power cut, and shows it whole or not at all. Methods block;
-`Blob.read_now` does not. They may be called from several threads. Names are checked: InvalidReferenceError and
+`Blob.read_into` and `manifest_now` do not. They may be called from several threads. Names are checked: InvalidReferenceError and
 InvalidDigestError keep anything else out. StoreError: the storage failed; StoreFullError: it has no room.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from homeport.oci.manifest import RawManifest
+
+
+def never(_tag: str) -> bool:
+    """Say of no tag that it is fixed."""
+    return False
+
+
+def always(_repository: str) -> bool:
+    """Say of every repository that it is to be listed."""
+    return True
 
 
 class Blob(Protocol):
@@ -22,8 +32,8 @@ class Blob(Protocol):
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes, fewer only at the end."""
 
-    def read_now(self, offset: int, length: int) -> bytes | bytearray | None:
-        """Return what `read` would, or None if that could mean waiting."""
+    def read_into(self, buffer: memoryview, offset: int) -> bool:
+        """Fill a buffer with what is there; False, and anything in it, if that could mean waiting or there is less."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -36,8 +46,8 @@ class Upload(Protocol):
     def offset(self) -> int:
         """The number of bytes received so far."""
 
-    def write(self, data: bytes | bytearray | memoryview, /) -> None:
-        """Append; raises UploadTakenError. An upload that fails for want of room is given up, so that the room is free again."""
+    def write(self, *data: bytes) -> None:
+        """Append all of it; raises UploadTakenError. An upload that fails for want of room is given up, so that the room is free again."""
 
     def commit(self, digest: str) -> None:
         """Make it a blob of its repository, and end it; raises ContentError where the digest is another, UploadTakenError."""
@@ -54,6 +64,9 @@ class Store(Protocol):
 
     def link_blob(self, repository: str, digest: str, source: str) -> bool:
         """Let a repository hold a blob of another one too; False if the other one does not hold it."""
+
+    def holders(self, digest: str) -> Iterator[str]:
+        """Yield the repositories that hold a blob, in no order."""
 
     def delete_blob(self, repository: str, digest: str) -> bool:
         """Take a blob from one repository; False if it did not hold it."""
@@ -78,17 +91,21 @@ class Store(Protocol):
         tags: Iterable[str] = (),
         needs: Iterable[str] = (),
         subject: str | None = None,
+        fixed: Callable[[str], bool] = never,
     ) -> Sequence[str]:
         """Store a manifest, then point tags at it; it refers to `subject`, if to any.
 
-        Returns those of the blobs in `needs` that the repository does not hold; then nothing was stored.
+        Raises TagFixedError where one of the tags is fixed and names another manifest. Returns those of the blobs in `needs` that the repository does not hold; then nothing was stored.
         """
 
     def get_manifest(self, repository: str, identifier: str) -> RawManifest | None:
         """Return a manifest, checked against its digest; raises ContentError where the storage spoilt it."""
 
-    def delete_manifest(self, repository: str, digest: str) -> bool:
-        """Delete a manifest and with it all its tags; False if there was none."""
+    def manifest_now(self, repository: str, identifier: str) -> RawManifest | None:
+        """Return what `get_manifest` would, or None if that could mean waiting."""
+
+    def delete_manifest(self, repository: str, digest: str, *, fixed: Callable[[str], bool] = never) -> bool:
+        """Delete a manifest and with it all its tags; False if there was none; raises TagFixedError."""
 
     def delete_tag(self, repository: str, tag: str) -> bool:
         """Delete a tag and leave its manifest; False if there was none."""
@@ -96,8 +113,8 @@ class Store(Protocol):
     def tags(self, repository: str, *, after: str = "", limit: int) -> list[str] | None:
         """Return up to `limit` tags that sort after a text, sorted; None if the repository holds no manifest."""
 
-    def repositories(self, *, after: str = "", limit: int) -> list[str]:
-        """Return up to `limit` repositories that hold a manifest and sort after a text, sorted."""
+    def repositories(self, *, after: str = "", limit: int, keep: Callable[[str], bool] = always) -> list[str]:
+        """Return up to `limit` of the repositories to keep that hold a manifest and sort after a text, sorted."""
 
-    def referrers(self, repository: str, subject: str) -> list[RawManifest]:
-        """Return the manifests of a repository that refer to a digest, by their digests; the digest need not exist."""
+    def referrers(self, repository: str, subject: str) -> list[str]:
+        """Return the digests of what refers to a digest in a repository, sorted; the digest need not exist."""

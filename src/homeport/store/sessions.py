@@ -14,7 +14,7 @@ from typing import Final
 
 from homeport.errors import ContentError, StoreFullError, UploadTakenError
 from homeport.oci.digest import Hasher, check_digest, hasher_for, matches
-from homeport.store.durable import translated, write_all
+from homeport.store.durable import send_to_disk, translated, write_all
 
 REHASH_BYTES: Final = 1 << 20
 REMEMBERED: Final = 1024
@@ -136,7 +136,7 @@ class FileUpload:
         self._sessions, self._path, self._handle, self._finish = sessions, path, handle, finish
         self._lock = threading.Lock()
         self._open = True
-        self._offset = os.fstat(handle).st_size
+        self._offset = self._sent = os.fstat(handle).st_size
         self._hasher, self._hashed = sessions.recall(path)
 
     @property
@@ -144,20 +144,22 @@ class FileUpload:
         """The number of bytes received so far."""
         return self._offset
 
-    def write(self, data: bytes | bytearray | memoryview, /) -> None:
+    def write(self, *data: bytes) -> None:
         """Append and hash."""
         with self._lock:
             self._check()
             self._catch_up()
             try:
                 with translated("store what was received"):
-                    write_all(self._handle, data)
+                    write_all(self._handle, *data)
             except StoreFullError:
                 self._give_up()
                 raise
-            self._hasher.update(data)
-            self._offset += len(data)
+            for chunk in data:
+                self._hasher.update(chunk)
+                self._offset += len(chunk)
             self._hashed = self._offset
+            self._sent = send_to_disk(self._handle, self._sent, self._offset)
 
     def commit(self, digest: str) -> None:
         """Make it a blob and end it; whatever goes wrong, the upload is gone.
@@ -170,6 +172,7 @@ class FileUpload:
             try:
                 self._verify(digest)
                 with translated("store a blob"):
+                    os.utime(self._handle)  # its lease begins now, however long ago it was written
                     os.fsync(self._handle)
                     self._finish(digest)
             except BaseException:

@@ -23,7 +23,9 @@ class Settings(msgspec.Struct, frozen=True):
     set: tuple[str, ...] = ()
 
 
-def read_package(path: Path, settings: Settings, max_size: int) -> Iterator[Source | InputError]:
+def read_package(
+    path: Path, settings: Settings, max_size: int, *, rendered_only: bool = False
+) -> Iterator[Source | InputError]:
     """Yield a chart's manifests: one rendered text, hooks and CRDs included; without helm its files, and an error that says so.
 
     Raises InputError where the chart cannot be read at all.
@@ -33,7 +35,8 @@ def read_package(path: Path, settings: Settings, max_size: int) -> Iterator[Sour
         yield render(path, chart.title, settings, max_size)
     except InputError as error:
         yield error
-        yield from unrendered(chart, max_size)
+        if not rendered_only:
+            yield from unrendered(chart, max_size)
 
 
 def render(path: Path, title: str, settings: Settings, max_size: int) -> Source:
@@ -67,5 +70,5 @@ def overridden(chart: Chart) -> Iterator[tuple[tuple[str, ...], Chart]]:
 def _not_rendered(path: Path, reason: str) -> InputError:
     hint = "Install helm, or give its settings (--values, --set), or scan the output of helm template."
     return InputError(
-        f"not rendered: {reason}; its values and templates are read for what they say", file=str(path), hint=hint
+        f"not rendered: {reason}; only what its values and templates say is known", file=str(path), hint=hint
     )

@@ -1,12 +1,13 @@
 """The whole job of one homeport.yaml: what it reads, what it would do. Changes nothing."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from homeport.applications.application import Versions
-from homeport.applications.redis_enterprise import images_of
+from homeport.applications.redis_enterprise import at_red_hat, images_of
 from homeport.discovery.findings import Unresolved
 from homeport.discovery.inputs import read_inputs
 from homeport.errors import UsageError
@@ -66,7 +67,7 @@ def read_job(config: Config) -> Job:
         pull_secret=config.pull_secret.name if config.pull_secret else None,
     )
     pulls = read_pulls(sources, learner(versions), default_registry=config.default_registry)
-    named = dict.fromkeys((*_named(pulls), *_released(config)))
+    named = dict.fromkeys((*_named(pulls), *_released(config, rewriting.files)))
     references = tuple(reference for reference in named if not mapping.target.holds(reference))
     mapping.relocate_all(references)
     return Job(
@@ -107,7 +108,8 @@ def _named(pulls: Pulls) -> list[Reference]:
     return [pull.reference.pinned for pull in pulls.pulls if not pull.open]
 
 
-def _released(config: Config) -> list[Reference]:
+def _released(config: Config, files: Iterable[Rewritten]) -> list[Reference]:
     """Return the images of the release that the configuration names: they are brought even where no manifest names them yet."""
     redis = config.redis_enterprise
-    return images_of(redis.operator, redis.redis) if redis else []
+    openshift = at_red_hat(reference for file in files for reference in file.result.references)
+    return images_of(redis.operator, redis.redis, openshift=openshift) if redis else []

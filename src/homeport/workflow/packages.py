@@ -27,20 +27,23 @@ def read_packages(
     stdin: BinaryIO,
     max_size: int,
     settings: Settings | None = None,
-    kustomize: bool = True,
+    rewriting: bool = False,
 ) -> tuple[list[Source], list[InputError]]:
     """Read all that names stand for; what cannot be read, or not wholly, comes back as an error.
 
-    Kustomizations are read with their images transformers applied, or as plain folders. A folder with charts or kustomizations
-    somewhere below it is read as plain files.
+    Kustomizations are read with their images transformers applied. For `rewriting` they are plain folders, and a chart counts only
+    where it is rendered, for what is written out must be whole. A folder with charts or kustomizations somewhere below it is read as
+    plain files.
     """
     sources: list[Source] = []
     errors: list[InputError] = []
     for name in _expand(names, errors):
         path = Path(name)
         if name != STDIN and is_chart(path):
-            found: Iterator[Source | InputError] = _safely(read_package(path, settings or Settings(), max_size))
-        elif kustomize and name != STDIN and path.is_dir() and kustomization_file(path):
+            found: Iterator[Source | InputError] = _safely(
+                read_package(path, settings or Settings(), max_size, rendered_only=rewriting)
+            )
+        elif not rewriting and name != STDIN and path.is_dir() and kustomization_file(path):
             found = (transformed(it) if isinstance(it, Resource) else it for it in read_kustomization(path, max_size))
         else:
             read, unread = read_inputs([name], stdin=stdin, max_size=max_size)

@@ -11,6 +11,7 @@ from homeport.discovery.documents import parse_documents
 from homeport.discovery.findings import Finding, ObjectKey, Unresolved
 from homeport.discovery.inputs import Source
 from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.secret_fields import teach
 from homeport.discovery.walk import Walk, walk
 from homeport.errors import InputError
 from homeport.reference import DOCKER_HUB, Reference
@@ -50,18 +51,21 @@ def read_pulls(
     *,
     secrets: Sequence[Source] = (),
     default_registry: str = DOCKER_HUB,
+    taught: Knowledge | None = None,
 ) -> Pulls:
     """Read manifests; a text that cannot be read is an error of the result.
 
     `learn` makes the rules from what a first look found, the operator's version for one. `secrets` are texts of Secrets that the
-    manifests may name; Secrets and service accounts among the manifests count as well.
+    manifests may name; Secrets and service accounts among the manifests count as well. `taught` are rules beside
+    those that are learnt; without them the schemas among the manifests teach.
     """
     roots, errors = _parse(sources)
     extra, more_errors = _parse(secrets)
     known = FilePullSecrets.of(root for _, root in roots + extra)
-    plain = learn(())
+    taught = teach(sources) if taught is None else taught
+    plain = learn(()) + taught
     noted = [walk(root, name, plain, default_registry) for name, root in roots]
-    knowledge = learn([finding for each in noted for finding in each.findings])
+    knowledge = learn([finding for each in noted for finding in each.findings]) + taught
     noted = [walk(root, name, knowledge, default_registry) for name, root in roots]
     found = [pulls_of(each, known, knowledge) for each in noted]
     return Pulls.joined((Pulls(errors=(*errors, *more_errors)), *found))

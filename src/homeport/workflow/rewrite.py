@@ -11,6 +11,7 @@ from homeport.discovery.findings import Finding
 from homeport.discovery.inputs import Source
 from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.scan import scan_source
+from homeport.discovery.secret_fields import teach
 from homeport.errors import CollisionError, HomeportError, UsageError
 from homeport.mapping import Mapping
 from homeport.reference import DOCKER_HUB
@@ -55,19 +56,25 @@ def rewrite(
     versions: Versions,
     default_registry: str = DOCKER_HUB,
     pull_secret: str | None = None,
+    taught: Knowledge | None = None,
 ) -> Rewriting:
     """Rewrite manifests; one that cannot be read or proved is an error beside the others.
 
+    `taught` are rules beside those of applications; without them the schemas among the manifests teach.
+
     Raises CollisionError where two images of different manifests would get one name.
     """
-    findings = [it for source in sources for it in scan_source(source, KNOWLEDGE, default_registry).findings]
+    taught = teach(sources) if taught is None else taught
+    first = KNOWLEDGE + taught
+    findings = [it for source in sources for it in scan_source(source, first, default_registry).findings]
     learned = learn_all(findings, versions)
+    knowledge = learned.knowledge + taught
     done: list[Rewritten] = []
     failures: list[HomeportError] = []
     for source in sources:
         try:
             result = relocate(
-                source, mapping, knowledge=learned.knowledge, default_registry=default_registry, pull_secret=pull_secret
+                source, mapping, knowledge=knowledge, default_registry=default_registry, pull_secret=pull_secret
             )
         except CollisionError:
             raise

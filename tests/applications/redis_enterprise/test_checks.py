@@ -6,21 +6,13 @@ import textwrap
 
 import pytest
 
-from homeport.applications.redis_enterprise.checks import CHECKS, RULES, Context, check
-from homeport.cluster.pull_access import FilePullSecrets
-from tests.applications.redis_enterprise.texts import facts, operator, rec
+from homeport.applications.redis_enterprise.checks import CHECKS, RULES
+from tests.applications.redis_enterprise.texts import operator, problems, rec
 
 PRIVATE = "reg.example.com:5000/mirror/redislabs"
 RED_HAT = "registry.connect.redhat.com/redislabs"
 DIGEST = "sha256:" + "d" * 64
 OTHER = "sha256:" + "e" * 64
-
-
-def problems(*texts, home=None, openshift=None):
-    found = facts(*texts)
-    secrets = FilePullSecrets.of(thing.root for thing in found.things)
-    context = Context.of(found, secrets, secrets_known=bool(secrets.secrets), home=home, openshift=openshift)
-    return check(context)
 
 
 def numbers(*texts, **options):
@@ -358,3 +350,59 @@ def test_the_values_of_the_chart():
     assert found["RE021"].path == "cluster.spec.bootstrapperImageSpec"
     assert found["RE002"].path == "cluster.spec.redisEnterpriseImageSpec.versionTag"
     assert "RE002" not in numbers(values.replace("create: true", "create: false"))
+
+
+def test_side_containers_of_another_private_registry_are_nobodys_mistake():
+    side = "sideContainersSpec: [{name: c, image: 'harbor.corp.example/team/exporter:1'}]"
+    assert "RE024" not in numbers(private(), complete(more=side))
+    assert "RE024" in numbers(private(), complete(more=side), home="reg.example.com:5000")
+    assert "RE024" in numbers(private(), complete(more=side.replace("harbor.corp.example", "quay.io")))
+
+
+@pytest.mark.parametrize(
+    ("version", "redis", "number"),
+    [
+        ("7.2.4-16", "7.2.4-999", "RE004"),  # the last operator of its version may have got a newer build
+        ("7.2.4-7", "7.2.4-999", "RE002"),  # 7.2.4-12 came after it
+        ("7.2.4-16", "7.2.4-1", "RE002"),
+        ("7.2.4-7", "7.2.4-92", "RE002"),
+        ("8.2.0-13", "8.2.0-99.13", "RE002"),  # one build for each operator
+    ],
+)
+def test_a_build_that_is_not_known_may_be_a_newer_one(version, redis, number):
+    found = numbers(operator(version), spec_with(redisEnterpriseImageSpec=f"{{versionTag: {redis}}}"))
+    assert found == {number}
+
+
+def test_arm_nodes_matter_unless_every_cluster_is_sent_to_amd64():
+    pinned = "nodeSelector: {kubernetes.io/arch: amd64}"
+    nodes = [node("amd64"), node("arm64")]
+    assert "RE051" in numbers(rec(pinned, "one"), rec(name="two"), *nodes)
+    assert "RE051" in numbers(rec("nodeSelector: {kubernetes.io/arch: ppc64le}"), *nodes)
+    assert "RE051" in numbers(operator(), *nodes)
+    assert "RE051" not in numbers(rec(), node("amd64"))
+
+
+def test_the_entries_that_a_secret_has_are_named():
+    found = {it.id: it for it in problems(private(), complete(more=WITH_SECRET), secret(host="other.example.com"))}
+    assert found["RE031"].what.endswith("there are: other.example.com")
+
+
+def test_the_suggested_build_keeps_the_suffix_that_is_written():
+    spec = "redisEnterpriseImageSpec: {repository: reg.io/r, versionTag: 7.2.4-52.rhel8-openshift}"
+    (problem,) = (it for it in problems(operator(), rec(spec)) if it.id == "RE002")
+    assert problem.fix == "Write versionTag: 7.2.4-64.rhel8-openshift."
+    several = "redisEnterpriseImageSpec: {repository: redislabs/redis, versionTag: 7.4.2-129}"
+    (problem,) = (it for it in problems(operator("7.4.2-2"), rec(several)) if it.id == "RE002")
+    assert problem.fix == "Write one of 7.4.2-54, 7.4.2-104."
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_container_that_was_forgotten_is_the_one_that_is_named(first):
+    count = 1 if first else 2
+    text = operator("7.2.4-7", f"{PRIVATE}/operator") if first else operator()
+    wrong = text.replace(f"{PRIVATE}/operator", "redislabs/operator", 1) if first else text
+    wrong = wrong if first else text.replace("redislabs/operator", f"{PRIVATE}/operator", 1)
+    (problem,) = (it for it in problems(wrong) if it.id == "RE020")
+    assert problem.path.endswith(f"containers[{count - 1}].image")
+    assert problem.fix == f"Write image: {PRIVATE}/operator:7.2.4-7"

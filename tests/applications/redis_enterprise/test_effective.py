@@ -156,3 +156,7 @@ def test_an_olm_bundle_pins_the_default():
 def test_a_pod_that_is_not_the_operators_is_none():
     text = "kind: Job\napiVersion: batch/v1\nspec: {template: {spec: {containers: [{name: redis-enterprise-operator, image: a}]}}}"
     assert facts(text, "just a text", "- a list").operators == ()
+
+
+def test_on_openshift_with_an_unknown_operator_the_newest_rule_counts():
+    assert pulled(rec(), openshift=True)["services-rigger"] == f"{RED_HAT}/services-manager"

@@ -135,3 +135,12 @@ def test_it_is_kept_in_the_configuration_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("HOMEPORT_RELEASES")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert write_learned(Taught()) == tmp_path / "homeport" / "redis-enterprise.json"
+
+
+@pytest.mark.parametrize(
+    ("written", "openshift"), [("7.2.4-99", None), ("7.2.4-99.rhel8-openshift", "7.2.4-99.rhel8-openshift")]
+)
+def test_before_7_8_only_red_hats_own_tag_tells_its_name_there(written, openshift):
+    (release,) = learn(BUNDLE.replace("9.0.0-5", "7.2.4-7"), REC % written).releases
+    assert release.redis == (Build("7.2.4-99", openshift=openshift, source="learned"),)
+    assert not release.call_home

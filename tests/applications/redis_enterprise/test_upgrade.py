@@ -48,6 +48,7 @@ def test_from_rhel_7_the_nodes_go_over_7_2_4():
     assert hops("7.2.4-2", "7.2.4-7", rhel7=True, openshift=True) == [("7.2.4-7", "7.2.4-64.rhel8-openshift")]
     # Red Hat had RHEL 7 images alone up to 6.2.10-4.
     assert ("7.2.4-2", "7.2.4-52.rhel7-openshift") in hops("6.2.8-2", "7.4.2-2", openshift=True)
+    assert ("7.2.4-2", "7.2.4-52.rhel7-openshift") in hops("6.2.10-4", "7.4.2-2", openshift=True)
     assert hops("6.2.18-3", "7.4.2-2", openshift=True) == [("7.4.2-2", "7.4.2-54.rhel8-openshift")]
 
 

@@ -1,8 +1,10 @@
-"""Small manifests, and facts made of them."""
+"""Small manifests, facts made of them, and the problems in them."""
 
 import textwrap
 
+from homeport.applications.redis_enterprise.checks import Context, Problem, check
 from homeport.applications.redis_enterprise.facts import Facts
+from homeport.cluster.pull_access import FilePullSecrets
 from homeport.discovery.documents import parse_documents
 from homeport.discovery.inputs import Source
 
@@ -41,3 +43,10 @@ def rec(spec: str = "nodes: 3", name: str = "rec", *, status: str = "") -> str:
         "apiVersion: app.redislabs.com/v1\nkind: RedisEnterpriseCluster\n"
         f"metadata: {{name: {name}}}\nspec:\n{body}\n{tail}"
     )
+
+
+def problems(*texts: str, home: str | None = None, openshift: bool | None = None) -> tuple[Problem, ...]:
+    found = facts(*texts)
+    secrets = FilePullSecrets.of(thing.root for thing in found.things)
+    context = Context.of(found, secrets, secrets_known=bool(secrets.secrets), home=home, openshift=openshift)
+    return check(context)

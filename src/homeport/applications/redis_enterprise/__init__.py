@@ -5,7 +5,7 @@ from typing import Final
 
 from homeport.applications.application import Application, Learned, Versions
 from homeport.applications.redis_enterprise.implied import Choice, choose, knowledge
-from homeport.applications.redis_enterprise.releases import images_of
+from homeport.applications.redis_enterprise.releases import at_red_hat, images_of
 from homeport.discovery.findings import Finding
 
 KNOWLEDGE: Final = knowledge(Choice())
@@ -20,4 +20,4 @@ def learn(findings: Sequence[Finding], versions: Versions) -> Learned:
 
 REDIS_ENTERPRISE: Final = Application("Redis Enterprise", KNOWLEDGE, learn)
 
-__all__ = ["KNOWLEDGE", "REDIS_ENTERPRISE", "Choice", "choose", "images_of", "knowledge"]
+__all__ = ["KNOWLEDGE", "REDIS_ENTERPRISE", "Choice", "at_red_hat", "choose", "images_of", "knowledge"]

@@ -5,8 +5,15 @@ from typing import Any, Final
 
 import msgspec
 
+from homeport.applications.redis_enterprise.chart import (
+    CLUSTER_TEXT,
+    cluster_in,
+    is_values,
+    makes_cluster,
+    operator_image,
+)
 from homeport.applications.redis_enterprise.fields import GROUP, KIND
-from homeport.applications.redis_enterprise.releases import RED_HAT, RED_HAT_NAMES, version_of
+from homeport.applications.redis_enterprise.releases import RED_HAT_NAMES, version_of
 from homeport.discovery.findings import ObjectKey
 from homeport.discovery.kinds import pod_spec_path
 from homeport.discovery.knowledge import group_of
@@ -29,7 +36,7 @@ Steps = tuple[str | int, ...]
 class Thing(msgspec.Struct, frozen=True, eq=False):
     """One object, and the text or cluster that it is from; `prefix` leads to it in its document.
 
-    `at` is where a chart's values say what such an object is made of.
+    `at` is where a chart's values say what such an object is made of; `above` counts the lines above a text inside a text.
     """
 
     source: str
@@ -37,14 +44,16 @@ class Thing(msgspec.Struct, frozen=True, eq=False):
     root: Mapping[str, Any]
     prefix: Steps = ()
     at: str = ""
+    above: int = 0
 
     def line(self, path: Steps) -> int:
         """Return the line of a place, or of the nearest thing around it that is there; -1 in live objects."""
         for length in range(len(path), -1, -1):
             value = dig(self.root, path[:length])
             if value is not None:
-                return line_of(value)
-        return line_of(self.root)
+                break
+        line = line_of(value)
+        return line + self.above if line > 0 else line
 
     def where(self, path: Steps) -> str:
         """Write a place as people do."""
@@ -165,23 +174,27 @@ def _things(source: str, root: object) -> Iterator[Thing]:
         else:
             yield Thing(source, key, value, prefix)
             yield from _of_values(source, key, value)
+            if (found := cluster_in(key, value)) is not None:
+                inner, above = found
+                name = text_of(dig(inner, ("metadata", "name")))
+                api = text_of(inner.get("apiVersion"))
+                yield Thing(source, ObjectKey(api, KIND, namespace, name), inner, CLUSTER_TEXT, above=max(above, 0))
 
 
 def _of_values(source: str, key: ObjectKey, values: Mapping[str, Any]) -> Iterator[Thing]:
-    """Yield the operator and the cluster that the values of the chart redis-enterprise-operator make."""
-    image = dig(values, ("operator", "image"))
-    if key.kind or not is_map(image):
+    """Yield the operator and the cluster that the values of the chart make."""
+    if not is_values(key, values):
         return
-    red_hat = is_true(dig(values, ("openshift", "mode")))
-    name = text_of(image.get("repository")) or (f"{RED_HAT}/redislabs/{_OPERATOR}" if red_hat else "redislabs/operator")
-    text = f"{name}:{text_of(image.get('tag'))}".removesuffix(":")
-    spec = {"containers": [{"name": each, "image": text} for each in (_OPERATOR, "admission")]}
+    image = values["operator"]["image"]
+    name, tag = text_of(image.get("repository")), text_of(image.get("tag"))
+    text = f"{name}:{tag}".removesuffix(":") if name else str(operator_image(values) or "")
+    pod: dict[str, Any] = {"containers": [{"name": each, "image": text} for each in (_OPERATOR, "admission")]}
     names = values.get("imagePullSecrets")
-    secrets = [{"name": text_of(each)} for each in names if text_of(each)] if is_list(names) else []
-    pod = {**spec, "imagePullSecrets": secrets} if secrets else spec
+    if is_list(names):
+        pod["imagePullSecrets"] = [{"name": text_of(each)} for each in names if text_of(each)]
     deployment = {"spec": {"template": {"spec": pod}}}
     yield Thing(source, ObjectKey("apps/v1", "Deployment", "", _OPERATOR), deployment, at="operator.image")
-    if is_map(dig(values, ("cluster", "spec"))) and is_true(dig(values, ("cluster", "create"))):
+    if makes_cluster(values):
         rec = text_of(dig(values, ("cluster", "name"))) or "rec"
         yield Thing(source, ObjectKey(f"{GROUP}/v1", KIND, "", rec), values["cluster"], ("cluster",))
 

@@ -10,6 +10,15 @@ from typing import Any, Final
 
 import msgspec
 
+from homeport.applications.redis_enterprise.chart import (
+    CLUSTER_TEXT,
+    OPERATOR,
+    SECRETS,
+    cluster_in,
+    is_values,
+    makes_cluster,
+    operator_image,
+)
 from homeport.applications.redis_enterprise.facts import OPERATOR_NAMES, is_operator, last
 from homeport.applications.redis_enterprise.fields import (
     BOOTSTRAPPER,
@@ -58,7 +67,8 @@ def choose(findings: Iterable[Finding], operator: str | None = None, redis: str 
 
 def knowledge(choice: Choice) -> Knowledge:
     """Return all rules of Redis Enterprise, with what is known of the release."""
-    return FIELDS + Knowledge(implied=(functools.partial(implied_images, choice),))
+    functions = (implied_images, implied_by_values, implied_by_text)
+    return FIELDS + Knowledge(secrets=SECRETS, implied=tuple(functools.partial(each, choice) for each in functions))
 
 
 def implied_images(choice: Choice, key: ObjectKey, rec: Mapping[str, Any]) -> Iterator[Implied]:
@@ -80,6 +90,34 @@ def implied_images(choice: Choice, key: ObjectKey, rec: Mapping[str, Any]) -> It
         else:
             images = release_images(operators[0], choice.redis, openshift=bool(openshift))
             yield _imply(field, spec if is_map(spec) else {}, images, absent)
+
+
+def implied_by_values(choice: Choice, key: ObjectKey, values: Mapping[str, Any]) -> Iterator[Implied]:
+    """Yield the images that the chart pulls where its values name no repository: the operator's, and the cluster's."""
+    if not is_values(key, values):
+        return
+    image = operator_image(values)
+    if not text_of(dig(values, (*OPERATOR.path, OPERATOR.repository))):
+        absent = "no repository is named, so the chart takes its own default for the operator"
+        told = f"{absent}, which is {image}" if image else f"{absent}; the chart's version is its tag"
+        yield Implied(OPERATOR, told, image)
+    if not makes_cluster(values):
+        return
+    tag = text_of(dig(values, (*OPERATOR.path, OPERATOR.tag)))
+    openshift = is_true(dig(values, ("openshift", "mode")))
+    known = Choice((tag,), choice.redis, openshift) if tag else choice
+    for implied in implied_images(known, ObjectKey(f"{GROUP}/v1", KIND), values["cluster"]):
+        field = msgspec.structs.replace(implied.field, path=("cluster", *implied.field.path))
+        yield msgspec.structs.replace(implied, field=field)
+
+
+def implied_by_text(choice: Choice, key: ObjectKey, config: Mapping[str, Any]) -> Iterator[Implied]:
+    """Yield the images that the cluster in a rendered chart's ConfigMap pulls unnamed: nothing can be added in there."""
+    if (found := cluster_in(key, config)) is None:
+        return
+    for implied in implied_images(choice, ObjectKey(f"{GROUP}/v1", KIND), found[0]):
+        field = msgspec.structs.replace(implied.field, path=(*CLUSTER_TEXT, *implied.field.path))
+        yield Implied(field, f"{implied.reason}; write it under cluster.spec of the chart's values")
 
 
 def _unknown(operators: tuple[str, ...], openshift: bool | None) -> str:

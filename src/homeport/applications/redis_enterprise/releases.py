@@ -6,6 +6,7 @@ another one, and one operator is published again with newer Redis builds.
 
 import functools
 import re
+from collections.abc import Iterable
 from importlib import resources
 from typing import Final
 
@@ -86,6 +87,11 @@ def releases() -> tuple[Release, ...]:
 def bundles() -> tuple[Bundle, ...]:
     """Return all known OLM bundles, the newest first."""
     return known().bundles
+
+
+def at_red_hat(references: Iterable[Reference]) -> bool:
+    """Tell whether images are called as Red Hat calls them, at whatever registry: then the platform is OpenShift."""
+    return any(reference.repository.rpartition("/")[2] in RED_HAT_NAMES for reference in references)
 
 
 def find_release(operator: str) -> Release | None:

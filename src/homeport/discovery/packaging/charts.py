@@ -19,6 +19,7 @@ MAX_DEPTH: Final = 10
 _MAX_FILES: Final = 10_000
 _MANIFESTS: Final = (".yaml", ".yml", ".json")
 _ACTION: Final = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_WHOLLY: Final = re.compile(r"(:[ \t]+|- )([\"']?)[/:@._-]*\$[$/:@._-]*\2(?=[ \t]*\r?$)", re.MULTILINE)
 _NO_BREAK: Final = re.compile(r"[^\r\n]")
 
 
@@ -88,7 +89,10 @@ def unrendered(chart: Chart, max_size: int) -> Iterator[Source | InputError]:
 
 
 def without_actions(text: str) -> str:
-    """Return a template with its actions blanked: those in lines of their own with spaces, those in a value with a variable."""
+    """Return a template with its actions blanked, in its length: a value that is nothing else is then none, as values say it.
+
+    What stands in a value beside other text becomes a variable.
+    """
 
     def blank(match: re.Match[str]) -> str:
         start = text.rfind("\n", 0, match.start()) + 1
@@ -97,7 +101,7 @@ def without_actions(text: str) -> str:
         alone = not _ACTION.sub("", line).strip(" \t\r\"'")
         return _NO_BREAK.sub(" " if alone else "$", match.group())
 
-    return _ACTION.sub(blank, text)
+    return _WHOLLY.sub(lambda match: match[1] + " " * (len(match[0]) - len(match[1])), _ACTION.sub(blank, text))
 
 
 def _chart(files: dict[str, bytes], name: str, path: Path | None = None, depth: int = 0) -> Chart:

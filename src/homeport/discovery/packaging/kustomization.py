@@ -12,7 +12,7 @@ from homeport.discovery.inputs import Source, read_file
 from homeport.discovery.tree import is_list, is_map, text_of
 from homeport.errors import InputError
 
-FILES: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+KUSTOMIZATION_FILES: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _BELOW: Final = ("resources", "bases", "components")
 _PATCHES: Final = ("patches", "patchesStrategicMerge", "patchesJson6902")
 _UNREAD: Final = ("helmCharts", "helmChartInflationGenerator", "generators", "transformers", "replacements", "vars")
@@ -46,7 +46,7 @@ class Resource(msgspec.Struct, frozen=True):
 
 def kustomization_file(path: Path) -> Path | None:
     """Return the file that makes a folder a kustomization."""
-    return next((path / name for name in FILES if (path / name).is_file()), None)
+    return next((path / name for name in KUSTOMIZATION_FILES if (path / name).is_file()), None)
 
 
 def read_kustomization(folder: Path, max_size: int) -> Iterator[Resource | InputError]:
@@ -83,7 +83,7 @@ class _Reader:
         root = documents[0].root if documents else None
         if not is_map(root):
             return
-        rules = tuple(_rules(root.get("images")))
+        rules = tuple(image_rules(root))
         for found in self._below(folder, root, own):
             yield msgspec.structs.replace(found, rules=(*found.rules, rules)) if isinstance(found, Resource) else found
 
@@ -124,7 +124,9 @@ class _Reader:
                 yield error
 
 
-def _rules(images: object) -> Iterator[ImageRule]:
+def image_rules(root: object) -> Iterator[ImageRule]:
+    """Yield the entries of a kustomization's images transformer."""
+    images = root.get("images") if is_map(root) else None
     for image in images if is_list(images) else ():
         if is_map(image) and (name := text_of(image.get("name"))):
             yield ImageRule(name, *(text_of(image.get(key)) for key in ("newName", "newTag", "digest")))

@@ -15,6 +15,18 @@ from homeport.reference import DOCKER_HUB
 
 Severity = Literal["error", "warning"]
 PUBLIC: Final = frozenset({DOCKER_HUB, RED_HAT})
+SHARED: Final = PUBLIC | {
+    "registry.redhat.io",
+    "registry.access.redhat.com",
+    "quay.io",
+    "ghcr.io",
+    "gcr.io",
+    "registry.k8s.io",
+    "public.ecr.aws",
+    "mcr.microsoft.com",
+    "nvcr.io",
+}
+"""Registries on the internet that many share; a private one beside another private one is nobody's mistake."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -48,7 +60,8 @@ class Rule(msgspec.Struct, frozen=True):
 class Context(msgspec.Struct, frozen=True, eq=False):
     """What the checks look at: the facts, each cluster's situation, the pull secrets, and the registry that all is to come from.
 
-    `home` is empty where no registry but the public ones is in use. `secrets_known` tells whether an absent Secret is known to be
+    `home` is empty where no registry but the public ones is in use; where a person has named it, the check is `strict`, and no other
+    registry is right. `secrets_known` tells whether an absent Secret is known to be
     absent: in a live cluster, and in files that hold Secrets.
     """
 
@@ -58,6 +71,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     secrets_known: bool
     home: str
     openshift: bool
+    strict: bool
 
     @classmethod
     def of(
@@ -78,6 +92,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
             secrets_known,
             _home(facts, situations) if home is None else home,
             any(it.openshift for it in situations) or any(it.openshift for it in facts.operators) or openshift is True,
+            home is not None,
         )
 
     @property
@@ -85,6 +100,10 @@ class Context(msgspec.Struct, frozen=True, eq=False):
         """The registry that images should be from: the private one, else the one that the operator is from; empty if unknown."""
         registries = {image.registry for operator in self.facts.operators for image in operator.images}
         return self.home or (registries.pop() if len(registries) == 1 else "")
+
+    def strays(self, registry: str) -> bool:
+        """Tell whether an image of a registry should be from home."""
+        return bool(self.home) and registry != self.home and (self.strict or registry in SHARED)
 
 
 def _home(facts: Facts, situations: tuple[Situation, ...]) -> str:

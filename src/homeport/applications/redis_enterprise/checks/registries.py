@@ -21,7 +21,7 @@ ABSENT: Final = Rule(
 NO_CALL_HOME: Final = Rule(
     "RE022", "error", "From 7.22.0-7 on a CronJob runs a fourth image, the call-home client, unless it is disabled."
 )
-ELSEWHERE: Final = Rule("RE023", "error", "All images of one deployment should come from the same registry.")
+ELSEWHERE: Final = Rule("RE023", "error", "Where a private registry is in use, an image from a public one is a gap.")
 EXTRA: Final = Rule(
     "RE024", "error", "Side and init containers are pulled like any other image, and no release lists them."
 )
@@ -46,7 +46,7 @@ def check_operator_images(context: Context) -> Iterator[Problem]:
             continue
         for path, name, text in operator.containers:
             image = read_image(text)
-            if image and context.home and image.registry != context.home:
+            if image and context.strays(image.registry):
                 yield ELSEWHERE.broken(
                     operator.thing,
                     (*path, "image"),
@@ -78,7 +78,7 @@ def check_cluster_images(context: Context) -> Iterator[Problem]:
                     yield rule.broken(
                         cluster, field.path, f"the {field.role} is pulled as {resolved.image}, not from {expected}", fix
                     )
-            elif context.home:
+            elif context.strays(image.registry):
                 yield ELSEWHERE.broken(
                     cluster,
                     (*field.path, field.repository),
@@ -92,7 +92,7 @@ def check_extra_containers(context: Context) -> Iterator[Problem]:
     for cluster in context.facts.clusters:
         for path, pod, name, text in extra_containers(cluster):
             image = read_image(text)
-            if image and context.home and image.registry != context.home:
+            if image and context.strays(image.registry):
                 yield EXTRA.broken(
                     cluster,
                     path,

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from homeport.applications.redis_enterprise.chart import is_values
 from homeport.applications.redis_enterprise.checks.problem import Context, Problem, Rule
 from homeport.applications.redis_enterprise.facts import Steps, Thing, read_image
 from homeport.applications.redis_enterprise.fields import FIELDS
@@ -158,8 +159,8 @@ def check_secret_fields(context: Context) -> Iterator[Problem]:
             yield from _form(operator.thing, (*operator.pod, "imagePullSecrets"))
     for thing in context.facts.things:
         names = dig(thing.root, ("imagePullSecrets",))
-        if is_map(dig(thing.root, ("operator", "image"))) and is_list(names):
-            for index, name in enumerate(names):
+        if is_values(thing.key, thing.root):
+            for index, name in enumerate(names if is_list(names) else ()):
                 if is_map(name):
                     yield SECRET_FORM.broken(
                         thing,

@@ -13,6 +13,7 @@ from homeport.applications.redis_enterprise.releases import (
     MINIMAL,
     find_release,
     plain_redis,
+    releases,
     shipping,
     version_of,
 )
@@ -39,6 +40,9 @@ SEVERAL: Final = Rule(
 )
 
 FIRST_RED_HAT_REDIS: Final = (6, 0, 12)
+ONE_TO_ONE: Final = (7, 8, 6, 2)
+"""From this operator on each Redis build has an operator's tag of its own."""
+
 _OLD_IMAGES: Final = ("service-broker", "operator-internal", "gesher")
 
 
@@ -141,13 +145,30 @@ def _redis(situation: Situation, operator: str) -> Iterator[Problem]:
             f"Redis {tag} does not go with operator {operator}",
             f"Write {REDIS.tag}: {builds[0]}." if builds else "Take the Redis tag of the operator's release notes.",
         )
-    elif builds and all(each.operator != operator for each, _ in shipping(tag)):
+    elif builds and (shippers := shipping(tag)) == [] and _may_be_newer(operator, number, builds[-1]):
+        yield UNKNOWN.broken(
+            situation.cluster,
+            path,
+            f"Redis {tag} is newer than any build known for operator {operator}",
+            "If it was published, teach it: homeport redis-enterprise releases --update bundle.yaml rec.yaml",
+        )
+    elif builds and all(each.operator != operator for each, _ in shippers):
         yield UNPUBLISHED.broken(
             situation.cluster,
             path,
             f"Redis {tag} was not published for operator {operator}",
             f"Write one of {', '.join(builds)}." if len(builds) > 1 else f"Write {REDIS.tag}: {builds[0]}.",
         )
+
+
+def _may_be_newer(operator: str, redis: tuple[int, ...], newest: str) -> bool:
+    """Tell whether a build may have been published since: until 7.8.6-2 the last operator of a version got new builds."""
+    version = version_of(operator) or ()
+    later = any(
+        (version_of(it.operator) or ())[:3] == version[:3] and (version_of(it.operator) or ()) > version
+        for it in releases()
+    )
+    return version < ONE_TO_ONE and not later and redis > (version_of(newest) or ())
 
 
 def _suffix(cluster: Thing, tag: str, number: tuple[int, ...], *, red_hat: bool) -> Iterator[Problem]:

@@ -1,0 +1,124 @@
+"""Find everything that images name: their manifests, fetched, and where their blobs are."""
+
+import threading
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import msgspec
+
+from homeport.errors import ContentError, HomeportError
+from homeport.mirror.companions import Companions, Finder
+from homeport.mirror.executor import Sources
+from homeport.mirror.kept import KeptManifests, metered
+from homeport.mirror.observer import Observer
+from homeport.mirror.plan import Wanted
+from homeport.mirror.platforms import MAX_DEPTH, wanted_children
+from homeport.mirror.ports import Source
+from homeport.mirror.resolve import not_there
+from homeport.mirror.result import ImageResult
+from homeport.mirror.traffic import Meter, Patience
+from homeport.mirror.workers import Flights, Workers
+from homeport.oci.digest import is_digest
+from homeport.oci.manifest import Descriptor, RawManifest, parse_manifest
+from homeport.reference import Reference
+
+
+class Tree(msgspec.Struct, frozen=True):
+    """An image with all that it names, manifests and blobs by digest; and with what is about it, by digest or by tag."""
+
+    reference: Reference
+    source: Source
+    root: RawManifest
+    manifests: dict[str, RawManifest]
+    blobs: dict[str, Descriptor]
+    referrers: dict[str, RawManifest]
+    tags: dict[Reference, RawManifest]
+    note: str = ""
+
+
+class Gathering:
+    """Fetches the manifests of images, each once."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        meter: Meter,
+        workers: Workers,
+        observer: Observer,
+        *,
+        platforms: Sequence[str] = (),
+        kept: KeptManifests | None = None,
+        referrers: bool = False,
+        patience: bool = False,
+    ) -> None:
+        self._find, self._meter, self._workers, self._observer = sources, meter, workers, observer
+        self._platforms, self._kept = platforms, kept
+        self._patience = Patience(observer if patience else None)
+        self._finder = Finder() if referrers else None
+        self._sources: dict[str, Source] = {}
+        self._lock = threading.Lock()
+        self._fetched: Flights[tuple[str, str], RawManifest] = Flights()
+
+    def gather(self, references: Iterable[Reference]) -> list[Tree | ImageResult]:
+        """Return each image's tree, or what kept it from being read."""
+        return self._workers.map(self._tree, references)
+
+    def _tree(self, reference: Reference) -> Tree | ImageResult:
+        wanted = Wanted(reference, reference)
+        self._observer.image_started(wanted)
+        try:
+            return self._read(wanted)
+        except HomeportError as error:
+            result = ImageResult(wanted, "failed", reference.digest, error.message, error.hint)
+            self._observer.image_finished(result)
+            return result
+
+    def _read(self, wanted: Wanted) -> Tree:
+        reference = wanted.source
+        source = self._source(reference.registry)
+        digest = reference.digest or self._digest(wanted, source)
+        root = self._fetch(source, reference, digest)
+        tree = Tree(reference, source, root, {}, {}, {}, {})
+        self._below(tree, root, 0)
+        return self._with_companions(tree) if self._finder else tree
+
+    def _with_companions(self, tree: Tree) -> Tree:
+        """Add what is about the image; its own manifest is at hand already."""
+        source, of = tree.source, tree.reference
+        companions = (
+            self._finder.find(source, of.registry, of.repository, tree.root.digest) if self._finder else Companions()
+        )
+        for referrer in companions.referrers:
+            tree.referrers[referrer.digest] = raw = self._fetch(source, of, referrer.digest)
+            self._below(tree, raw, 0)
+        for tag in companions.tags:
+            named = msgspec.structs.replace(of, tag=tag, digest=None)
+            raw = self._fetch(source, of, self._digest(Wanted(named, named), source))
+            tree.tags[named] = raw
+            self._below(tree, raw, 0)
+        return msgspec.structs.replace(tree, note=companions.note)
+
+    def _digest(self, wanted: Wanted, source: Source) -> str:
+        head = source.head_manifest(wanted.source.repository, wanted.source.identifier)
+        if head is None or not is_digest(head.digest):
+            raise not_there(wanted)
+        return head.digest
+
+    def _below(self, tree: Tree, raw: RawManifest, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise ContentError(f"{tree.reference}: indexes are nested more than {MAX_DEPTH} deep")
+        manifest = parse_manifest(raw)
+        tree.manifests[raw.digest] = raw
+        tree.blobs.update((blob.digest, blob) for blob in manifest.blobs)
+        for child in wanted_children(manifest, self._platforms):
+            if child.digest not in tree.manifests:
+                self._below(tree, self._fetch(tree.source, tree.reference, child.digest), depth + 1)
+
+    def _fetch(self, source: Source, reference: Reference, digest: str) -> RawManifest:
+        return self._fetched.do((reference.name, digest), partial(source.get_manifest, reference.repository, digest))
+
+    def _source(self, registry: str) -> Source:
+        with self._lock:
+            if registry not in self._sources:
+                self._sources[registry] = metered(self._find(registry), self._meter, self._kept, self._patience)
+            return self._sources[registry]

@@ -1,0 +1,159 @@
+"""Write images into a bundle."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from homeport.errors import HomeportError
+from homeport.mirror.bundle.contents import small_files
+from homeport.mirror.bundle.gather import Gathering, Tree
+from homeport.mirror.bundle.output import Output, open_output
+from homeport.mirror.executor import Concurrency, Sources
+from homeport.mirror.kept import KeptManifests
+from homeport.mirror.lock import LOCK, Lock
+from homeport.mirror.observer import Observer
+from homeport.mirror.plan import Wanted
+from homeport.mirror.result import ImageResult, Traffic
+from homeport.mirror.traffic import CountedReader, Meter
+from homeport.mirror.workers import Workers
+from homeport.oci.manifest import Descriptor
+from homeport.reference import Reference
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """What became of a bundle; it has no files if an image failed."""
+
+    images: tuple[ImageResult, ...]
+    traffic: Traffic
+    files: tuple[Path, ...] = ()
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """How a bundle is to be.
+
+    `split_size` in bytes; `platforms` as for mirror(); `riders` are files that come along, by name; `left_out` is content that
+    the other side has, by digest, with the images that have it there. With `referrers` signatures and all else that is about an image come along;
+    with `patience` a pull limit that is used up is waited for.
+    """
+
+    split_size: int | None = None
+    platforms: tuple[str, ...] = ()
+    riders: Mapping[str, bytes] = {}
+    left_out: Mapping[str, Sequence[str]] = {}
+    referrers: bool = False
+    patience: bool = False
+
+
+def save(
+    references: Iterable[Reference],
+    sources: Sources,
+    path: Path,
+    *,
+    wishes: Wishes | None = None,
+    kept: KeptManifests | None = None,
+    observer: Observer | None = None,
+    concurrency: Concurrency | None = None,
+) -> Saved:
+    """Write images, with all that they name, into an archive or an existing folder; equal images give equal bytes.
+
+    It appears whole or not at all: if an image fails there is none. What an interrupted run has written is not fetched again;
+    `kept` has manifests of earlier runs. Raises UsageError, StoreError.
+    """
+    job = _Job(sources, observer or Observer(), concurrency or Concurrency(), wishes or Wishes(), kept)
+    output = open_output(path, job.wishes.split_size)
+    try:
+        return job.run(dict.fromkeys(reference.pinned for reference in references), output)
+    finally:
+        job.stop()
+        output.close()
+
+
+class _Job:
+    def __init__(
+        self, sources: Sources, observer: Observer, concurrency: Concurrency, wishes: Wishes, kept: KeptManifests | None
+    ) -> None:
+        self.wishes = wishes
+        self._meter = Meter()
+        self._observer = observer
+        self._images = Workers(concurrency.images, "image")
+        self._carriers = Workers(concurrency.blobs, "blob")
+        self._gathering = Gathering(
+            sources,
+            self._meter,
+            self._images,
+            observer,
+            platforms=wishes.platforms,
+            kept=kept,
+            referrers=wishes.referrers,
+        )
+
+    def stop(self) -> None:
+        self._meter.stop()
+        self._images.stop()
+        self._carriers.stop()
+
+    def run(self, references: Iterable[Reference], output: Output) -> Saved:
+        references = tuple(references)
+        self._observer.job_started(len(references))
+        gathered = self._gathering.gather(references)
+        trees = [tree for tree in gathered if isinstance(tree, Tree)]
+        if len(trees) < len(gathered):
+            return self._saved(gathered, {})
+        blobs = {digest: tree for tree in trees for digest in tree.blobs if digest not in self.wishes.left_out}
+        output.begin(self._small(trees, blobs), [tree.blobs[digest] for digest, tree in blobs.items()])
+        self._observer.bytes_expected(sum(tree.blobs[digest].size for digest, tree in blobs.items()))
+        largest_first = sorted(blobs.items(), key=lambda item: -item[1].blobs[item[0]].size)
+        failures = dict(
+            filter(
+                None,
+                self._carriers.map(lambda item: self._carry(item[1], item[1].blobs[item[0]], output), largest_first),
+            )
+        )
+        saved = self._saved(gathered, failures)
+        return saved if failures else msgspec.structs.replace(saved, files=output.finish())
+
+    def _small(self, trees: Sequence[Tree], blobs: Mapping[str, Tree]) -> dict[str, bytes]:
+        manifests = {digest: raw for tree in trees for digest, raw in tree.manifests.items()}
+        used = {digest for tree in trees for digest in tree.blobs}
+        return small_files(
+            {
+                **{tree.reference: tree.root for tree in trees},
+                **{tag: raw for tree in trees for tag, raw in tree.tags.items()},
+            },
+            {digest: raw for tree in trees for digest, raw in tree.referrers.items()},
+            manifests.values(),
+            [tree.blobs[digest] for digest, tree in blobs.items()],
+            {**self.wishes.riders, LOCK: Lock({str(tree.reference): tree.root.digest for tree in trees}).encode()},
+            platforms=self.wishes.platforms,
+            lacks={digest: list(images) for digest, images in self.wishes.left_out.items() if digest in used},
+        )
+
+    def _carry(self, tree: Tree, blob: Descriptor, output: Output) -> tuple[str, HomeportError] | None:
+        """Write one blob; return what kept it away."""
+        try:
+            if output.holds(blob):
+                self._observer.bytes_expected(-blob.size)
+                return None
+            with tree.source.open_blob(tree.reference.repository, blob) as content:
+                output.write(blob, CountedReader(content, self._meter, self._observer))
+        except HomeportError as error:
+            return blob.digest, error
+        return None
+
+    def _saved(self, gathered: Iterable[Tree | ImageResult], failures: Mapping[str, HomeportError]) -> Saved:
+        results = []
+        for each in gathered:
+            if isinstance(each, ImageResult):
+                results.append(each)
+                continue
+            wanted = Wanted(each.reference, each.reference)
+            failed = next((failures[digest] for digest in each.blobs if digest in failures), None)
+            result = (
+                ImageResult(wanted, "failed", each.root.digest, failed.message, failed.hint)
+                if failed
+                else ImageResult(wanted, "copied", each.root.digest, note=each.note)
+            )
+            self._observer.image_finished(result)
+            results.append(result)
+        return Saved(tuple(results), self._meter.traffic)

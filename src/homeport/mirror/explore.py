@@ -1,0 +1,59 @@
+"""Fetch what images name before anything is brought, so that a plan knows it."""
+
+import threading
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+
+from homeport.errors import ContentError, HomeportError
+from homeport.mirror.plan import Known, Seen
+from homeport.mirror.platforms import MAX_DEPTH, wanted_children
+from homeport.mirror.ports import Source, Target
+from homeport.mirror.workers import Flights, Workers
+from homeport.oci.manifest import Manifest, parse_manifest
+
+
+class Explorer:
+    """Collects the manifests of images, but for those that the target has; several threads may use it."""
+
+    def __init__(self, target: Target, workers: Workers, platforms: Sequence[str]) -> None:
+        self._target, self._workers, self._platforms = target, workers, platforms
+        self._there: Flights[tuple[str, str], bool] = Flights()
+        self._fetched: Flights[tuple[str, str], Manifest] = Flights()
+        self._lock = threading.Lock()
+        self.known = Known({}, {})
+
+    def explore(self, seen: Seen, source: Source) -> Seen:
+        """Fetch what one image names; what fails is told as `mirror` would tell it."""
+        if seen.error or seen.present or seen.at_target or not seen.digest:
+            return seen
+        try:
+            self._explore(seen, source, seen.digest, 0)
+        except HomeportError as error:
+            return msgspec.structs.replace(seen, error=error.message, hint=error.hint)
+        return seen
+
+    def _explore(self, seen: Seen, source: Source, digest: str, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise ContentError(f"{seen.wanted.source}: indexes are nested more than {MAX_DEPTH} deep")
+        origin, repository = seen.wanted.source.repository, seen.wanted.target.repository
+
+        def fetch() -> Manifest:
+            manifest = parse_manifest(source.get_manifest(origin, digest))
+            return msgspec.structs.replace(manifest, children=wanted_children(manifest, self._platforms))
+
+        manifest = self._fetched.do((repository, digest), fetch)
+        with self._lock:
+            self.known.manifests[digest] = manifest
+        digests = list(dict.fromkeys(child.digest for child in manifest.children))
+        there = self._workers.map(partial(self._is_there, repository), digests)
+        for child, is_there in zip(digests, there, strict=True):
+            if not is_there:
+                self._explore(seen, source, child, depth + 1)
+
+    def _is_there(self, repository: str, digest: str) -> bool:
+        there = self._there.do((repository, digest), lambda: self._target.head_manifest(repository, digest) is not None)
+        with self._lock:
+            self.known.there[repository, digest] = there
+        return there

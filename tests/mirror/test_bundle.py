@@ -1,0 +1,426 @@
+"""Bundles: what is saved is loaded, byte for byte, or refused with the name of the file."""
+
+import io
+import tarfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from homeport.errors import ContentError, HomeportError, InputError, RegistryError, StoreError, UnreachableError
+from homeport.mapping import Mapping, Target
+from homeport.mirror import MirrorResult
+from homeport.mirror.bundle.archives import bundles, open_layout
+from homeport.mirror.bundle.load import content_of, load, verify, write_riders
+from homeport.mirror.bundle.save import Saved, Wishes, save
+from homeport.mirror.lock import Lock
+from homeport.reference import Reference
+from homeport.store.files import Archive
+from tests.kit import images
+from tests.kit.memory import Call, MemoryRegistry
+
+REDIS = "source.example/redislabs/redis:7.2.4-64"
+OPERATOR = "source.example/redislabs/operator:7.2.4-7"
+
+
+class Gap:
+    """A source on this side and a target on the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.source = MemoryRegistry("source.example")
+        self.target = MemoryRegistry("target.example")
+        self.redis = images.multi_arch("redis")
+        self.operator = images.image(images.layer("shared by all platforms"), images.layer("operator", 5000))
+        images.put(self.redis, self.source, "redislabs/redis", "7.2.4-64")
+        images.put(self.operator, self.source, "redislabs/operator", "7.2.4-7")
+        self.source.forget_calls()
+
+    def save(self, *references: str, to: str = "b.tar", **wishes: object) -> Saved:
+        return save(map(Reference.parse, references), lambda _: self.source, self.folder / to, wishes=Wishes(**wishes))
+
+    def load(self, *names: str) -> MirrorResult:
+        self.target.forget_calls()
+        with open_layout([self.folder / name for name in names]) as layout:
+            return load(layout, Mapping(Target.parse("target.example/mirror")), self.target)
+
+    def wrong(self, *names: str) -> list[str]:
+        paths = [self.folder / name for name in names]
+        with open_layout(paths) as layout:
+            return verify(layout, paths)
+
+    def place(self, name: str, digest: str) -> tuple[Path, int]:
+        """Where a blob begins in the file of a bundle."""
+        archive = Archive([self.folder / name])
+        archive.close()
+        return self.folder / name, archive.table["blobs/" + digest.replace(":", "/")].offset
+
+
+@pytest.fixture
+def gap(tmp_path: Path) -> Gap:
+    return Gap(tmp_path)
+
+
+def test_what_is_saved_is_loaded_byte_for_byte(gap: Gap):
+    saved = gap.save(REDIS, OPERATOR)
+    assert [image.status for image in saved.images] == ["copied", "copied"]
+    assert saved.files == (gap.folder / "b.tar",)
+
+    result = gap.load("b.tar")
+
+    assert not result.failed
+    assert result.traffic.counted_pulls == 0
+    assert gap.target.tagged["mirror/redislabs/redis"] == {"7.2.4-64": gap.redis.digest}
+    for content, repository in ((gap.redis, "redislabs/redis"), (gap.operator, "redislabs/operator")):
+        for part in content.walk():
+            assert gap.target.manifests[f"mirror/{repository}"][part.digest] == part.manifest
+        assert gap.target.blobs[f"mirror/{repository}"] == content.all_blobs
+
+
+def test_a_blob_that_images_share_is_fetched_once_and_each_manifest_costs_one_pull(gap: Gap):
+    gap.save(REDIS, OPERATOR)
+    assert gap.source.counted_pulls == len(list(gap.redis.walk())) + 1
+    assert gap.source.count("GET blob") == len(gap.redis.all_blobs | gap.operator.all_blobs)
+
+
+def test_equal_images_make_equal_bytes_whatever_their_order(gap: Gap):
+    gap.save(REDIS, OPERATOR, to="one.tar")
+    gap.save(OPERATOR, REDIS, OPERATOR, to="two.tar")
+    assert (gap.folder / "one.tar").read_bytes() == (gap.folder / "two.tar").read_bytes()
+
+
+def test_python_reads_it_as_a_tar_with_an_oci_layout(gap: Gap):
+    gap.save(REDIS)
+    with tarfile.open(gap.folder / "b.tar") as archive:
+        index = msgspec.json.decode(archive.extractfile("index.json").read())
+        member = archive.getmember("blobs/sha256/" + gap.redis.digest.partition(":")[2])
+    assert index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"] == REDIS
+    assert (member.size, member.mtime, member.uid) == (len(gap.redis.manifest.body), 0, 0)
+
+
+def test_loading_again_asks_once_for_each_image(gap: Gap):
+    gap.save(REDIS, OPERATOR)
+    gap.load("b.tar")
+    result = gap.load("b.tar")
+    assert [image.status for image in result.images] == ["present", "present"]
+    assert gap.target.count() == 2
+
+
+def test_a_bundle_is_loaded_on_from_where_the_target_stopped(gap: Gap):
+    gap.save(REDIS)
+    stopped = max(gap.redis.all_blobs, key=lambda digest: len(gap.redis.all_blobs[digest]))
+
+    def break_down(call: Call) -> None:
+        if call.verb == "PUT blob" and call.what == stopped:
+            raise UnreachableError("gone")
+
+    gap.target.trouble = break_down
+    assert gap.load("b.tar").failed
+    there = set(gap.target.blobs["mirror/redislabs/redis"])
+    gap.target.trouble = lambda _call: None
+    assert not gap.load("b.tar").failed
+    assert gap.target.count("PUT blob") == len(set(gap.redis.all_blobs) - there)
+
+
+def test_an_image_that_fails_makes_no_bundle_and_costs_no_blob(gap: Gap):
+    saved = gap.save(REDIS, "source.example/none:1")
+    assert [image.status for image in saved.images] == ["copied", "failed"]
+    assert saved.files == ()
+    assert not (gap.folder / "b.tar").exists()
+    assert gap.source.count("GET blob") == 0
+
+
+def test_an_interrupted_save_keeps_what_it_has_and_the_old_bundle(gap: Gap):
+    (gap.folder / "b.tar").write_bytes(b"the old one")
+    missing = gap.redis.children[1].blobs[1][0].digest
+    gap.source.trouble = _fail_at("GET blob", missing)
+    saved = gap.save(REDIS)
+    assert saved.files == ()
+    assert (gap.folder / "b.tar").read_bytes() == b"the old one"
+
+    gap.source.trouble = lambda _call: None
+    gap.source.forget_calls()
+    assert gap.save(REDIS).files
+    assert [call.what for call in gap.source.calls if call.verb == "GET blob"] == [missing]
+    assert gap.wrong("b.tar") == []
+    assert sorted(path.name for path in gap.folder.iterdir()) == ["b.tar"]
+
+
+def test_the_rest_of_another_bundle_does_not_get_into_this_one(gap: Gap):
+    gap.save(REDIS, to="clean.tar")
+    (gap.folder / "b.tar.partial").write_bytes(b"\xff" * 100_000)
+    gap.save(REDIS)
+    assert (gap.folder / "b.tar").read_bytes() == (gap.folder / "clean.tar").read_bytes()
+
+
+def test_two_runs_do_not_write_one_bundle(gap: Gap):
+    caught: list[Exception] = []
+
+    def meanwhile(call: Call) -> None:
+        if call.verb == "GET blob" and not caught:
+            caught.append(StoreError("none"))
+            try:
+                gap.save(OPERATOR)
+            except StoreError as error:
+                caught.append(error)
+
+    gap.source.trouble = meanwhile
+    assert gap.save(REDIS).files
+    assert "being written by another run" in str(caught[1])
+
+
+def test_a_blob_that_lies_is_in_no_bundle(gap: Gap):
+    lying = gap.operator.blobs[1][0]
+    gap.source.lies = {lying.digest: bytes(lying.size)}
+    saved = gap.save(OPERATOR)
+    assert saved.files == ()
+    assert "not what its digest says" in saved.images[0].error
+
+
+def test_parts_are_loaded_in_any_order(gap: Gap):
+    saved = gap.save(REDIS, OPERATOR, split_size=8 << 10)
+    parts = [file.name for file in saved.files if file.suffix != ".sha256"]
+    assert len(parts) > 2
+    assert {(gap.folder / part).stat().st_size for part in parts[:-1]} == {8 << 10}
+    assert not gap.load(*reversed(parts)).failed
+    assert gap.wrong("b.tar.sha256") == []
+
+
+def test_a_shorter_bundle_leaves_no_part_of_a_longer_one(gap: Gap):
+    gap.save(REDIS, OPERATOR, split_size=4 << 10)
+    saved = gap.save(OPERATOR, split_size=4 << 10)
+    assert sorted(gap.folder.glob("b.tar.*")) == sorted(saved.files)
+
+
+def test_parts_of_two_bundles_are_told_apart(gap: Gap):
+    one = gap.save(REDIS, to="one.tar", split_size=8 << 10).files
+    two = gap.save(OPERATOR, to="two.tar").files
+    assert bundles([one[1], *two, one[0]]) == [[one[1], one[0]], list(two)]
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
+def test_a_damaged_part_is_named(gap: Gap, damage: str):
+    saved = gap.save(REDIS, OPERATOR, split_size=8 << 10)
+    part = saved.files[1]
+    if damage == "gone":
+        part.unlink()
+    else:
+        body = bytearray(part.read_bytes())
+        body[4000] ^= 1
+        part.write_bytes(body if damage == "flip" else body[:-1])
+    try:
+        wrong = gap.wrong(saved.files[0].name)
+    except HomeportError as error:
+        wrong = [error.message]
+    assert part.name in wrong[0]
+
+
+def test_every_flipped_byte_is_found(gap: Gap):
+    gap.save(OPERATOR)
+    whole = (gap.folder / "b.tar").read_bytes()
+    last = len(whole.rstrip(b"\0"))
+    for place in range(0, last, 97):
+        if whole[place] == 0:
+            continue  # between the files is nothing that counts
+        (gap.folder / "b.tar").write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            wrong = gap.wrong("b.tar")
+        except HomeportError as error:
+            wrong = [error.message]
+        assert "b.tar" in "".join(wrong), f"byte {place} of {last}"
+
+
+@pytest.mark.parametrize("left", [0, 100, 5000, -2000])
+def test_a_cut_file_is_refused_by_its_name(gap: Gap, left: int):
+    gap.save(REDIS)
+    file = gap.folder / "b.tar"
+    file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(ContentError, match=r"b\.tar"):
+        gap.load("b.tar")
+    assert not gap.target.calls
+
+
+def test_a_flipped_bit_in_a_layer_fails_that_image_alone(gap: Gap):
+    gap.save(REDIS, OPERATOR)
+    file, offset = gap.place("b.tar", gap.operator.blobs[2][0].digest)
+    body = bytearray(file.read_bytes())
+    body[offset + 700] ^= 1
+    file.write_bytes(body)
+    result = gap.load("b.tar")
+    assert [str(image.wanted.source) for image in result.failed] == [OPERATOR]
+    assert "b.tar" in result.failed[0].error
+    assert "is damaged" in result.failed[0].error
+    assert gap.target.tagged["mirror/redislabs/operator"] == {}
+
+
+def test_a_delta_holds_what_the_other_side_lacks_and_mounts_the_rest(gap: Gap):
+    gap.save(REDIS, to="first.tar")
+    with open_layout([gap.folder / "first.tar"]) as layout:
+        left_out = content_of(layout)
+    gap.save(OPERATOR, to="second.tar", left_out=left_out)
+    shared = gap.operator.blobs[1][0].digest
+    with open_layout([gap.folder / "second.tar"]) as layout:
+        assert not layout.holds(shared)
+
+    alone = gap.load("second.tar")
+    assert "second.tar does not hold" in alone.failed[0].error
+    assert "load the bundle first" in alone.failed[0].hint
+
+    assert not gap.load("first.tar").failed
+    assert not gap.load("second.tar").failed
+    assert gap.target.blobs["mirror/redislabs/operator"][shared]
+    assert gap.wrong("second.tar") == []
+
+
+def test_a_delta_is_loaded_where_nothing_is_mounted_and_all_is_there(gap: Gap):
+    gap.target.mounts = False
+    gap.save(OPERATOR, to="first.tar")
+    gap.load("first.tar")
+    with open_layout([gap.folder / "first.tar"]) as layout:
+        gap.save(OPERATOR, to="again.tar", left_out=content_of(layout))
+    gap.target.tagged["mirror/redislabs/operator"].clear()
+    gap.target.manifests["mirror/redislabs/operator"].clear()
+    assert not gap.load("again.tar").failed
+
+
+def test_only_the_chosen_platforms_travel(gap: Gap):
+    gap.target.validates = False
+    gap.save(REDIS, platforms=("linux/arm64",))
+    result = gap.load("b.tar")
+    assert not result.failed
+    assert gap.wrong("b.tar") == []
+    arm = gap.redis.children[1]
+    assert set(arm.all_blobs) <= set(gap.target.blobs["mirror/redislabs/redis"])
+    assert gap.redis.children[0].digest not in gap.target.manifests["mirror/redislabs/redis"]
+
+
+def test_files_come_along(gap: Gap):
+    gap.save(OPERATOR, riders={"scan.json": b"{}", "bundle.yaml": b"kind: List\n"})
+    out = gap.folder / "out"
+    out.mkdir()
+    with open_layout([gap.folder / "b.tar"]) as layout:
+        written = write_riders(layout, out)
+    lock = Lock({OPERATOR: gap.operator.digest}).encode()
+    assert {path.name: path.read_bytes() for path in written} == {
+        "homeport.lock": lock,
+        "scan.json": b"{}",
+        "bundle.yaml": b"kind: List\n",
+    }
+
+
+def test_a_folder_is_saved_to_and_loaded_from(gap: Gap):
+    (gap.folder / "layout").mkdir()
+    gap.save(REDIS, to="layout")
+    gap.source.forget_calls()
+    gap.save(REDIS, OPERATOR, to="layout")
+    assert gap.source.count("GET blob") == len(set(gap.operator.all_blobs) - set(gap.redis.all_blobs))
+    assert not gap.load("layout").failed
+    assert gap.wrong("layout") == []
+    blob = next((gap.folder / "layout/blobs/sha256").iterdir())
+    blob.write_bytes(b"other")
+    assert any(str(blob) in line for line in _tried(lambda: gap.wrong("layout")))
+
+
+def _entry(
+    name: str, body: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = ""
+) -> tuple[tarfile.TarInfo, bytes]:
+    member = tarfile.TarInfo(name)
+    member.size, member.type, member.linkname = len(body), kind, link
+    return member, body
+
+
+def _contents(value: object) -> list[tuple[tarfile.TarInfo, bytes]]:
+    body = msgspec.json.encode(value)
+    name = "homeport-bundle.json"
+    return [_entry(name, body), _entry(f"{name}.sha256", f"{sha256(body).hexdigest()}  {name}\n".encode())]
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ([_entry("../evil")], "outside"),
+        ([_entry("/etc/passwd")], "outside"),
+        ([_entry("blobs/../../evil")], "outside"),
+        ([_entry("a", b"1"), _entry("./a", b"2")], "twice"),
+        ([_entry("link", kind=tarfile.SYMTYPE, link="../../etc/passwd")], "outside"),
+        ([_entry("device", kind=tarfile.CHRTYPE)], "no file, folder or link"),
+        ([_entry("oci-layout", b"no json"), _entry("index.json", b"{}")], "cannot be read"),
+        ([_entry("index.json", b'{"manifests":[]}')], "oci-layout is missing"),
+        ([_entry("other", b"1")], "holds no images"),
+        ([_entry("manifest.json", b'[{"Config":"../c","Layers":[]}]')], "is missing"),
+        (_contents({"version": 2, "images": {}, "files": {}}), "version 2"),
+        (_contents({"version": 1, "images": {}, "files": {"x": {"size": 1}}}), "x is missing"),
+        (_contents({"version": 1, "images": {}, "files": {}})[:1], "sha256 is missing"),
+    ],
+)
+def test_a_hostile_archive_is_refused(gap: Gap, entries: list[tuple[tarfile.TarInfo, bytes]], words: str):
+    with tarfile.open(gap.folder / "h.tar", "w") as archive:
+        for member, body in entries:
+            archive.addfile(member, io.BytesIO(body))
+    with pytest.raises(ContentError, match=words) as caught:
+        gap.load("h.tar")
+    assert "h.tar" in caught.value.message
+
+
+def test_a_header_that_claims_terabytes_is_refused(gap: Gap):
+    member = tarfile.TarInfo("blobs/sha256/big")
+    member.size = 1 << 42
+    (gap.folder / "h.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(ContentError, match="cut off within"):
+        gap.load("h.tar")
+
+
+def test_a_packed_archive_is_refused_with_the_way_out(gap: Gap):
+    (gap.folder / "b.tar.gz").write_bytes(b"\x1f\x8b" + bytes(100))
+    with pytest.raises(InputError) as caught:
+        gap.load("b.tar.gz")
+    assert "gzip -d" in caught.value.hint
+
+
+def test_the_old_form_of_docker_save_is_loaded_with_its_links(gap: Gap):
+    layer = images.layer("one")
+    content = images.image(layer, layer, docker=True)
+    config = content.blobs[0][1]
+    listed = [{"Config": "c.json", "RepoTags": ["app:1", "team/app:2"], "Layers": ["a/layer.tar", "b/layer.tar"]}]
+    with tarfile.open(gap.folder / "d.tar", "w") as archive:
+        for member, body in (
+            _entry("a/layer.tar", layer),
+            _entry("b/layer.tar", kind=tarfile.SYMTYPE, link="../a/layer.tar"),
+            _entry("c.json", config),
+            _entry("manifest.json", msgspec.json.encode(listed)),
+        ):
+            archive.addfile(member, io.BytesIO(body))
+    result = gap.load("d.tar")
+    assert [str(image.wanted.target) for image in result.images if image.status == "copied"] == [
+        "target.example/mirror/library/app:1",
+        "target.example/mirror/team/app:2",
+    ]
+    assert set(gap.target.blobs["mirror/team/app"].values()) == {config, layer}
+
+
+def test_long_names_of_both_kinds_are_read(gap: Gap):
+    long = "/".join(["folder" * 10] * 4) + "/file"
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        with tarfile.open(gap.folder / "l.tar", "w", format=form) as archive:
+            member, body = _entry(long, b"content")
+            archive.addfile(member, io.BytesIO(body))
+        found = Archive([gap.folder / "l.tar"])
+        found.close()
+        assert list(found.table) == [long]
+
+
+def _fail_at(verb: str, what: str) -> Callable[[Call], None]:
+    def trouble(call: Call) -> None:
+        if (call.verb, call.what) == (verb, what):
+            raise RegistryError("refused", host="source.example", status=500)
+
+    return trouble
+
+
+def _tried(work: Callable[[], list[str]]) -> list[str]:
+    try:
+        return work()
+    except HomeportError as error:
+        return [error.message]

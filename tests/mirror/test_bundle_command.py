@@ -1,0 +1,155 @@
+"""`homeport bundle` as a person runs it."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.kit import images
+from tests.kit.clients import open_registries
+from tests.kit.servers import HOMEPORT, running_registry
+from tests.kit.tally import Tally
+
+
+class Shell:
+    """A source, a target, a folder, and the command."""
+
+    def __init__(self, stack: ExitStack, home: Path) -> None:
+        self.home = home
+        self.from_source = Tally()
+        self.source = stack.enter_context(running_registry(app_wrapper=self.from_source.wrap))
+        self.target = stack.enter_context(running_registry())
+        stack.callback(self.from_source.go.set)
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200"}
+
+    def publish(self, content: images.Content, name: str) -> str:
+        repository, _, tag = name.partition(":")
+        with open_registries() as registries:
+            images.put(content, registries.client(self.source.host), repository, tag)
+        self.from_source.requests.clear()
+        return f"{self.source.host}/{name}"
+
+    def begin(self, *arguments: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            (*HOMEPORT, "bundle", *arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment,
+            cwd=self.home,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        with self.begin(*arguments) as process:
+            out, errors = process.communicate(timeout=60)
+            return process.returncode, out, errors
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    with ExitStack() as stack:
+        yield Shell(stack, tmp_path)
+
+
+def test_images_cross_the_gap(shell: Shell):
+    content = images.multi_arch("redis")
+    name = shell.publish(content, "redislabs/redis:7.2.4-64")
+    (shell.home / "app.yaml").write_text("kind: List\n")
+    (shell.home / "out").mkdir()
+
+    code, out, _ = shell.run("save", "-o", "b.tar", "--include", "app.yaml", "--report", "json", name)
+    assert code == 0
+    report = json.loads(out)
+    assert report["images"] == [{"reference": name, "digest": content.digest, "status": "saved"}]
+    assert report["files"] == ["b.tar"]
+    assert report["counted_pulls"] == 1 + len(content.children)
+    assert report["bytes"] == content.size
+
+    code, out, _ = shell.run("load", "--to", shell.target.host, "b.tar", "--extract", "out", "--report", "json")
+    assert code == 0
+    report = json.loads(out)
+    assert report["images"][0]["status"] == "copied"
+    assert report["images"][0]["digest"] == content.digest
+    assert report["counted_pulls"] == 0
+    assert (shell.home / "out/app.yaml").read_text() == "kind: List\n"
+
+    code, out, _ = shell.run("list", "b.tar", "-o", "json")
+    assert json.loads(out)["images"] == [{"reference": name, "digest": content.digest}]
+    assert shell.run("verify", "b.tar")[0] == 0
+
+
+def test_a_delta_is_made_since_a_bundle(shell: Shell):
+    one = shell.publish(images.multi_arch("redis"), "redislabs/redis:1")
+    two = shell.publish(images.multi_arch("other"), "redislabs/redis:2")
+    assert shell.run("save", "-o", "one.tar", one)[0] == 0
+    code, out, _ = shell.run("save", "-o", "two.tar", "--since", "one.tar", one, two)
+    assert code == 0
+    assert "leaves" in shell.run("list", "two.tar")[1]
+    code, out, _ = shell.run("load", "--to", shell.target.host, "two.tar")
+    assert code == 1
+    assert "load the bundle first" in out
+    assert shell.run("load", "--to", shell.target.host, "one.tar", "two.tar")[0] == 0
+
+
+def test_a_damaged_bundle_is_said_in_two_lines(shell: Shell):
+    name = shell.publish(images.image(images.layer("app", 9000)), "app:1")
+    shell.run("save", "-o", "b.tar", name)
+    file = shell.home / "b.tar"
+    file.write_bytes(file.read_bytes()[:6000])
+    for arguments in (("load", "--to", shell.target.host), ("verify",), ("list",)):
+        code, out, errors = shell.run(*arguments, "b.tar")
+        assert code == 1
+        assert errors.splitlines()[0].startswith("error: b.tar: it is cut off")
+        assert (out, len(errors.splitlines())) == ("", 2)
+
+
+def test_an_image_without_a_name_is_reported_and_can_be_given_one(shell: Shell):
+    name = shell.publish(images.image(), "app:1")
+    (shell.home / "layout").mkdir()
+    shell.run("save", "-o", "layout", name)
+    index = shell.home / "layout/index.json"
+    index.write_text(index.read_text().replace(name, "1.0"))
+    (shell.home / "layout/homeport-bundle.json").unlink()
+    code, out, _ = shell.run("load", "--to", shell.target.host, "layout")
+    assert code == 1
+    assert "--name REPOSITORY:TAG" in out
+    assert shell.run("load", "--to", shell.target.host, "layout", "--name", "app:1.0")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("save", "-o", "b.tar"), "no image is named"),
+        (("save", "-o", "none/b.tar", "app:1"), "there is no folder none"),
+        (("save", "-o", "b.tar", "--split-size", "lots", "app:1"), "is no size"),
+        (("save", "-o", "b.tar", "--include", "none", "app:1"), "--include none: No such file"),
+        (("load", "--to", "registry.example"), "no file is named"),
+        (("load", "--to", "registry.example", "--extract", "none", "b.tar"), "there is no such folder"),
+    ],
+)
+def test_what_cannot_be_started_is_said(shell: Shell, arguments: tuple[str, ...], words: str):
+    code, out, errors = shell.run(*arguments)
+    assert (code, out) == (2, "")
+    assert words in errors
+
+
+def test_a_killed_save_leaves_no_bundle_and_the_next_goes_on(shell: Shell):
+    content = images.multi_arch("redis")
+    name = shell.publish(content, "app:1")
+    layer = content.children[1].blobs[1][0].digest
+    shell.from_source.hold = lambda asked: asked.path.endswith(layer) and not shell.from_source.go.is_set()
+    with shell.begin("save", "-o", "b.tar", name) as process:
+        assert shell.from_source.held.wait(30)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert not (shell.home / "b.tar").exists()
+    shell.from_source.go.set()
+    shell.from_source.requests.clear()
+    assert shell.run("save", "-o", "b.tar", name)[0] == 0
+    assert shell.from_source.count("GET blobs") <= len(content.all_blobs)
+    assert shell.run("verify", "b.tar")[0] == 0

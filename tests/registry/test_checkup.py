@@ -1,0 +1,72 @@
+"""What `homeport check` finds out, against registries that can and cannot."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from homeport.registry.checkup import REPOSITORY, Finding, check_up
+from tests.kit.clients import open_registries
+from tests.kit.scripted import Reply, registry_play, scripted
+from tests.kit.servers import HOMEPORT, RunningRegistry, running_registry
+from tests.kit.tally import Refusal, Tally
+
+
+def found(host: str, path: str = "") -> dict[str, Finding]:
+    with open_registries() as registries:
+        return {finding.what: finding for finding in check_up(registries.client(host), path)}
+
+
+@pytest.fixture
+def registry() -> Iterator[RunningRegistry]:
+    with running_registry() as running:
+        yield running
+
+
+def test_a_registry_that_can_do_it_all(registry: RunningRegistry):
+    findings = found(registry.host, "team")
+    able = {what for what, finding in findings.items() if finding.state == "yes"}
+    assert set(findings) - able <= {"takes an index that lacks platforms", "deletes images"}
+    assert not any(finding.is_bad for finding in findings.values())
+
+
+def test_nothing_that_can_be_deleted_stays(registry: RunningRegistry):
+    if found(registry.host)["deletes images"].state == "yes":
+        with open_registries() as registries:
+            assert registries.client(registry.host).head_manifest(REPOSITORY, "check") is None
+
+
+def test_who_may_not_push_reads_why_and_nothing_more_is_tried():
+    tally = Tally()
+    tally.refuse = lambda asked: Refusal(403, "DENIED", "no") if asked.method == "POST" else None
+    with running_registry(app_wrapper=tally.wrap) as running:
+        *before, last = found(running.host).values()
+    assert [finding.state for finding in before] == ["yes"]
+    assert last.is_bad
+    assert "forbidden" in last.means
+    assert "right to this repository" in last.means
+
+
+def test_what_is_no_registry_ends_it():
+    with scripted(registry_play({("GET", "/v2/"): Reply(404)})) as server:
+        (only,) = found(server.host).values()
+    assert only.is_bad
+    assert "not a registry" in only.means
+
+
+def test_the_command_says_it_in_words(registry: RunningRegistry):
+    done = subprocess.run((*HOMEPORT, "check", f"{registry.host}/team"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{registry.host}/team, anonymous\n")
+    assert "yes  answers, and takes the credentials" in done.stdout.replace("yes      ", "yes  ")
+    done = subprocess.run(
+        (*HOMEPORT, "check", registry.host, "-o", "json"), capture_output=True, text=True, check=False
+    )
+    assert json.loads(done.stdout)["identity"] == "anonymous"
+
+
+def test_one_that_cannot_be_reached_is_exit_code_1():
+    done = subprocess.run((*HOMEPORT, "check", "127.0.0.1:1"), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "refused" in done.stdout
