@@ -1,6 +1,5 @@
 """homeport.yaml: the whole job in one small file, checked before anything is done."""
 
-import re
 from pathlib import Path
 
 import msgspec
