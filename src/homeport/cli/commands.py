@@ -17,7 +17,7 @@ COMMANDS = {
     "plan": "Show what apply would do, from homeport.yaml; change nothing.",
     "apply": "Do the whole job of homeport.yaml; doing it again does nothing.",
     "rollback": "Take back what apply --cluster has changed in a cluster.",
-    "redis-enterprise": "List the images of a release of Redis Enterprise for Kubernetes.",
+    "redis-enterprise": "What belongs to a release of Redis Enterprise: images, checks, manifests, upgrades.",
     "rbac": "Print the least rights that Homeport needs in a cluster.",
     "policy": "Print a policy that lets a cluster run images of your registry alone.",
     "completion": "Print the completion script of a shell.",
