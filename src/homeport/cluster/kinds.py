@@ -55,6 +55,9 @@ CUSTOM_RESOURCES: Final = (
 )
 """What operators make pods from, where a cluster does not say what it knows."""
 
+DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+"""Where a cluster keeps the definitions of custom resources, by PLURAL.GROUP."""
+
 _BUILT_IN: Final = frozenset(
     {"", "apps", "autoscaling", "batch", "extensions", "policy", "packages.operators.coreos.com"}
 )
