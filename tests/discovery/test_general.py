@@ -75,6 +75,7 @@ def uncertain(text: str) -> set[str]:
         ),
         ("imageRegistry: q.io\nimageNamespace: org\nimage: {name: app, repository: ''}", {"open: q.io/org/app"}),
         ("image: {registry: null, defaultRegistry: r.io, repository: a/b, tag: null}", {"open: r.io/a/b"}),
+        ("{image: 'q.io/a/b:v1', baseImage: q.io/a/b, version: v1}", {"q.io/a/b:v1"}),
         ("{controllerImage: r.io/a/b, controllerImageVersion: ''}", {"open: r.io/a/b"}),
         ("image: {name: agent, tag: 7, repository: null}", set()),
         ("image: {name: r.io/a/b, version: ''}", {"open: r.io/a/b"}),

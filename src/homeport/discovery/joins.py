@@ -142,6 +142,11 @@ def groups_of(entries: list[Entry]) -> list[dict[KeyRole, Entry]]:
         group = groups.setdefault(meaning.stem, {})
         if meaning.role and (meaning.role not in group or not group[meaning.role].value):
             group[meaning.role] = entry
+    if (base := groups.get(("base",))) is not None:
+        # A base image takes the version that stands beside it, an image with that version may stand there, too.
+        for role in ("tag", "version", "digest"):
+            if role in groups.get((), {}):
+                base.setdefault(role, groups[()][role])
     return [group for group in groups.values() if "repository" in group or "image" in group or "name" in group]
 
 

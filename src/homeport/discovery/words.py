@@ -10,7 +10,7 @@ KeyRole = Literal["", "image", "registry", "namespace", "repository", "name", "t
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _IMAGE: Final = frozenset({"image", "images"})
-_FILLING: Final = frozenset({"image", "images", "container", "docker", "oci", "default", "base"})
+_FILLING: Final = frozenset({"image", "images", "container", "docker", "oci", "default"})
 _NO_IMAGE: Final = frozenset(
     [
         "age",
