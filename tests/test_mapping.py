@@ -183,6 +183,13 @@ def test_no_two_names_become_one_without_a_word(sources, mapping):
         assert by_tag.setdefault((target.name, target.tag), source.name) == source.name
 
 
+def test_the_way_back_writes_docker_hubs_own_names_out():
+    mapping = Mapping.parse(TO, redirects=("docker.io/nginx=web",))
+    assert [str(it) for it in mapping.sources(Reference.parse(f"{TO}/web:1"), "docker.io")] == [
+        "docker.io/library/nginx:1"
+    ]
+
+
 def test_what_would_collide_is_kept_apart_by_either_option():
     sources = [Reference.parse("docker.io/a/b:1"), Reference.parse("quay.io/a/b:1")]
     for mapping in (Mapping.parse(TO, keep_registry=True), Mapping.parse(TO, redirects=("quay.io=quay",))):

@@ -135,7 +135,8 @@ class Mapping(msgspec.Struct, frozen=True):
         ways.append((Target(self.target.registry, below), Target(registry)))
         rests = ((source, _rest(home, reference)) for home, source in ways)
         paths = ["/".join(filter(None, (source.path, rest))) for source, rest in rests if rest is not None]
-        found = (msgspec.structs.replace(reference, registry=registry, repository=path) for path in paths if path)
+        names = (split_registry(f"{registry}/{path}") for path in paths if path)
+        found = (msgspec.structs.replace(reference, registry=host, repository=path) for host, path in names)
         return [source for source in dict.fromkeys(found) if self.relocate(source) == reference]
 
     def relocate_all(self, references: Iterable[Reference]) -> dict[Reference, Reference]:
