@@ -74,6 +74,11 @@ def test_all_keys_are_read():
         ("target: r.io\n  sources: [a]\n", "homeport.yaml:2: not YAML", ""),
         (f"target: r.io\nsources: {'[' * 30_000}\n", "homeport.yaml:2: nested more than 32 deep", ""),
         ("target: r.io\nsources: [-]\n", "homeport.yaml:2: sources: stdin cannot be a source", ""),
+        (
+            "target: r.io\nsources: [a]\nmap: [quay.io]\n",
+            "homeport.yaml:3: map: --map 'quay.io' is not FROM=TO",
+            "quay",
+        ),
         ("- a\n", "a mapping with `target` and `sources` is expected", ""),
         ("", "a mapping with `target` and `sources` is expected", ""),
     ],

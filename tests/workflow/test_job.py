@@ -249,3 +249,41 @@ def test_on_openshift_the_release_is_brought_under_red_hats_names(tmp_path):
         f"{red_hat}/redis-enterprise:7.2.4-64.rhel8-openshift",
         f"{red_hat}/services-manager:7.2.4-7",
     ]
+
+
+def test_a_locked_job_needs_no_source_for_what_the_target_has(site, capsys, monkeypatch):
+    site.publish(*IMAGES)
+    run(["apply"])
+    monkeypatch.setenv("HOMEPORT_ENDPOINTS", "docker.io=http://127.0.0.1:1")
+    before = site.files()
+
+    assert run(["apply"]) == 1
+    assert run(["plan", "--locked"]) == 0
+    assert run(["apply", "--locked"]) == 0
+
+    assert "verified: 3 of 3 images proven" in capsys.readouterr().out
+    assert site.files() == before
+
+
+def test_a_locked_job_refuses_a_tag_that_has_moved(site, capsys):
+    site.publish(*IMAGES)
+    lock = {f"docker.io/{name}:{tag}": "sha256:" + 64 * "1" for name, tag in IMAGES.items()}
+    (site.folder / "homeport.lock").write_text(json.dumps(lock))
+
+    assert run(["apply", "--locked"]) == 1
+
+    assert "sha256:" + 64 * "1" in capsys.readouterr().out
+    assert not (site.folder / "relocated").exists()
+
+
+def test_names_change_by_the_rules_of_the_file(site, capsys):
+    site.publish(*IMAGES)
+    with (site.folder / "homeport.yaml").open("a") as config:
+        config.write("keepRegistry: true\nmap: [docker.io/redislabs/redis=re]\n")
+
+    assert run(["apply"]) == 0
+
+    rec = yaml.safe_load((site.folder / "relocated/rec.yaml").read_text())["spec"]
+    place = f"{site.registry.host}/mirror"
+    assert rec["redisEnterpriseImageSpec"]["repository"] == f"{place}/re"
+    assert rec["bootstrapperImageSpec"]["repository"] == f"{place}/docker.io/redislabs/operator"

@@ -33,6 +33,7 @@ def apply(
     namespace: Annotated[tuple[str, ...], Parameter(name=["--namespace", "-n"], negative="")] = (),
     record: str | None = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
+    locked: Annotated[bool, Parameter(negative="")] = False,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
@@ -52,6 +53,7 @@ def apply(
         namespace: A namespace of the cluster, by default those of pullSecret.namespaces; may be repeated.
         record: The namespace that keeps what was changed, by default the first of pullSecret.namespaces, or of -n without these.
         dry_run: Say what would change in the cluster, tried by the API server; change nothing anywhere.
+        locked: Keep to homeport.lock: refuse tags that have moved since, and ask sources only for what the target lacks.
         output: How the report is written to stdout: table, json or yaml.
         registries: How registries are reached.
     """
@@ -64,9 +66,9 @@ def apply(
         print(render(live, output, live_table(live, dry_run=True)))
         return WRONG if live.left or live.errors else DONE
     with watching() as watcher, with_config(registries, config).open(watcher.waits) as opened:
-        applied = apply_job(job, opened, watcher)
+        applied = apply_job(job, opened, watcher, locked=locked)
     report = report_applied(job, applied)
-    whole = applied.is_whole and not job.unresolved and not job.errors
+    whole = applied.is_whole and job.is_clear
     if not cluster or applied.mirror.failed:
         print(render(report, output, applied_table(report, job)))
         return DONE if whole else WRONG

@@ -75,7 +75,7 @@ def report_job_plan(plan: JobPlan) -> PlanReport:
         pull_secret=secret.name if secret else None,
         namespaces=secret.namespaces if secret else (),
         open=[str(reference) for reference in job.open],
-        unresolved=[describe(place) for place in job.unresolved],
+        unresolved=_unresolved(job),
         errors=list(job.errors),
     )
 
@@ -88,7 +88,7 @@ def report_applied(job: Job, applied: Applied) -> ApplyReport:
         written=[str(path) for path in applied.written],
         verdicts=applied.verification.verdicts if applied.verification else None,
         open=[str(reference) for reference in job.open],
-        unresolved=[describe(place) for place in job.unresolved],
+        unresolved=_unresolved(job),
         errors=[*job.errors, *(applied.verification.errors if applied.verification else ())],
     )
 
@@ -121,6 +121,11 @@ def applied_table(report: ApplyReport, job: Job) -> str:
     proven = sum(verdict.status == "proven" for verdict in report.verdicts)
     lines += [f"verified: {proven} of {count(len(report.verdicts), 'image')} proven at {report.target}"]
     return "\n".join([*lines, *_remarks(report)])
+
+
+def _unresolved(job: Job) -> list[str]:
+    places = [describe(place) for place in job.unresolved]
+    return places + [f"left: {word.source}:{word.line}: {word.text}: {word.reason}" for word in job.left]
 
 
 def _edited(job: Job) -> Iterator[Edited]:

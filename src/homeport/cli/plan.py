@@ -18,6 +18,7 @@ def plan(
     file: Path = Path("homeport.yaml"),
     /,
     *,
+    locked: Annotated[bool, Parameter(negative="")] = False,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
@@ -27,15 +28,16 @@ def plan(
 
     Args:
         file: The configuration.
+        locked: Keep to homeport.lock: refuse tags that have moved since, and ask sources only for what the target lacks.
         output: How the report is written to stdout: table, json or yaml.
         registries: How registries are reached.
     """
     config = load_config(file)
     job = read_job(config)
     with with_config(registries, config).open() as opened:
-        planned = plan_job(job, opened)
+        planned = plan_job(job, opened, locked=locked)
     report = report_job_plan(planned)
     print(render(report, output, plan_table(report, planned)))
     failed = any(image.status == "failed" for image in report.mirror.images)
     too_much = any(quota.fits is False for quota in report.quotas)
-    return WRONG if failed or too_much or report.unresolved or report.errors else DONE
+    return WRONG if failed or too_much or not job.is_clear else DONE

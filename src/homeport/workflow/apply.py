@@ -37,8 +37,11 @@ class Applied(msgspec.Struct, frozen=True):
         return self.verification is not None and not self.verification.wrong and not self.errors
 
 
-def apply_job(job: Job, registries: Registries, observer: Observer | None = None) -> Applied:
-    """Bring the images, then write lock, manifests and pull secret, then prove it."""
+def apply_job(job: Job, registries: Registries, observer: Observer | None = None, *, locked: bool = False) -> Applied:
+    """Bring the images, then write lock, manifests and pull secret, then prove it.
+
+    With `locked` a tag that is not what the lock says is refused, and a source is asked only for what the target lacks.
+    """
     secret = _secret_text(job, registries)
     target = registries.client(job.mapping.target.registry)
     result = mirror(
@@ -48,6 +51,7 @@ def apply_job(job: Job, registries: Registries, observer: Observer | None = None
         target,
         observer=observer,
         platforms=job.config.platforms,
+        locked=Lock.read(job.config.lock_file).digests if locked else None,
         referrers=True,
         keep_tags=True,
     )

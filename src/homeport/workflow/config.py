@@ -8,7 +8,7 @@ import yaml
 from homeport.checked_yaml import line_of, parse_yaml, read_config
 from homeport.cluster.pull_secrets import is_namespace, is_secret_name
 from homeport.errors import ConfigError, UsageError
-from homeport.mapping import Target
+from homeport.mapping import Mapping, Target
 from homeport.mirror.platforms import is_platform
 
 
@@ -44,6 +44,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     redis_enterprise: RedisEnterprise | None = None
     registries: dict[str, RegistryEntry] = {}
     ca_files: tuple[str, ...] = ()
+    keep_registry: bool = False
+    map: tuple[str, ...] = ()
     default_registry: str = "docker.io"
     output: str = "relocated"
     file: str = "homeport.yaml"
@@ -62,6 +64,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     def lock_file(self) -> Path:
         """Where the digests of the mirrored images are kept, beside the file."""
         return self.folder / "homeport.lock"
+
+
+def mapping_of(config: Config) -> Mapping:
+    """Return the rule of names that a configuration states; raises UsageError."""
+    return Mapping.parse(config.target, keep_registry=config.keep_registry, redirects=config.map)
 
 
 def load_config(path: Path) -> Config:
@@ -84,6 +91,10 @@ def _check_values(config: Config, root: yaml.Node) -> None:
         Target.parse(config.target)
     except UsageError as error:
         raise wrong("target", error.message, error.hint) from None
+    try:
+        mapping_of(config)
+    except UsageError as error:
+        raise wrong("map", error.message, error.hint) from None
     if not config.sources:
         raise wrong("sources", "names nothing", "List the files and folders that hold the manifests.")
     if "-" in config.sources:

@@ -11,13 +11,15 @@ from homeport.applications.redis_enterprise import at_red_hat, images_of
 from homeport.discovery.findings import Unresolved
 from homeport.discovery.inputs import read_inputs
 from homeport.errors import UsageError
-from homeport.mapping import Mapping, Target
+from homeport.mapping import Mapping
 from homeport.mirror.executor import forecast
+from homeport.mirror.lock import Lock
 from homeport.mirror.plan import Plan
 from homeport.quota.reading import Reading
 from homeport.reference import Reference
 from homeport.registry.session import Registries
-from homeport.workflow.config import Config
+from homeport.relocation.sweep import Left
+from homeport.workflow.config import Config, mapping_of
 from homeport.workflow.pulls import Pulls, read_pulls
 from homeport.workflow.rewrite import Rewritten, learner, place_in, rewrite
 
@@ -38,6 +40,16 @@ class Job(msgspec.Struct, frozen=True):
     errors: tuple[str, ...] = ()
 
     @property
+    def left(self) -> tuple[Left, ...]:
+        """Words of the rewritten manifests that a second, independent look found not to name the target."""
+        return tuple(word for file in self.files.values() for word in file.left)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether no place needs a person any more."""
+        return not (self.unresolved or self.left or self.errors)
+
+    @property
     def changed_files(self) -> tuple[Path, ...]:
         """The manifests that are not yet as they will be."""
         return tuple(path for path, file in self.files.items() if not holds(path, file.content))
@@ -53,7 +65,7 @@ class JobPlan(msgspec.Struct, frozen=True):
 
 def read_job(config: Config) -> Job:
     """Read the manifests that a configuration names, and rewrite them in memory; raises UsageError, CollisionError."""
-    mapping = Mapping(Target.parse(config.target))
+    mapping = mapping_of(config)
     names = [str(config.folder / name) for name in config.sources]
     sources, unread = read_inputs(names, stdin=io.BytesIO())
     if not sources:
@@ -68,7 +80,7 @@ def read_job(config: Config) -> Job:
     )
     pulls = read_pulls(sources, learner(versions), default_registry=config.default_registry)
     named = dict.fromkeys((*_named(pulls), *_released(config, rewriting.files)))
-    references = tuple(reference for reference in named if not mapping.target.holds(reference))
+    references = tuple(reference for reference in named if not mapping.holds(reference))
     mapping.relocate_all(references)
     return Job(
         config,
@@ -81,8 +93,8 @@ def read_job(config: Config) -> Job:
     )
 
 
-def plan_job(job: Job, registries: Registries) -> JobPlan:
-    """Ask both sides by HEADs, which no registry counts, what would be done."""
+def plan_job(job: Job, registries: Registries, *, locked: bool = False) -> JobPlan:
+    """Ask both sides by HEADs, which no registry counts, what would be done; with `locked` as `apply_job` has it."""
     target = registries.client(job.mapping.target.registry)
     planned = forecast(
         job.references,
@@ -90,6 +102,7 @@ def plan_job(job: Job, registries: Registries) -> JobPlan:
         registries.client,
         target,
         platforms=job.config.platforms,
+        locked=Lock.read(job.config.lock_file).digests if locked else None,
         referrers=True,
         keep_tags=True,
     )
