@@ -37,7 +37,7 @@ def test_requests_are_logged_where_that_is_asked_for(tmp_path, http):
     with serve_process(tmp_path / "data", "--access-log") as server:
         http.request("GET", f"{server.url}/v2/")
         server.stop()
-        assert "method=GET path=/v2/ status=200" in server.lines[1]
+        assert '"method":"GET","path":"/v2/","repository":"","status":200' in server.lines[1]
 
 
 def test_it_serves_tls_with_a_login(tmp_path):

@@ -106,6 +106,17 @@ def test_the_options_of_names_say_where_an_image_goes(shell: Shell):
     assert (refused.returncode, "is not the target's registry" in refused.stderr) == (2, True)
 
 
+def test_a_bundle_is_loaded_under_the_same_names(shell: Shell, tmp_path: Path):
+    content = images.image()
+    name = shell.publish(content, "team/app:1")
+    bundle = str(tmp_path / "b.tar")
+    for arguments in (["save", "-o", bundle, name], ["load", "--to", shell.target.host, "--keep-registry", bundle]):
+        command = (*HOMEPORT, "bundle", *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=shell.environment)
+        assert done.returncode == 0, done.stderr
+    assert shell.tag(f"{shell.source.host.replace(':', '-')}/team/app", "1") == content.digest
+
+
 def test_exit_codes_tell_whether_all_is_there(shell: Shell):
     name = shell.publish(images.image(), "app:1")
     assert shell.run(name).returncode == 0

@@ -8,12 +8,13 @@ peers=${HOMEPORT_PEERS:-$HOME/.cache/homeport-peers}
 bin=$peers/bin
 go_version=1.26.8
 
-debian_packages=(busybox-static ca-certificates containerd containernetworking-plugins docker-registry docker.io iptables nginx-light runc skopeo strace)
+debian_packages=(busybox-static ca-certificates containerd containernetworking-plugins docker-registry docker.io iptables nginx-light runc skopeo strace wrk)
 go_peers=(
   "crane github.com/google/go-containerregistry/cmd/crane@v0.22.1"
   "regctl github.com/regclient/regclient/cmd/regctl@v0.11.7"
   "oras oras.land/oras/cmd/oras@v1.3.6"
   "registry github.com/distribution/distribution/v3/cmd/registry@v3.1.2"
+  "ggcr-registry github.com/google/go-containerregistry/cmd/registry@v0.22.1"
   "helm3 helm.sh/helm/v3/cmd/helm@v3.22.0"
   "helm4 helm.sh/helm/v4/cmd/helm@v4.3.1"
   "conformance github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111"

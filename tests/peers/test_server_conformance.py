@@ -13,9 +13,10 @@ pytestmark = pytest.mark.peers
 
 
 @pytest.mark.parametrize(("version", "tests"), [("1.1", 862), ("dev", 986)])
-def test_the_registry_conforms(version, tests, tmp_path):
+@pytest.mark.parametrize("options", [(), ("--tokens", "--workers", "2")], ids=["login", "tokens and workers"])
+def test_the_registry_conforms(version, tests, options, tmp_path):
     users = write_htpasswd(tmp_path / "htpasswd", {"me": "secret"})
-    with serve_process(tmp_path / "data", "--htpasswd", str(users)) as server:
+    with serve_process(tmp_path / "data", "--htpasswd", str(users), *options) as server:
         environment = {
             **os.environ,
             "OCI_REGISTRY": server.host,

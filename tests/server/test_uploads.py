@@ -1,4 +1,5 @@
 import pytest
+import urllib3
 
 from homeport.errors import StoreFullError
 from homeport.store.filesystem import FileSystemStore
@@ -175,6 +176,25 @@ def test_only_known_algorithms_are_promised(client):
 
 def test_too_many_parameters_are_refused(client):
     assert client.call("POST", "blobs/uploads/?" + "a=b&" * 100).status == 414
+
+
+def test_who_leaves_too_many_uploads_open_has_to_wait(tmp_path, pool, monkeypatch):
+    monkeypatch.setattr("homeport.server.open_uploads.MOST", 3)
+    with running_registry(tmp_path / "data", users={"me": "x", "you": "y"}) as registry:
+        client = Client(registry.url, "a", pool)
+
+        def upload(user: str, password: str):
+            token = urllib3.make_headers(basic_auth=f"{user}:{password}")["authorization"]
+            return client.call("POST", "blobs/uploads/", authorization=token)
+
+        opened = [upload("me", "x") for _ in range(4)]
+        assert [answer.status for answer in opened] == [202, 202, 202, 429]
+        assert opened[3].codes == ["TOOMANYREQUESTS"]
+        assert opened[3].headers["retry-after"] == "60"
+        assert upload("you", "y").status == 202
+        registry.store.cancel_upload("a", opened[0].headers["location"].rpartition("/")[2])
+        assert [upload("me", "x").status for _ in range(2)] == [202, 429]
+        assert len(list((tmp_path / "data" / "uploads").iterdir())) == 4
 
 
 class _FullUpload:

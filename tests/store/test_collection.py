@@ -10,6 +10,7 @@ from homeport.errors import StoreError
 from homeport.oci.digest import digest_of
 from homeport.oci.manifest import RawManifest
 from homeport.oci.media_types import OCI_INDEX, OCI_MANIFEST
+from homeport.store import collection
 from homeport.store.collection import Policy, collect
 from homeport.store.filesystem import FileSystemStore
 
@@ -92,8 +93,6 @@ def test_content_that_was_written_long_ago_and_finished_now_stays(store):
 def test_what_is_touched_while_the_collector_looks_stays(store, monkeypatch):
     digest = push(store, b"layer")
     age(store)
-    from homeport.store import collection
-
     real = collection.locked
 
     def touched_first(path: Path):
@@ -103,6 +102,21 @@ def test_what_is_touched_while_the_collector_looks_stays(store, monkeypatch):
     monkeypatch.setattr(collection, "locked", touched_first)
     assert collect(store.layout, POLICY).holds == 0
     assert there(store, digest)
+
+
+def test_a_manifest_that_is_pushed_again_while_the_collector_looks_stays(store, monkeypatch):
+    pushed = manifest("lone")
+    store.put_manifest("a", pushed)
+    age(store)
+    real = collection.locked
+
+    def pushed_first(path: Path):
+        store.put_manifest("a", pushed, tags=["x"])
+        return real(path)
+
+    monkeypatch.setattr(collection, "locked", pushed_first)
+    assert collect(store.layout, Policy(grace=7200, untagged=("**",))).manifests == []
+    assert store.get_manifest("a", "x") == pushed
 
 
 def test_untagged_manifests_stay_unless_a_rule_names_them(store):

@@ -149,7 +149,7 @@ def load(
         keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
         extract: Write the files that came along (save --include) to this folder.
         report: How the report is written to stdout: table, json or yaml.
-        names: What images are called at the target.
+        names: What images are called at the target, as for mirror, relocate and verify.
         registries: How registries are reached.
     """
     mapping = names.mapping(to)

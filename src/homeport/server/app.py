@@ -1,5 +1,6 @@
 """The registry as a bare ASGI application: who asks, for what, and the answer."""
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -15,18 +16,22 @@ from homeport.errors import (
     UploadTakenError,
 )
 from homeport.oci.error_codes import ErrorCode
-from homeport.server import blobs, lists, manifests, token_service, uploads
+from homeport.server import blobs, health, lists, manifests, token_service, uploads
 from homeport.server.access import Action, action_of
 from homeport.server.gate import Asking, Gate
 from homeport.server.immutable import ImmutableTags, is_immutable
+from homeport.server.metrics import Metrics
+from homeport.server.open_uploads import OpenUploads
 from homeport.server.quick import Quick, RawHeaders
 from homeport.server.replies import BlobParts, Disconnected, Refusal, Reply, headers_of_reply
 from homeport.server.requests import UNSENT, Receive, Request, Scope, Send, headers_of, origin_of
-from homeport.server.routes import Endpoint, parse_route
+from homeport.server.routes import Endpoint, Route, parse_route
 from homeport.server.streams import Buffers
+from homeport.store.layout import Layout
 from homeport.store.protocol import Store
 
-USER = "homeport.user"
+USER, ROUTE = "homeport.user", "homeport.route"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 Handler = Callable[[Store, Request], Awaitable[Reply]]
 
@@ -64,10 +69,16 @@ class Registry:
         gate: Gate | None = None,
         immutable: Sequence[ImmutableTags] = (),
         access_log: bool = False,
+        metrics: Metrics | None = None,
+        layout: Layout | None = None,
     ) -> None:
-        self._store, self._gate, self._immutable, self._access_log = store, gate or Gate(), immutable, access_log
+        """`layout` is the store's where it is on a disk, to tell whether that is well."""
+        self._store, self._gate, self._immutable = store, gate or Gate(), immutable
+        self._access_log, self._metrics, self._layout = access_log, metrics, layout
+        self._tells = access_log or metrics is not None
         self._quick = Quick(store, self._gate)
         self._buffers = Buffers()
+        self._uploads = OpenUploads()
         self._log = structlog.get_logger("homeport.server")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,34 +91,49 @@ class Registry:
             reply = None
         if reply is not None:
             await self._send(reply, scope, send)
-        if self._access_log:
-            self._tell(scope, reply.status if reply else "gone", started)
+        if self._tells:
+            self._tell(scope, reply, started)
 
     def answer_now(
         self, method: bytes, url: bytes, headers: RawHeaders, client: tuple[str, int] | None
     ) -> bytes | None:
         """Return a whole answer where nothing has to be waited for; None where the request takes the ordinary way."""
         started = time.perf_counter()
-        answer = self._quick.answer(method, url, headers)
-        if answer is None:
+        quick = self._quick.answer(method, url, headers)
+        if quick is None:
             return None
-        if self._access_log:
+        answer, user, route = quick
+        if self._tells:
             path = url.partition(b"?")[0]
-            scope = {"method": method.decode("ascii"), "raw_path": path, "client": client, USER: answer[1]}
-            self._tell(scope, 200, started)
-        return answer[0]
+            said = {"method": method.decode("ascii"), "raw_path": path, "client": client, "headers": headers}
+            self._tell({**said, USER: user, ROUTE: route}, Reply(200, (), answer), started)
+        return answer
 
-    def _tell(self, scope: Scope, status: int | str, started: float) -> None:
-        client = scope.get("client")
-        self._log.info(
-            "request",
-            method=scope["method"],
-            path=scope["raw_path"].decode("latin-1"),
-            status=status,
-            ms=round((time.perf_counter() - started) * 1000, 1),
-            client=client[0] if client else "-",
-            user=scope.get(USER) or "-",
-        )
+    def _tell(self, scope: Scope, reply: Reply | None, started: float) -> None:
+        """Count a request, and write a line for it where that is wanted."""
+        seconds = time.perf_counter() - started
+        route: Route | None = scope.get(ROUTE)
+        sent = reply.length if reply and scope["method"] != "HEAD" else 0
+        received = next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+        if self._metrics:
+            endpoint = str(route.endpoint) if route else "other"
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.count(method, endpoint, reply.status if reply else 499, seconds, received, sent)
+        if self._access_log:
+            client = scope.get("client")
+            asked = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+            self._log.info(
+                "request",
+                id=asked.decode("latin-1")[:64] or secrets.token_hex(8),
+                method=scope["method"],
+                path=scope["raw_path"].decode("latin-1"),
+                repository=route.repository if route else "",
+                status=reply.status if reply else "gone",
+                bytes=max(sent, received),
+                ms=round(seconds * 1000, 1),
+                client=client[0] if client else "-",
+                user=scope.get(USER) or "-",
+            )
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         """Turn every error into an answer; what nobody foresaw is logged and told in general terms only."""
@@ -138,6 +164,8 @@ class Registry:
     async def _handle(self, scope: Scope, receive: Receive) -> Reply:
         """Learn who asks before telling whether there is what they ask for."""
         method, path, headers = scope["method"], scope["raw_path"], headers_of(scope)
+        if path in health.PATHS and method in ("GET", "HEAD"):
+            return await health.answer_health(path, self._metrics, self._layout)
         if path == token_service.PATH and self._gate.tokens:
             return await token_service.answer_token(self._gate, self._gate.tokens, scope, headers, receive)
         route, wrong = None, None
@@ -151,11 +179,16 @@ class Registry:
         scope[USER] = identity.user
         if route is None:
             raise wrong or AssertionError(path)
+        scope[ROUTE] = route
         self._gate.check(identity, asking)
         handler = _HANDLERS[route.endpoint, "GET" if method == "HEAD" else method]
-        may_pull = partial(self._gate.may, identity, action=Action.PULL)
+        # Mounts and the catalog ask what the user may pull: no client asks for a token for whatever they may turn up.
+        may_pull = partial(self._gate.rules.allows, identity.user, action=Action.PULL)
         fixed = partial(is_immutable, self._immutable, route.repository)
-        return await handler(self._store, Request.of(scope, route, receive, may_pull=may_pull, fixed=fixed))
+        client = scope.get("client")
+        owner = identity.user or f"nobody at {client[0] if client else '-'}"
+        request = Request.of(scope, route, receive, may_pull=may_pull, fixed=fixed, uploads=self._uploads, owner=owner)
+        return await handler(self._store, request)
 
     async def _send(self, reply: Reply, scope: Scope, send: Send) -> None:
         body = reply.body

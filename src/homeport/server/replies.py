@@ -33,14 +33,18 @@ class Reply(msgspec.Struct, frozen=True):
     headers: Headers = ()
     body: bytes | BlobParts = b""
 
+    @property
+    def length(self) -> int:
+        """The number of bytes in the body."""
+        return self.body.length if isinstance(self.body, BlobParts) else len(self.body)
+
 
 def headers_of_reply(reply: Reply) -> list[tuple[bytes, bytes]]:
     """Return the headers as they go out: the reply's own, the protocol's name, and the length."""
     headers = [(b"docker-distribution-api-version", b"registry/2.0")]
     headers += [(name.encode("ascii"), value.encode("latin-1")) for name, value in reply.headers]
     if reply.status != 204:
-        length = reply.body.length if isinstance(reply.body, BlobParts) else len(reply.body)
-        headers.append((b"content-length", b"%d" % length))
+        headers.append((b"content-length", b"%d" % reply.length))
     return headers
 
 

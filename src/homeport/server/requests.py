@@ -10,6 +10,7 @@ import msgspec
 from homeport.errors import InvalidDigestError
 from homeport.oci.digest import check_digest
 from homeport.oci.error_codes import ErrorCode
+from homeport.server.open_uploads import OpenUploads
 from homeport.server.replies import Disconnected, Refusal
 from homeport.server.routes import Route
 
@@ -41,6 +42,8 @@ class Request(msgspec.Struct, frozen=True):
     receive: Receive
     may_pull: Callable[[str], bool]
     fixed: Callable[[str], bool]
+    uploads: OpenUploads
+    owner: str
 
     @classmethod
     def of(
@@ -51,6 +54,8 @@ class Request(msgspec.Struct, frozen=True):
         *,
         may_pull: Callable[[str], bool],
         fixed: Callable[[str], bool],
+        uploads: OpenUploads,
+        owner: str,
     ) -> "Request":
         """Read an ASGI scope; raises Refusal."""
         try:
@@ -59,7 +64,7 @@ class Request(msgspec.Struct, frozen=True):
             )
         except ValueError:
             raise Refusal(414, ErrorCode.UNSUPPORTED, "there are too many parameters") from None
-        return cls(scope["method"], route, query, headers_of(scope), receive, may_pull, fixed)
+        return cls(scope["method"], route, query, headers_of(scope), receive, may_pull, fixed, uploads, owner)
 
     def parameter(self, name: str) -> str | None:
         """Return a parameter of the query, the first if it is there more than once."""

@@ -12,13 +12,13 @@ from homeport.server.app import Registry
 from homeport.server.config import ServerConfig, seconds
 from homeport.server.gate import Gate
 from homeport.server.login import HtpasswdLogin
+from homeport.server.metrics import Metrics, share_between_workers
 from homeport.server.run import Listen, RegistryServer
 from homeport.server.tls import Certificate, own_certificate, trust_help
 from homeport.server.tokens import Tokens
 from homeport.server.workers import run_workers
 from homeport.store.collection import Policy, collect
 from homeport.store.filesystem import FileSystemStore
-from homeport.store.layout import Layout
 
 
 class Service:
@@ -47,6 +47,7 @@ class Service:
         if self._workers == 1:
             self._serve(0, on_ready, self.listen.socket)
             return True
+        share_between_workers()
         url = f"{'https' if self.certificate else 'http'}://{self.listen.host}"
         return run_workers(
             self._workers,
@@ -56,7 +57,12 @@ class Service:
 
     def _serve(self, number: int, on_ready: Callable[[str], None], bound: socket.socket) -> None:
         app = Registry(
-            self.store, gate=self.gate, immutable=self.config.immutable_tags, access_log=self.config.access_log
+            self.store,
+            gate=self.gate,
+            immutable=self.config.immutable_tags,
+            access_log=self.config.access_log,
+            metrics=Metrics(self.store.layout),
+            layout=self.store.layout,
         )
         if number == 0 and self.config.collection.every:
             threading.Thread(target=self._collect, name="homeport-collection", daemon=True).start()
@@ -68,7 +74,7 @@ class Service:
         policy = Policy(grace=seconds(settings.grace), untagged=settings.untagged)
         while not never.wait(seconds(settings.every)):
             try:
-                print(f"note: collection: {collect(Layout(self.data), policy)}", file=sys.stderr)  # noqa: T201 - a log
+                print(f"note: collection: {collect(self.store.layout, policy)}", file=sys.stderr)  # noqa: T201 - a log
             except (StoreError, OSError) as error:
                 print(f"note: collection failed: {error}", file=sys.stderr)  # noqa: T201 - a log
 

@@ -20,7 +20,7 @@ async def start_upload(store: Store, request: Request) -> Reply:
     if request.parameter("digest-algorithm") not in (None, "sha256", "sha512"):
         raise Refusal(400, ErrorCode.DIGEST_INVALID, "the algorithm is neither sha256 nor sha512")
     if digest is None or mount:
-        session = await to_thread(store.start_upload, repository)
+        session = await to_thread(_start_bounded, store, request)
         return Reply(202, _progress(repository, session, 0))
     if request.is_small:
         return await _finish_small(store, request, None, digest)
@@ -95,6 +95,21 @@ async def _finish(store: Store, request: Request, session: str, digest: str) -> 
     finally:
         upload.close()
     return _created(repository, digest)
+
+
+def _start_bounded(store: Store, request: Request) -> str:
+    """Open an upload for the requests to come, unless its owner leaves too many open."""
+    repository = request.route.repository
+    if not request.uploads.has_room(request.owner, lambda one: store.upload_size(*one) is not None):
+        raise Refusal(
+            429,
+            ErrorCode.TOOMANYREQUESTS,
+            "too many uploads are open; finish or cancel some",
+            headers=(("retry-after", "60"),),
+        )
+    session = store.start_upload(repository)
+    request.uploads.note(request.owner, (repository, session))
+    return session
 
 
 async def _finish_small(store: Store, request: Request, session: str | None, digest: str) -> Reply:

@@ -3,12 +3,15 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import FrameType
 from typing import Final
 
 RESTARTS: Final = 100
 """After so many workers that ended by themselves, something is wrong for good."""
+
+_ENDINGS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run_workers(count: int, serve: Callable[[int, Callable[[], None]], None], on_ready: Callable[[], None]) -> bool:
@@ -24,15 +27,19 @@ def run_workers(count: int, serve: Callable[[int, Callable[[], None]], None], on
         nonlocal stopping
         stopping = True
         for child in children:
-            os.kill(child, number)
+            with suppress(ProcessLookupError):  # it has ended, and was waited for just now
+                os.kill(child, number)
 
     def start(number: int) -> None:
+        # A signal must find a child either with its own handlers, or not at all.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
         child = os.fork()
         if not child:
-            _run_child(lambda: serve(number, lambda: os.close(_told(writer))))
+            _run_child(lambda: serve(number, lambda: os.close(_told(writer))), before)
         children[child] = number
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    for ending in (signal.SIGTERM, signal.SIGINT):
+    for ending in _ENDINGS:
         signal.signal(ending, stop)
     for number in range(count):
         start(number)
@@ -56,12 +63,13 @@ def _told(writer: int) -> int:
     return writer
 
 
-def _run_child(serve: Callable[[], None]) -> None:
+def _run_child(serve: Callable[[], None], mask: Iterable[int]) -> None:
     """Run a worker and leave the process without coming back into its parent's code."""
     code = 1
     try:
-        for ending in (signal.SIGTERM, signal.SIGINT):
+        for ending in _ENDINGS:
             signal.signal(ending, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         serve()
         code = 0
     finally:

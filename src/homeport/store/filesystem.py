@@ -245,9 +245,10 @@ class FileSystemStore:
         sync_directory(link.parent)
 
     def _write(self, path: Path, content: bytes) -> None:
-        """Write a file unless it says so already; then see to it that its name is durable."""
+        """Write a file unless it says so already; then renew its lease, and see to it that its name is durable."""
         make_directory(path.parent, self._known)
         if read_file(str(path)) == content:
+            self._leases.renew(path)
             sync_directory(path.parent)
         else:
             write_file(path, content, self.layout.staging)
