@@ -36,7 +36,7 @@ def made_bundle() -> str:
     crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "spec": {"schema": schema}}
     dumper = yaml.CSafeDumper
     dumper.ignore_aliases = lambda *_: True
-    return yaml.dump_all([crd, DEPLOYMENT], Dumper=dumper, sort_keys=False)
+    return yaml.dump_all([crd, DEPLOYMENT], Dumper=dumper, sort_keys=False, explicit_start=True)
 
 
 def compose(text: str) -> None:

@@ -31,7 +31,7 @@ def test_a_wrong_deployment_ends_with_1_and_says_why_and_how(tmp_path, capsys):
         "RE021  error: Where a spec names no repository the operator takes its own default, from a public registry.\n"
         f"  {cluster}:5  RedisEnterpriseCluster/rec  spec.bootstrapperImageSpec\n"
         "    the bootstrapper is pulled as docker.io/redislabs/operator:7.2.4-7, not from reg.example.com\n"
-        "    fix: Write bootstrapperImageSpec.repository.\n"
+        "    fix: Write bootstrapperImageSpec.repository: reg.example.com/redislabs/operator.\n"
     )
     assert out.endswith("3 errors, 1 warning\n")
 

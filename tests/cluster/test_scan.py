@@ -65,7 +65,7 @@ def test_a_list_older_than_the_server_remembers_goes_on(empty, monkeypatch):
 
 def test_each_kind_is_listed_once(empty):
     scan_cluster(None, [], KNOWLEDGE)
-    assert len(empty.requests) == len(set(empty.requests)) == 10
+    assert len(empty.requests) == len(set(empty.requests)) == 11
 
 
 def test_a_missing_package_is_said(monkeypatch):

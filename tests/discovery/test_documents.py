@@ -145,3 +145,11 @@ def test_places_cover_what_was_read(value, flow):
 def test_any_text_is_read_or_refused(text):
     with contextlib.suppress(InputError):
         parse(text)
+
+
+def test_jsons_pairs_of_escapes_are_read_and_places_stay():
+    text = '{"smile": "\\ud83d\\ude00!", "image": "a"}'
+    ((document),) = parse_documents(Source("f.json", text))
+    image = document.root["image"]
+    assert text[image.start : image.end] == '"a"'
+    assert document.root["smile"].startswith("\U0001f600")

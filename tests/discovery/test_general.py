@@ -272,6 +272,19 @@ def test_strings_in_strings_end_somewhere():
     assert scan(text).errors == ()
 
 
+def test_documents_in_strings_have_a_bound(monkeypatch):
+    monkeypatch.setattr("homeport.discovery.general.MAX_EMBEDDED", 1_000)
+    text = "a: &x |\n  image: a/b:1\n  more: x\nb: [" + ", ".join(["*x"] * 100) + "]\n"
+    (error,) = scan(text).errors
+    assert "more than 1,000 characters" in error
+
+
+@pytest.mark.parametrize("size", [1_000, 100_000])
+def test_long_strings_take_no_more_than_their_share(size):
+    for unit in ("a/", "a:", "image=", "- ", "'x\\n", "{", "a/b:1 ", "-", "x.y/z"):
+        assert scan(json.dumps({"image": unit * size, "x": f"image: x\n{unit * size}"})).errors == ()
+
+
 def test_secrets_data_is_left_alone():
     value = base64.b64encode(b"image: quay.io/a/b:1").decode()
     assert named(f"{{apiVersion: v1, kind: Secret, data: {{a: {value}}}}}") == set()

@@ -1,8 +1,11 @@
 """Rules as data: the language, and each rule that is shipped."""
 
+import contextlib
 from textwrap import dedent
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from homeport.discovery.inputs import Source
 from homeport.discovery.knowledge import Knowledge
@@ -241,6 +244,20 @@ def test_a_rule_reaches_objects_in_strings():
 def test_broken_rules_are_named(text, message):
     with pytest.raises(InputError, match=message):
         read_rules(text, "mine.yaml")
+
+
+@given(st.text(alphabet="-{}[]:, \n#'\"namesourckidtgepl.*/$|", max_size=200))
+def test_any_text_is_read_or_refused(text):
+    with contextlib.suppress(InputError):
+        read_rules(text, "mine.yaml")
+
+
+@given(
+    st.text(max_size=60),
+    st.recursive(st.integers(), lambda it: st.lists(it) | st.dictionaries(st.text(max_size=3), it)),
+)
+def test_any_path_leads_somewhere_or_nowhere(path, value):
+    assert all(isinstance(steps, tuple) for steps, _ in select(value, path))
 
 
 def test_paths():

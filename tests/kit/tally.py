@@ -35,7 +35,7 @@ class Refusal(msgspec.Struct, frozen=True):
 class Tally:
     """Give `wrap` to running_registry.
 
-    `refuse` says which requests get an error, `corrupt` which bodies come with another byte, `hold` which wait: then
+    `refuse` says which requests get an error, `corrupt` which bodies come with another byte, `cut` which end halfway, `hold` which wait: then
     `held` is set, until `go` is.
     """
 
@@ -43,6 +43,7 @@ class Tally:
         self.requests: list[Asked] = []
         self.refuse: Callable[[Asked], Refusal | None] = lambda _asked: None
         self.corrupt: Callable[[Asked], bool] = lambda _asked: False
+        self.cut: Callable[[Asked], bool] = lambda _asked: False
         self.hold: Callable[[Asked], bool] = lambda _asked: False
         self.held = threading.Event()
         self.go = threading.Event()
@@ -67,12 +68,31 @@ class Tally:
             if self.hold(asked):
                 self.held.set()
                 await asyncio.to_thread(self.go.wait)
+            if self.cut(asked):
+                send = _cutting(send)
             if refusal := self.refuse(asked):
                 await _refuse(refusal, receive, send)
             else:
                 await app(scope, receive, _corrupting(send) if self.corrupt(asked) else send)
 
         return serve
+
+
+def _cutting(send: Send) -> Send:
+    """End the body of an answer halfway; the server closes the connection, as less came than was announced."""
+    ended = False
+
+    async def cut(message: dict[str, object]) -> None:
+        nonlocal ended
+        if ended:
+            return
+        body = message.get("body")
+        if isinstance(body, bytes | bytearray | memoryview) and len(body):
+            ended = True
+            message = {**message, "body": bytes(body[: len(body) // 2]), "more_body": False}
+        await send(message)
+
+    return cut  # type: ignore[return-value]  # a dict is a MutableMapping
 
 
 def _corrupting(send: Send) -> Send:

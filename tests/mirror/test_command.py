@@ -106,6 +106,17 @@ def test_the_options_of_names_say_where_an_image_goes(shell: Shell):
     assert (refused.returncode, "is not the target's registry" in refused.stderr) == (2, True)
 
 
+def test_a_bundle_is_loaded_under_the_same_names(shell: Shell, tmp_path: Path):
+    content = images.image()
+    name = shell.publish(content, "team/app:1")
+    bundle = str(tmp_path / "b.tar")
+    for arguments in (["save", "-o", bundle, name], ["load", "--to", shell.target.host, "--keep-registry", bundle]):
+        command = (*HOMEPORT, "bundle", *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=shell.environment)
+        assert done.returncode == 0, done.stderr
+    assert shell.tag(f"{shell.source.host.replace(':', '-')}/team/app", "1") == content.digest
+
+
 def test_exit_codes_tell_whether_all_is_there(shell: Shell):
     name = shell.publish(images.image(), "app:1")
     assert shell.run(name).returncode == 0
@@ -161,6 +172,7 @@ def test_references_come_from_a_scan(shell: Shell, tmp_path: Path):
         (("--from-scan", "-"), "[]", "is not the report of a scan"),
         (("--ca-file", "none.pem", "app:1"), "", "--ca-file none.pem: there is no such file"),
         (("--locked", "--lock", "none.lock", "app:1"), "", "none.lock: No such file"),
+        (("--list", "none.yaml"), "", "none.yaml: cannot be read"),
         (("--deep", "app:1"), "", "--deep is about a dry run"),
         (("--authfile", "none.json", "app:1"), "", "--authfile none.json: there is no such file"),
         (("a.example/app:1", "b.example/app:1"), "", "a.example/app:1 and b.example/app:1 would both become"),
@@ -314,3 +326,45 @@ def test_memory_does_not_grow_with_the_image(shell: Shell, tmp_path: Path):
             [sys.executable, "-c", peak, *command], capture_output=True, text=True, check=True, env=shell.environment
         )
     assert int(done.stdout) < 100
+
+
+def test_a_list_chooses_tags(shell: Shell, tmp_path: Path):
+    for tag in ("7.2.4-52", "7.2.4-64", "7.4.2-54", "latest"):
+        shell.publish(images.image(label=tag), f"redislabs/redis:{tag}")
+    other = shell.publish(images.image(), "app:1")
+    wish = {"repository": f"{shell.source.host}/redislabs/redis", "versions": "7.2", "latest": 1}
+    file = tmp_path / "images.yaml"
+    file.write_text(yaml.safe_dump({"images": [other, wish]}))
+    report = shell.report("--list", str(file))
+    assert [image["source"] for image in report["images"]] == [other, f"{wish['repository']}:7.2.4-64"]
+
+    file.write_text(yaml.safe_dump({"images": [{**wish, "version": "7"}]}))
+    done = shell.run("--list", str(file))
+    assert done.returncode == 2
+    assert "unknown field `version`" in done.stderr
+    file.write_text(yaml.safe_dump({"images": [{**wish, "versions": "9"}]}))
+    assert "no tag is as the list wants it" in shell.run("--list", str(file)).stderr
+
+
+def test_images_come_from_files_too(shell: Shell, tmp_path: Path):
+    one, two = images.multi_arch("one"), images.image(label="two")
+    names = [shell.publish(one, "app:1"), shell.publish(two, "app:2")]
+    layout = tmp_path / "layout"
+    layout.mkdir()
+    for output in (str(tmp_path / "b.tar"), str(layout)):
+        subprocess.run((*HOMEPORT, "bundle", "save", "-o", output, *names), env=shell.environment, check=True)
+    shell.from_source.requests.clear()
+
+    plan = shell.report("--dry-run", f"oci-archive:{tmp_path}/b.tar")
+    assert [image["status"] for image in plan["images"]] == ["pending", "pending"]
+    assert shell.tag("app", "1") is None
+    report = shell.report(f"oci-archive:{tmp_path}/b.tar:{names[0]}")
+    assert [image["source"] for image in report["images"]] == [names[0]]
+    assert shell.tag("app", "1") == one.digest
+    report = shell.report(f"oci:{layout}")
+    assert [image["status"] for image in report["images"]] == ["present", "copied"]
+    assert report["counted_pulls"] == 0
+    assert shell.from_source.count() == 0
+    done = shell.run(f"oci:{layout}:none:1")
+    assert done.returncode == 2
+    assert "there is no none:1 in it" in done.stderr

@@ -71,10 +71,12 @@ class Kubernetes:
             assert response.status_code == 200, response.text
         return kept
 
-    def define(self, group: str, kind: str, version: str) -> None:
-        """Install the definition of a custom resource, and wait until it is served."""
+    def define(self, group: str, kind: str, version: str, fields: dict[str, Any] | None = None) -> None:
+        """Install the definition of a custom resource, with the schemas of fields in its spec, and wait until it is served."""
         plural = PLURALS[kind]
-        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        properties = {"properties": {"spec": {**anything, "properties": fields}}} if fields else {}
+        schema = {"openAPIV3Schema": anything | properties}
         spec = {
             "group": group,
             "scope": "Namespaced",

@@ -11,9 +11,10 @@ import yaml
 
 from homeport.registry.credentials import Credential, OneCredential
 from homeport.registry.session import Registries
+from homeport.registry.settings import Settings
 from tests.kit.cluster_contract import made
 from tests.kit.images import put
-from tests.kit.servers import ServeProcess, serve_process, write_htpasswd
+from tests.kit.servers import ServeProcess, serve_process, write_certificate, write_htpasswd
 from tests.peers import kube_node
 from tests.peers.kube_images import sleepers
 from tests.peers.kube_node import Node
@@ -22,10 +23,16 @@ USER, PASSWORD = "puller", "s3cret-word"
 
 
 class Site:
-    """`hub` is what the node takes for Docker Hub, `own` the private registry that wants a login."""
+    """`hub` is what the node takes for Docker Hub, `own` the private registry with a login."""
 
-    def __init__(self, node: Node, hub: ServeProcess, own: ServeProcess) -> None:
-        self.node, self.hub, self.own = node, hub, own
+    def __init__(self, node: Node, hub: ServeProcess, own: ServeProcess, ca_file: Path | None) -> None:
+        self.node, self.hub, self.own, self.ca_file = node, hub, own, ca_file
+        if ca_file:
+            certs = node.certs / own.host
+            certs.mkdir()
+            (certs / "hosts.toml").write_text(
+                f'[host."{own.url}"]\n  capabilities = ["pull", "resolve"]\n  ca = "{ca_file}"\n'
+            )
         self.redirect_docker_hub()
 
     def redirect_docker_hub(self) -> None:
@@ -54,6 +61,7 @@ class Site:
             "sources": ["app.yaml"],
             "pullSecret": {"name": "private", "namespaces": [namespace]},
             "registries": {"docker.io": {"endpoint": self.hub.url}},
+            "caFiles": [str(self.ca_file)] if self.ca_file else [],
             **more,
         }
         (folder / "homeport.yaml").write_text(yaml.safe_dump(config))
@@ -82,19 +90,26 @@ class Site:
 
     def login(self) -> Registries:
         """Return the registries as the user of the private one sees them."""
-        return Registries(credentials=OneCredential(Credential(USER, PASSWORD)))
+        return Registries(
+            Settings.of(ca_files=[self.ca_file] if self.ca_file else []), OneCredential(Credential(USER, PASSWORD))
+        )
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Site]:
-    """Run both registries and a cluster until the block ends."""
+def running(folder: Path, *, tls: bool = False) -> Iterator[Site]:
+    """Run both registries and a cluster until the block ends, the private registry over TLS if wanted.
+
+    A node asks a registry on loopback by plain HTTP as well when it was refused over TLS, and reports that answer.
+    """
     users = write_htpasswd(folder / "htpasswd", {USER: PASSWORD})
+    ca_file, certificate, key = write_certificate(folder)
+    private = ("--htpasswd", str(users), *(("--tls-cert", str(certificate), "--tls-key", str(key)) if tls else ()))
     with (
         serve_process(folder / "hub") as hub,
-        serve_process(folder / "own", "--htpasswd", str(users)) as own,
+        serve_process(folder / "own", *private) as own,
         kube_node.running(_made(folder / "kube"), hub.host) as node,
     ):
-        yield Site(node, hub, own)
+        yield Site(node, hub, own, ca_file if tls else None)
 
 
 def _made(folder: Path) -> Path:

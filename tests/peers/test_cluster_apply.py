@@ -31,7 +31,7 @@ CRON = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with kube_site.running(tmp_path_factory.mktemp("site")) as site:
+    with kube_site.running(tmp_path_factory.mktemp("site"), tls=True) as site:
         yield site
 
 
@@ -79,7 +79,18 @@ def test_a_running_cluster_moves_to_the_target_and_back(
     assert "no object has to change" in capsys.readouterr().out
     assert _versions(site) == versions
 
-    verify = ["verify", "--registry", target, "--cluster", "-n", "shop", "--lock", str(tmp_path / "job/homeport.lock")]
+    verify = [
+        "verify",
+        "--ca-file",
+        str(site.ca_file),
+        "--registry",
+        target,
+        "--cluster",
+        "-n",
+        "shop",
+        "--lock",
+        str(tmp_path / "job/homeport.lock"),
+    ]
     assert run(verify) == 0, capsys.readouterr()
     capsys.readouterr()
 

@@ -351,3 +351,33 @@ def test_names_in_environment_and_arguments_move_and_a_second_apply_keeps_them(b
     back = spec()
     assert back["containers"].pop()["image"] == "team/web:1"
     assert back == before
+
+
+def test_a_custom_resource_that_nobody_taught_is_found_moved_and_taken_back(bench: Bench, api: Api) -> None:
+    kube.PLURALS["Widget"] = "widgets"
+    engine = {"type": "string", "description": "The container image to use for the engine."}
+    bench.cluster.define("shop.example.com", "Widget", "v1alpha2", {"engine": engine})
+    spec = {
+        "engine": "team/web:1",
+        "size": 3,
+        "image": {"repository": "team/web", "tag": "1"},
+        "exporter": {"image": "docker.io/team/report:3"},
+    }
+    widget = made("Widget", "w", spec, api_version="shop.example.com/v1alpha2", namespace=bench.name)
+    bench.kubectl("apply", "-f", "-", text=yaml.safe_dump(widget))
+    with Api(load_config()) as fresh:
+        assert bench.apply(fresh).failed is None
+        after = yaml.safe_load(bench.kubectl("get", "widget", "w", "-o", "yaml"))["spec"]
+        assert after["image"] == {"repository": "registry.example.com/mirror/team/web", "tag": "1"}
+        assert after["engine"] == "registry.example.com/mirror/team/web:1"
+        assert after["exporter"] == {"image": "registry.example.com/mirror/team/report:3"}
+        journal = bench.journal(fresh)
+        assert roll_back(fresh, plan_rollback(fresh, journal.read()), journal, namespace=bench.name).failed is None
+    assert yaml.safe_load(bench.kubectl("get", "widget", "w", "-o", "yaml"))["spec"] == spec
+
+
+def test_a_rollback_without_a_record_says_so(
+    bench: Bench, api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["rollback", str(tmp_path / "homeport.yaml"), "--record", bench.name]) == 0
+    assert f"no change is recorded in namespace {bench.name}" in capsys.readouterr().err

@@ -19,7 +19,7 @@ OBJECTS = [operator_deployment("redis"), redis_cluster("redis")]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with kube_site.running(tmp_path_factory.mktemp("site")) as site:
+    with kube_site.running(tmp_path_factory.mktemp("site"), tls=True) as site:
         site.node.api.define("app.redislabs.com", "RedisEnterpriseCluster", "v1")
         site.publish(*(f"{image.repository}:{image.tag}" for image in images_of(OPERATOR)))
         site.start("redis", OBJECTS)
@@ -35,7 +35,7 @@ def test_redis_enterprise_moves_house(
     monkeypatch.setenv("DOCKER_CONFIG", str(file.parent))
     target = f"{site.own.host}/mirror"
     lock = ["--lock", str(file.parent / "homeport.lock"), "--operator", OPERATOR]
-    verify = ["verify", "--registry", target, "--cluster", "-n", "redis", *lock]
+    verify = ["verify", "--ca-file", str(site.ca_file), "--registry", target, "--cluster", "-n", "redis", *lock]
     site.node.wait(lambda: _runs(site, 3), "the operator's pods do not run")
     assert all(image.startswith("redislabs/") for image in site.images("redis"))
     rec = site.get("redisenterprisecluster", "redis", "rec")["spec"]

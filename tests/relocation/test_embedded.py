@@ -122,7 +122,7 @@ def test_a_prefix_that_two_images_share_and_would_have_to_differ_for_is_refused_
 
 
 NAMES = st.sampled_from(["quay.io/a/b:1", "ghcr.io/x/y@sha256:" + "0" * 64, "docker.io/org/app:v2", f"{TO}/here/it:1"])
-WORDS = st.text(st.characters(codec="utf-8", max_codepoint=0xFFFF, exclude_categories=["Cs", "Cc"]), max_size=12)
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
 
 
 @given(

@@ -5,9 +5,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import homeport.relocation.overlay as room
 from homeport.applications.redis_enterprise import KNOWLEDGE
 from homeport.discovery.inputs import Source
-from homeport.errors import InputError
+from homeport.errors import InputError, UnprovenError
 from homeport.mapping import Mapping
 from homeport.relocation.overlay import changes_between, overlay
 from homeport.relocation.relocate import relocate
@@ -92,6 +93,16 @@ def test_what_kustomize_cannot_take_is_refused(texts, reason):
 def test_objects_of_one_name_in_two_namespaces_are_told_apart():
     texts = [CONFIG.replace("name: c", f"name: c, namespace: {space}") for space in ("one", "two")]
     assert [it["target"]["namespace"] for it in made(*texts)["patches"]] == ["one", "two"]
+
+
+def test_patches_that_do_not_give_what_was_proved_are_refused(monkeypatch):
+    def forgetful(before, after, path=()):
+        changes = list(changes_between(before, after, path))
+        return changes if path else changes[:-1]
+
+    monkeypatch.setattr(room, "changes_between", forgetful)
+    with pytest.raises(UnprovenError, match="the patches of ConfigMap/c do not give what was proved"):
+        made(CONFIG)
 
 
 VALUES = st.recursive(

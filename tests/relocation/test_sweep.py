@@ -111,6 +111,12 @@ def test_at_a_target_without_a_path_a_split_name_keeps_its_repository():
     assert left("registry: other.example.com\nrepository: redislabs/redis\n", BARE) == [(2, "redislabs/redis")]
 
 
+def test_a_repository_that_has_a_name_of_its_own_at_the_target_is_there():
+    mapping = Mapping.parse("registry.example.com/m", redirects=("docker.io/nginx=registry.example.com/web",))
+    assert left("image: registry.example.com/web:1\n", mapping) == []
+    assert left("image: registry.example.com/other:1\n", mapping) == [(1, "registry.example.com/other:1")]
+
+
 def test_a_kept_registry_is_no_source():
     assert left("image: registry.example.com/quay.io/org/app:1\n", KEPT) == []
     assert left("image: quay.io/org/app:1\n", KEPT) == [(1, "quay.io/org/app:1")]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homeport.applications.redis_enterprise import KNOWLEDGE
+from homeport.discovery.knowledge import Knowledge, SecretField
 from homeport.mapping import Mapping
 from homeport.workflow.helm import Settings
 from homeport.workflow.helm_values import Rules, difference, merge, override_values
@@ -74,6 +75,18 @@ def test_an_override_that_reaches_every_image_is_clean(tmp_path):
     fake_helm(tmp_path, "{apiVersion: v1, kind: Pod, spec: {containers: [{image: reg.io:5000/m/a/b:1}]}}")
     made = override_values(chart, Settings(), RULES, 1 << 20)
     assert (made.left, made.errors) == ((), ())
+
+
+def test_a_null_that_an_application_knows_to_take_secrets_gets_one(tmp_path):
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo/Chart.yaml").write_text("name: demo\n")
+    (tmp_path / "demo/values.yaml").write_text("pulls: null\nimage: {repository: quay.io/a/b, tag: '1'}\n")
+    knowledge = Knowledge(secrets=(SecretField("", "", ("pulls",), form="names"),))
+    made = override_values(
+        tmp_path / "demo", Settings(), Rules(RULES.mapping, knowledge, "docker.io", "regcred"), 1 << 20
+    )
+    assert yaml.safe_load(made.text) == {"pulls": ["regcred"], "image": {"repository": "reg.io:5000/m/a/b"}}
+    assert [it.path for it in made.insertions] == ["pulls"]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,11 @@ def test_a_kustomizations_transformers_are_applied(tmp_path):
         "    env: [{name: A_IMAGE, value: 'a/b:1'}]\n"
     )
     assert read(str(tmp_path)) == (["a/b:1", "a/b:3", "quay.io/my/nginx:2"], [])
+    (tmp_path / "pod.yaml").write_text(
+        "kind: ConfigMap\napiVersion: v1\ndata:\n  a.yaml: |\n    kind: Pod\n    spec: {containers: [{image: 'nginx:1'}]}\n"
+    )
+    assert read(str(tmp_path)) == (["nginx:1"], []), "a transformer looks into no strings"
+    (tmp_path / "pod.yaml").write_text("kind: Pod\nspec: {containers: [{image: 'nginx:1'}, {image: 'a/b:1'}]}\n")
     assert read(str(tmp_path), rewriting=True)[0][:2] == ["a/b:1", "nginx:1"]
 
 

@@ -50,7 +50,7 @@ def apply(
         cluster: Change the live cluster, too.
         context: The kubeconfig's context.
         namespace: A namespace of the cluster, by default those of pullSecret.namespaces; may be repeated.
-        record: The namespace that keeps what was changed, by default the first one.
+        record: The namespace that keeps what was changed, by default the first of pullSecret.namespaces, or of -n without these.
         dry_run: Say what would change in the cluster, tried by the API server; change nothing anywhere.
         output: How the report is written to stdout: table, json or yaml.
         registries: How registries are reached.

@@ -10,6 +10,8 @@ import msgspec
 from cyclopts import App, Parameter
 
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
+from homeport.cli.image_list import choose, read_list
+from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.mirror_report import Image, Report, failures, joined, refused, report_result, report_table
 from homeport.cli.output import Form, columns, count, render
 from homeport.cli.platforms import check_platforms
@@ -80,6 +82,7 @@ def save(
     *references: Annotated[str, Parameter(allow_leading_hyphen=True)],
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     from_scan: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
+    image_list: Annotated[Path | None, Parameter(name="--list")] = None,
     platform: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     split_size: str | None = None,
     since: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
@@ -95,6 +98,7 @@ def save(
         references: Images, as in nginx:1.27 or quay.io/org/app@sha256:...; - reads them from stdin, one a line.
         output: The file, or a folder that exists: an OCI layout in a tar archive, or in the folder.
         from_scan: Take the images of a report of `homeport scan -o json`; - reads it from stdin.
+        image_list: Take the images of this list, which can choose the tags of a repository by pattern, by version, or the latest few.
         platform: Take only this platform, os/architecture, of images that have several; may be repeated.
         split_size: Split the file into parts of at most this size, as in 4GB or 700MiB, with a list of their checksums.
         since: Leave out what this bundle holds, which the other side has; may be repeated.
@@ -105,7 +109,8 @@ def save(
         registries: How registries are reached.
     """
     check_platforms(platform)
-    named = read_references(references, from_scan)
+    named = read_references(references, from_scan, optional=image_list is not None)
+    listed = read_list(image_list) if image_list else ()
     for warning in named.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     wishes = Wishes(
@@ -117,9 +122,8 @@ def save(
         patience=on_limit == "wait",
     )
     with watching() as watcher, registries.open(watcher.waits) as opened:
-        saved = write(
-            named.references, opened.client, output, wishes=wishes, kept=KeptManifests.of_user(), observer=watcher
-        )
+        chosen = (*named.references, *choose(listed, opened))
+        saved = write(chosen, opened.client, output, wishes=wishes, kept=KeptManifests.of_user(), observer=watcher)
     made = _report_saved(saved, named)
     print(render(made, report, _saved_table(made, output)))
     return WRONG if any(image.status == "failed" for image in made.images) else DONE
@@ -133,6 +137,7 @@ def load(
     extract: Path | None = None,
     keep_tag: bool = True,
     report: Annotated[Form, Parameter(name=["--report", "--output", "-o"])] = "table",
+    names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Bring the images of a bundle to a registry, under the same tags and digests; what is there already is skipped.
@@ -144,9 +149,10 @@ def load(
         keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
         extract: Write the files that came along (save --include) to this folder.
         report: How the report is written to stdout: table, json or yaml.
+        names: What images are called at the target, as for mirror, relocate and verify.
         registries: How registries are reached.
     """
-    mapping = Mapping(Target.parse(to))
+    mapping = names.mapping(to)
     _check_files(files)
     if extract and not extract.is_dir():
         raise UsageError(f"--extract {extract}: there is no such folder", hint="Make it first.")

@@ -56,7 +56,7 @@ def apply_to_cluster(
         plan = plan_live(api, chosen, job.mapping, job.references, learn, secrets=secrets, default_registry=registry)
         applied = LiveApplied(())
         if not dry_run:
-            home = record or chosen[0]
+            home = record or (namespaces_of(job) if job.config.pull_secret else chosen)[0]
             journal = Journal(api, home, record_file(Path(job.config.file)))
             applied = apply_live(api, plan, journal, namespace=home, say=_say)
         if applied.failed:

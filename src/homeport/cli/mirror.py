@@ -1,6 +1,7 @@
 """`homeport mirror`: bring images to a registry."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,8 +9,10 @@ import msgspec
 from cyclopts import Parameter
 
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
+from homeport.cli.image_list import choose, read_list
+from homeport.cli.local_sources import LocalSource, split_local
 from homeport.cli.mapping_options import MappingOptions
-from homeport.cli.mirror_report import Report, failures, refused, report_plan, report_result, report_table
+from homeport.cli.mirror_report import Report, failures, joined, refused, report_plan, report_result, report_table
 from homeport.cli.output import Form, render
 from homeport.cli.platforms import check_platforms
 from homeport.cli.progress import watching
@@ -17,16 +20,20 @@ from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
 from homeport.errors import CollisionError, InputError, UsageError
 from homeport.mapping import Mapping
+from homeport.mirror.bundle.archives import open_layout
 from homeport.mirror.executor import forecast
 from homeport.mirror.executor import mirror as bring
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock
+from homeport.mirror.selection import Selection
+from homeport.store.oci_layout import Layout
 
 
 def mirror(
     *references: Annotated[str, Parameter(allow_leading_hyphen=True)],
     to: str,
     from_scan: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
+    image_list: Annotated[Path | None, Parameter(name="--list")] = None,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
     platform: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     lock: Path | None = None,
@@ -42,9 +49,11 @@ def mirror(
     """Bring images to a registry under the same tags and digests; what is there already costs no pull.
 
     Args:
-        references: Images, as in nginx:1.27 or quay.io/org/app@sha256:...; - reads them from stdin, one a line.
+        references: Images, as in nginx:1.27 or quay.io/org/app@sha256:...; - reads them from stdin, one a line. oci:FOLDER,
+            oci-archive:FILE and docker-archive:FILE, each with :NAME or for all in it, are images in files.
         to: The target, REGISTRY[/PATH]; the source's registry is dropped from names, the path is kept.
         from_scan: Take the images of a report of `homeport scan -o json`; - reads it from stdin.
+        image_list: Take the images of this list, which can choose the tags of a repository by pattern, by version, or the latest few.
         output: How the report is written to stdout: table, json or yaml.
         platform: Bring only this platform, os/architecture, of images that have several; may be repeated. Index and digest stay as
             they are, so the target must take an index that lacks platforms; Docker Registry and Harbor may not.
@@ -64,24 +73,26 @@ def mirror(
     check_platforms(platform)
     if deep and not dry_run:
         raise UsageError("--deep is about a dry run", hint="Add --dry-run, or leave --deep out.")
-    named = read_references(references, from_scan)
+    remote, local = split_local(references)
+    named = read_references(remote, from_scan, optional=bool(image_list or local))
     for warning in named.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    digests = _read_lock(lock or Path(LOCK)) if locked else None
     job = _Job(
         named,
         mapping,
         registries,
-        platform,
-        digests,
-        lock if not locked else None,
-        deep,
-        referrers,
-        keep_tag,
-        on_limit == "wait",
+        wishes=read_list(image_list) if image_list else (),
+        platforms=platform,
+        locked=_read_lock(lock or Path(LOCK)) if locked else None,
+        lock=lock if not locked else None,
+        deep=deep,
+        referrers=referrers,
+        keep_tags=keep_tag,
+        patience=on_limit == "wait",
     )
     try:
-        report = _forecast(job) if dry_run else _run(job)
+        do = _forecast if dry_run else _run
+        report = joined([do(job), *(_from_files(job, source, do) for source in local)])
     except CollisionError as error:
         complain(error)
         return NOT_STARTED
@@ -90,11 +101,12 @@ def mirror(
 
 
 class _Job(msgspec.Struct, frozen=True):
-    """What was asked for; `lock` is the file to be written."""
+    """What was asked for: names, and wishes that need the tags of repositories; `lock` is the file to be written."""
 
     named: Named
     mapping: Mapping
     options: RegistryOptions
+    wishes: tuple[str | Selection, ...]
     platforms: tuple[str, ...]
     locked: dict[str, str] | None
     lock: Path | None
@@ -102,6 +114,13 @@ class _Job(msgspec.Struct, frozen=True):
     referrers: bool
     keep_tags: bool
     patience: bool
+    layout: Layout | None = None
+
+
+def _from_files(job: _Job, source: LocalSource, do: Callable[[_Job], Report]) -> Report:
+    with open_layout([source.path]) as layout:
+        named = Named(source.references(layout))
+        return do(msgspec.structs.replace(job, named=named, wishes=(), locked=None, lock=None, layout=layout))
 
 
 def _read_lock(file: Path) -> dict[str, str]:
@@ -115,9 +134,9 @@ def _run(job: _Job) -> Report:
     before = Lock.read(job.lock) if job.lock and job.lock.exists() else Lock()
     with watching() as watcher, job.options.open(watcher.waits) as registries:
         result = bring(
-            job.named.references,
+            (*job.named.references, *choose(job.wishes, registries)),
             job.mapping,
-            registries.client,
+            job.layout.at if job.layout else registries.client,
             registries.client(job.mapping.target.registry),
             observer=watcher,
             platforms=job.platforms,
@@ -135,9 +154,9 @@ def _run(job: _Job) -> Report:
 def _forecast(job: _Job) -> Report:
     with job.options.open() as registries:
         plan = forecast(
-            job.named.references,
+            (*job.named.references, *choose(job.wishes, registries)),
             job.mapping,
-            registries.client,
+            job.layout.at if job.layout else registries.client,
             registries.client(job.mapping.target.registry),
             platforms=job.platforms,
             locked=job.locked,

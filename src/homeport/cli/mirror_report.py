@@ -1,6 +1,8 @@
 """What a mirror did, or would do, as a report."""
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import add
 
 import msgspec
 
@@ -82,8 +84,11 @@ def report_plan(plan: Plan, refused: Sequence[Image] = ()) -> Report:
     )
 
 
-def _sum(numbers: Iterable[int | Bound]) -> int:
-    return sum(number for number in numbers if isinstance(number, int))
+def _sum(numbers: Iterable[int | Bound]) -> int | Bound:
+    numbers = list(numbers)
+    if all(isinstance(number, int) for number in numbers):
+        return sum(number for number in numbers if isinstance(number, int))
+    return reduce(add, (Bound.exactly(number) if isinstance(number, int) else number for number in numbers))
 
 
 def _image(result: ImageResult) -> Image:

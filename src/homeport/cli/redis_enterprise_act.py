@@ -194,7 +194,7 @@ def _plan(plan: UpgradePlan, wish: Wish) -> Iterator[str]:
             notes = [("waits:", step.suspended), ("restarts:", step.restarts)]
             yield from columns([note for note in notes if note[1]], indent="     ")
         yield (
-            f"  Pulls of the roll-out: at most {hop.pulls_from_source} manifests for {count(wish.nodes, 'node')}, "
+            f"  Pulls of the roll-out: at most {hop.pulls} manifests for {count(wish.nodes, 'node')}, "
             f"all from {wish.target}; none counts at Docker Hub."
         )
         last = hop.operator

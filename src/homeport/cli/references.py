@@ -35,10 +35,13 @@ class _Scan(msgspec.Struct):
     errors: list[object] = []
 
 
-def read_references(arguments: Iterable[str], from_scan: Path | None) -> Named:
-    """Read the names that were typed, ``-`` for those on stdin, and a scan's report; raises UsageError."""
+def read_references(arguments: Iterable[str], from_scan: Path | None, *, optional: bool = False) -> Named:
+    """Read the names that were typed, ``-`` for those on stdin, and a scan's report; raises UsageError.
+
+    `optional` says that there may be none, as there is another source of them.
+    """
     arguments = tuple(arguments)
-    if not arguments and from_scan is None:
+    if not arguments and from_scan is None and not optional:
         raise UsageError("no image is named", hint="Name images, or - to read them from stdin, or --from-scan FILE.")
     named = Named()
     for argument in arguments:

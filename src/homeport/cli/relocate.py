@@ -121,9 +121,12 @@ def _chart_values(chart: Path, way: WaysOut, rules: Rules, settings: Settings, m
     made = override_values(chart, settings, rules, max_size)
     if way.helm_values is not None and not way.dry_run:
         write_whole(way.helm_values, made.text.encode())
-    print(f"{chart}: {count(len(made.edits), 'name')} changed by values", file=sys.stderr)
+    changes = f"{count(len(made.edits), 'name')} changed by values, {len(made.insertions)} added"
+    print(f"{chart}: {changes}", file=sys.stderr)
     for edit in made.edits:
         print(f"  {edit.source}:{edit.line}: {edit.old} -> {edit.new}", file=sys.stderr)
+    for added in made.insertions:
+        print(f"  {added.source}:{added.line}: added {added.path}: {added.text}", file=sys.stderr)
     for place in made.left:
         print(f"  {describe(place)}", file=sys.stderr)
     for error in made.errors:

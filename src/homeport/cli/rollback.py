@@ -55,7 +55,13 @@ def rollback(
     home = record or _home(file)
     with Api(load_kubeconfig(context)) as api:
         journal = Journal(api, home, record_file(file))
-        plan = plan_rollback(api, journal.read())
+        kept = journal.read()
+        if not kept.objects:
+            print(
+                f"nothing to take back: no change is recorded in namespace {home} or in {record_file(file)}",
+                file=sys.stderr,
+            )
+        plan = plan_rollback(api, kept)
         done = RolledBack(())
         if not dry_run:
             done = roll_back(api, plan, journal, namespace=home, say=lambda line: print(line, file=sys.stderr))

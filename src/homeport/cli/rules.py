@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from homeport.applications.redis_enterprise import KNOWLEDGE
+from homeport.applications.registry import KNOWLEDGE
 from homeport.cli.app import DONE, WRONG
 from homeport.cli.output import columns
 from homeport.cli.scan import read_own_rules

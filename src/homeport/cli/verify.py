@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from cyclopts import Parameter
@@ -18,6 +18,7 @@ from homeport.cli.packaging_options import PackagingOptions
 from homeport.cli.registry_options import RegistryOptions
 from homeport.cli.rule_options import RuleOptions
 from homeport.cli.sources import SourceName, check_registry, read_sources
+from homeport.cli.verify_forms import junit, sarif
 from homeport.discovery.findings import Finding
 from homeport.discovery.inputs import MAX_SIZE, read_inputs
 from homeport.discovery.knowledge import Knowledge
@@ -58,7 +59,7 @@ def verify(
     operator: str | None = None,
     redis: str | None = None,
     default_registry: str = DOCKER_HUB,
-    output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
+    output: Annotated[Form | Literal["junit", "sarif"], Parameter(name=["--output", "-o"])] = "table",
     finding: RuleOptions = RuleOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
@@ -80,7 +81,7 @@ def verify(
         operator: The tag of the Redis Enterprise operator, where the manifests do not name one.
         redis: The tag of Redis Enterprise itself, where the manifests leave it out.
         default_registry: Where names without a registry come from.
-        output: table, json or yaml; json and yaml write the whole report to stdout.
+        output: table, json, yaml, junit or sarif; all but the table write the whole report to stdout.
         finding: How images are found.
         packaging: How charts are rendered.
         names: What images are called at the target, as they were for mirror and relocate.
@@ -164,8 +165,14 @@ def _live(
     return read_live_pulls(context, namespaces, learn, default_registry)
 
 
-def _print(verification: Verification, target: Target, form: Form) -> None:
+def _print(verification: Verification, target: Target, form: Form | Literal["junit", "sarif"]) -> None:
     report = _Report(str(target), verification.verdicts, verification.errors)
+    if form == "junit":
+        print(junit(report.registry, report.images, report.errors))
+        return
+    if form == "sarif":
+        print(sarif(report.registry, report.images, report.errors, _MEANINGS))
+        return
     if form != "table":
         print(render(report, form, ""))
         return

@@ -12,7 +12,8 @@ from lightkube.config.client_adapter import Client, ConnectionParams
 from lightkube.config.kubeconfig import SingleConfig
 from lightkube.core.exceptions import ConfigError as LightkubeConfigError
 
-from homeport.cluster.kinds import Kind, path_of
+from homeport.cluster.kinds import KNOWN, Kind, is_custom, path_of
+from homeport.cluster.served import DISCOVERY, Groups
 from homeport.errors import ClusterError, UsageError
 
 _PAGE: Final = 500
@@ -69,6 +70,7 @@ class Api:
         """Prepare a connection; raises UsageError where certificates or tokens cannot be read."""
         self.context = config.context_name
         self.server = config.cluster.server
+        self._custom: tuple[Kind, ...] | None = None
         self._headers, self._extensions = _headers(config), _extensions(config)
         parameters = ConnectionParams(
             timeout=httpx2.Timeout(_SILENCE), proxy=getattr(config.cluster, "proxy_url", None) or None
@@ -115,14 +117,34 @@ class Api:
         found: dict[str, Any] = self._decode(response, dict[str, Any])
         return found
 
+    def path(self, value: Mapping[str, Any]) -> str:
+        """Return where an object is kept; raises ClusterError for a kind that the cluster does not know."""
+        group = value["apiVersion"].rpartition("/")[0]
+        kind = KNOWN.get((group, value["kind"]))
+        kind = kind or next((it for it in self.custom_kinds() if (it.group, it.name) == (group, value["kind"])), None)
+        if kind is None:
+            raise ClusterError(f"the cluster does not know the kind {value['kind']} of {value['apiVersion']}")
+        return path_of(value, kind)
+
+    def custom_kinds(self) -> tuple[Kind, ...]:
+        """Return the kinds of custom resources that the cluster has; none where it cannot say. Asked once; raises ClusterError.
+
+        One request tells them all, and every user may make it (Kubernetes 1.26 and newer, aggregated discovery).
+        """
+        if self._custom is None:
+            response = self._ask("/apis", {}, accept=DISCOVERY)
+            groups = self._decode(response, Groups) if response.status_code == 200 else Groups()
+            self._custom = tuple(kind for kind in groups.kinds() if is_custom(kind.group))
+        return self._custom
+
     def create(self, value: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Create an object and return it; raises ClusterError, with status 409 where there is one of its name."""
-        path = path_of(value).rpartition("/")[0]
+        path = self.path(value).rpartition("/")[0]
         return self._write("POST", path, value, f"create {shown(value)}", dry_run=dry_run)
 
     def replace(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """Write an object whole, as it was read at its resourceVersion; raises ConflictError and ClusterError."""
-        return self._write("PUT", path_of(value), value, f"replace {shown(value)}")
+        return self._write("PUT", self.path(value), value, f"replace {shown(value)}")
 
     def apply(self, configuration: Mapping[str, Any], *, force: bool = False, dry_run: bool = False) -> dict[str, Any]:
         """Set the fields of a configuration and own them (server-side apply); raises ConflictError and ClusterError.
@@ -131,7 +153,7 @@ class Api:
         """
         return self._write(
             "PATCH",
-            path_of(configuration),
+            self.path(configuration),
             configuration,
             f"change {shown(configuration)}",
             dry_run=dry_run,
@@ -144,13 +166,13 @@ class Api:
     ) -> dict[str, Any]:
         """Change an object by a JSON patch (RFC 6902), all of it or nothing; raises ClusterError."""
         return self._write(
-            "PATCH", path_of(value), operations, f"change {shown(value)}", dry_run=dry_run, content_type=JSON_PATCH
+            "PATCH", self.path(value), operations, f"change {shown(value)}", dry_run=dry_run, content_type=JSON_PATCH
         )
 
     def delete(self, value: Mapping[str, Any]) -> None:
         """Delete this very object; one that is gone, or another of its name, is left as it is. Raises ClusterError."""
         preconditions = {"preconditions": {"uid": value["metadata"]["uid"]}}
-        response = self._ask(path_of(value), {}, "DELETE", preconditions)
+        response = self._ask(self.path(value), {}, "DELETE", preconditions)
         if response.status_code not in (200, 202, 404, 409):
             self._refuse(response, f"delete {shown(value)}")
 
@@ -167,7 +189,7 @@ class Api:
     ) -> dict[str, Any]:
         query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
         query |= {"force": "true"} if force else {}
-        response = self._ask(path, query, method, content, content_type)
+        response = self._ask(path, query, method, content, content_type=content_type)
         if response.status_code in (200, 201):
             kept: dict[str, Any] = self._decode(response, dict[str, Any])
             return kept
@@ -209,9 +231,15 @@ class Api:
         query: dict[str, str],
         method: str = "GET",
         content: object = None,
+        *,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> httpx2.Response:
-        headers = [*self._headers, ("Content-Type", content_type)] if method != "GET" else self._headers
+        headers = (
+            [("Accept", accept), *self._headers, ("Content-Type", content_type)]
+            if method != "GET"
+            else [("Accept", accept), *self._headers]
+        )
         body = msgspec.json.encode(content) if method != "GET" else None
         try:
             return self._client.request(
@@ -284,8 +312,8 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _headers(config: SingleConfig) -> list[tuple[str, str]]:
-    """Ask for JSON, as the user that a kubeconfig impersonates where it does."""
-    headers = [("Accept", "application/json")]
+    """Ask as the user that a kubeconfig impersonates, where it does."""
+    headers = []
     if user := getattr(config.user, "impersonated", None):
         headers.append(("Impersonate-User", user))
     groups = getattr(config.user, "impersonated_groups", None) or ()

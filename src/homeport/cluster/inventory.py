@@ -12,9 +12,11 @@ from typing import Any, Final
 import msgspec
 
 from homeport.cluster.api import Api
-from homeport.cluster.kinds import CUSTOM_RESOURCES, PODS, TEMPLATES, Kind
+from homeport.cluster.kinds import CUSTOM_RESOURCES, DEFINITIONS, PODS, TEMPLATES, Kind
 from homeport.discovery.findings import Finding
 from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.rules import Rules
+from homeport.discovery.schemas import rules_of
 from homeport.discovery.walk import Walk, walk
 from homeport.errors import ClusterError, UsageError
 
@@ -28,16 +30,26 @@ class Noted(msgspec.Struct, frozen=True, eq=False):
     value: dict[str, Any]
     walk: Walk
 
+    @property
+    def names_images(self) -> bool:
+        """Whether the object has anything to do with images; most custom resources have not, and need not be kept."""
+        return bool(self.walk.findings or self.walk.unresolved or self.walk.implied)
+
 
 class Inventory:
-    """The inventory of some namespaces, or of all; `errors` grows by a sentence for each kind that could not be read."""
+    """The inventory of some namespaces, or of all; `errors` grows by a sentence for each kind that could not be read.
+
+    `taught` are the rules that the definitions of custom resources gave.
+    """
 
     def __init__(self, api: Api, namespaces: Sequence[str], knowledge: Knowledge, default_registry: str) -> None:
         """Prepare it; raises UsageError for a namespace that is not there."""
         self.errors: list[str] = []
         self.source = f"cluster {api.context}"
         self._api, self._namespaces = api, tuple(dict.fromkeys(namespaces))
-        self._knowledge, self._default_registry = knowledge, default_registry
+        self._plain = self._knowledge = knowledge
+        self._default_registry = default_registry
+        self.taught = Rules()
         self._may_read = False
         for namespace in self._namespaces:
             _check_namespace(api, namespace)
@@ -58,8 +70,10 @@ class Inventory:
                     running[owner["uid"]] |= own
                 else:
                     yield Noted(value, self._walk(value, own))
-        for kind in CUSTOM_RESOURCES:
-            for value in self._objects(kind):
+        for kind in self._api.custom_kinds() or CUSTOM_RESOURCES:
+            for number, value in enumerate(self._objects(kind) if kind.namespaced or not self._namespaces else ()):
+                if number == 0:
+                    self._learn(kind)
                 yield Noted(value, self._walk(value, frozenset()))
         if not self._may_read:
             raise ClusterError(
@@ -77,6 +91,18 @@ class Inventory:
                 if error.status in (None, 401):
                     raise
                 self.errors.append(f"{error}; its images are not in the report")
+
+    def _learn(self, kind: Kind) -> None:
+        """Let the definition of a kind say which of its fields name images; without the right to read it, names and shapes do."""
+        try:
+            definition = self._api.get(f"{DEFINITIONS}/{kind}")
+        except ClusterError as error:
+            if error.status != 403:
+                raise
+            return
+        if definition:
+            self.taught += Rules(tuple(rules_of(definition)))
+            self._knowledge = self._plain + Knowledge(rules=self.taught)
 
     def _walk(self, value: Mapping[str, Any], known: set[str] | frozenset[str]) -> Walk:
         """Walk over an object and keep each image once, without those that are known."""

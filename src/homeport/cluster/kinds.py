@@ -16,6 +16,7 @@ class Kind(msgspec.Struct, frozen=True):
     plural: str
     optional: bool = False
     """Whether a cluster may well not know it: a custom resource."""
+    namespaced: bool = True
 
     def api_version(self, version: str) -> str:
         """Return the `apiVersion` of its objects."""
@@ -52,18 +53,30 @@ TEMPLATES: Final = (
 CUSTOM_RESOURCES: Final = (
     Kind("app.redislabs.com", ("v1", "v1alpha1"), "RedisEnterpriseCluster", "redisenterpriseclusters", optional=True),
 )
-"""What operators make pods from."""
+"""What operators make pods from, where a cluster does not say what it knows."""
 
-_PLURALS: Final = {
-    (kind.group, kind.name): kind.plural
+DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+"""Where a cluster keeps the definitions of custom resources, by PLURAL.GROUP."""
+
+_BUILT_IN: Final = frozenset(
+    {"", "apps", "autoscaling", "batch", "extensions", "policy", "packages.operators.coreos.com"}
+)
+"""Groups of Kubernetes itself, and of a catalog that names images which nobody pulls; others end in .k8s.io."""
+
+
+def is_custom(group: str) -> bool:
+    """Tell whether the kinds of a group may be custom resources that name images."""
+    return group not in _BUILT_IN and not group.endswith(".k8s.io")
+
+
+KNOWN: Final = {
+    (kind.group, kind.name): kind
     for kind in (PODS, NAMESPACES, CONFIG_MAPS, LEASES, SECRETS, SERVICE_ACCOUNTS, *TEMPLATES, *CUSTOM_RESOURCES)
 }
 
 
-def path_of(value: Mapping[str, Any]) -> str:
-    """Return where the API server keeps an object of a known kind."""
-    version, metadata = value["apiVersion"], value["metadata"]
-    group = version.partition("/")[0] if "/" in version else ""
-    root = f"/apis/{version}" if group else f"/api/{version}"
-    scope = f"/namespaces/{metadata['namespace']}" if metadata.get("namespace") else ""
-    return f"{root}{scope}/{_PLURALS[group, value['kind']]}/{quote(metadata['name'], safe='')}"
+def path_of(value: Mapping[str, Any], kind: Kind) -> str:
+    """Return where the API server keeps an object of a kind."""
+    metadata = value["metadata"]
+    version = value["apiVersion"].rpartition("/")[2]
+    return f"{kind.path(version, metadata.get('namespace'))}/{quote(metadata['name'], safe='')}"

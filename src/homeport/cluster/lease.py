@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from homeport.cluster.api import Api, ConflictError
-from homeport.cluster.kinds import path_of
 from homeport.errors import ClusterError
 
 NAME: Final = "homeport"
@@ -26,7 +25,7 @@ class Lease:
         self._api, self._holder = api, f"{_user()}@{platform.node()} ({os.getpid()})"
         metadata = {"namespace": namespace, "name": NAME}
         self._value = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata}
-        found = api.get(path_of(self._value))
+        found = api.get(api.path(self._value))
         if found and _is_held(found, now):
             raise ClusterError(
                 f"{found['spec']['holderIdentity']} is changing this cluster now",

@@ -11,7 +11,6 @@ import msgspec
 
 from homeport.cluster.api import Api
 from homeport.cluster.changes import Change
-from homeport.cluster.kinds import path_of
 from homeport.discovery.findings import ObjectKey
 from homeport.errors import InputError, StoreError
 from homeport.store.durable import write_file
@@ -61,7 +60,7 @@ class Journal:
 
     def read(self) -> Record:
         """Return the record of the cluster, else that of the file; raises ClusterError and InputError."""
-        found = self._api.get(path_of(self._value))
+        found = self._api.get(self._api.path(self._value))
         if found is not None:
             return _decode((found.get("data") or {}).get(_KEY, "").encode(), f"ConfigMap {NAME}")
         try:
@@ -79,7 +78,7 @@ class Journal:
         except OSError as error:
             raise StoreError(f"cannot write {self._file}: {error.strerror}") from None
         value = {**self._value, "data": {_KEY: content.decode()}}
-        found = self._api.get(path_of(value))
+        found = self._api.get(self._api.path(value))
         if found is None:
             self._api.create(value)
         elif found.get("data") != value["data"]:
@@ -87,7 +86,7 @@ class Journal:
 
     def clear(self) -> None:
         """Forget everything: all has been taken back."""
-        found = self._api.get(path_of(self._value))
+        found = self._api.get(self._api.path(self._value))
         if found is not None:
             self._api.delete(found)
         self._file.unlink(missing_ok=True)

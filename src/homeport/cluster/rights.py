@@ -18,6 +18,7 @@ def role(purpose: Purpose, namespace: str = "") -> dict[str, Any]:
     rules = _rules([PODS, *TEMPLATES, *CUSTOM_RESOURCES], ["list"])
     if not namespace:
         rules.append(_rule("", ["namespaces"], ["get"]))
+        rules.append(_rule("apiextensions.k8s.io", ["customresourcedefinitions"], ["get"]))
     if purpose == "verify":
         rules.append(_rule("", ["secrets", "serviceaccounts"], ["get"]))
     if purpose == "apply":

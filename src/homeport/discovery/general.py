@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from homeport.discovery.documents import parse_documents
-from homeport.discovery.inputs import Source
+from homeport.discovery.inputs import MAX_SIZE, Source
 from homeport.discovery.joins import DIRECT, Entry, Join, Piece, Scope, groups_of, join
 from homeport.discovery.looks import BARE, FULL, NOTHING, PATH, TAGGED, TAGGED_PATH, Sure, is_text, looks, trimmed
 from homeport.discovery.naming import Named, read_whole
@@ -25,6 +25,7 @@ EMBEDDED: Final = "embedded document"
 SHAPE: Final = "shape"
 VENDOR: Final = "vendor's list"
 EXAMPLE: Final = "example"
+MAX_EMBEDDED: Final = 2 * MAX_SIZE
 
 Path = tuple[str | int, ...]
 
@@ -71,7 +72,8 @@ class General:
         self._source, self._note, self._visit, self._enter = source, note, visit, enter
         self._visited: set[int] = set()
         self.taken: set[tuple[int, str | int]] = set()
-        self._kept: list[object] = []
+        self._kept: list[object] = []  # what is read from strings lives as long as `_visited` remembers it
+        self._embedded = 0
 
     def take(self, holder: object, key: str | int) -> None:
         """Leave a value out: it is noted already."""
@@ -280,6 +282,11 @@ class General:
         """Open a string that holds YAML or JSON; read it by lines where it does not."""
         if scope.level >= MAX_LEVELS:
             return
+        self._embedded += len(piece.value)
+        if self._embedded > MAX_EMBEDDED:
+            raise InputError(
+                f"the documents in its strings have more than {MAX_EMBEDDED:,} characters", file=self._source
+            )
         inner = scope.text.within(piece.scalar, piece.start, piece.end)
         prefix = f"{scope.prefix}{write_path(path)} -> "
         try:

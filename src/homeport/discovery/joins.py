@@ -49,7 +49,9 @@ class Piece(msgspec.Struct, frozen=True, eq=False):
     @property
     def value(self) -> str:
         """The characters themselves."""
-        return text_of(self.scalar)[self.start : self.end]
+        if isinstance(self.scalar, str) and (self.start or self.end is not None):
+            return self.scalar[self.start : self.end]
+        return text_of(self.scalar)
 
     def cut(self, start: int, end: int | None = None) -> "Piece":
         """Return a piece of this piece."""

@@ -40,6 +40,7 @@ class Text:
         self._runs: list[_Run] | None = None
         self._breaks: list[int] | None = None
         self._skipped = 0
+        self._inner: dict[int, Text] = {}
 
     def within(self, scalar: str, start: int = 0, end: int | None = None) -> "Text":
         """Return a scalar's value, or characters `start` to `end` of it, as a text of its own."""
@@ -66,13 +67,15 @@ class Text:
 
     def part(self, role: Role, scalar: object, start: int = 0, end: int | None = None) -> Part:
         """Return characters `start` to `end` of a scalar in this text as a part, the whole scalar by default."""
-        text = str(scalar)
+        text = scalar if isinstance(scalar, str) else str(scalar)
         value = text[start:end]
         if not self.placed or not isinstance(scalar, Scalar):
             return Part(role, value)
-        if self._outer is None and value == text:
+        if self._outer is None and len(value) == len(text):
             return Part(role, value, scalar.start, scalar.end)
-        inner = self.within(scalar)
+        inner = self._inner.get(scalar.start)
+        if inner is None:
+            inner = self._inner[scalar.start] = self.within(scalar)
         place = inner.span(start, start + len(value))
         return Part(role, value, *(place or (NOWHERE, NOWHERE)), inner.encodings)
 

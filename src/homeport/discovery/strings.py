@@ -11,6 +11,9 @@ from homeport.discovery.tree import text_of
 MAX_LEVELS: Final = 8
 """How many documents deep strings are opened."""
 
+MAX_LISTED: Final = 1_000
+"""How many names one string may list."""
+
 _FLAG: Final = re.compile(r"-{0,2}([A-Za-z][\w.-]*)=(?=.)", re.DOTALL)
 _BARE_FLAG: Final = re.compile(r"--?([A-Za-z][\w.-]*)")
 _LINE: Final = re.compile(
@@ -45,9 +48,11 @@ def lines(piece: Piece) -> Iterator[Entry]:
 
 
 def listed(piece: Piece) -> list[Piece]:
-    """Return the items of a text that lists them, each without the ``name=`` before it."""
-    pieces = []
+    """Return the items of a text that lists them, each without the ``name=`` before it; none where there are very many."""
+    pieces: list[Piece] = []
     for match in _ITEM.finditer(piece.value):
+        if len(pieces) == MAX_LISTED:
+            return []
         start = match.start() + match.group().rfind("=") + 1
         if start < match.end():
             pieces.append(piece.cut(start, match.end()))

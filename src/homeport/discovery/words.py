@@ -117,6 +117,10 @@ _LAST: Final[dict[str, KeyRole]] = {
 }
 
 
+MAX_KEY: Final = 200
+"""The longest name that means something."""
+
+
 class Meaning(msgspec.Struct, frozen=True):
     """What a key means: its role, the words that tell it from its neighbours, and whether its name speaks of images at all."""
 
@@ -126,15 +130,21 @@ class Meaning(msgspec.Struct, frozen=True):
     last: str
 
 
-@lru_cache(maxsize=1 << 16)
+_NOTHING: Final = Meaning("", (), speaks_of_image=False, last="")
+
+
 def words_of(key: str) -> tuple[str, ...]:
     """Split a name into lower-case words, however it is written: camelCase, kebab-case, SNAKE_CASE."""
     return tuple(word.lower() for word in _WORD.findall(key))
 
 
-@lru_cache(maxsize=1 << 16)
 def meaning_of(key: str) -> Meaning:
     """Read a key; `image` also where it is one of several words (``natsImage``, ``RELATED_IMAGE_X``, ``images``)."""
+    return _meaning(key) if len(key) <= MAX_KEY else _NOTHING
+
+
+@lru_cache(maxsize=1 << 14)
+def _meaning(key: str) -> Meaning:
     words = list(words_of(key))
     if words[-2:] == ["sha", "256"]:
         words[-2:] = ["sha256"]

@@ -6,6 +6,7 @@ from typing import Self
 
 from homeport.quota.reading import Reading
 from homeport.registry.client import RegistryClient
+from homeport.registry.clouds import CloudCredentials
 from homeport.registry.credentials import Credential, Credentials, OneCredential, Resolver
 from homeport.registry.http import Host
 from homeport.registry.retry import Clock, Pace, Wait
@@ -30,10 +31,12 @@ class Registries:
         clock: Clock | None = None,
     ) -> None:
         self._settings = settings or Settings.of()
-        self._credentials: Resolver = credentials or Credentials.from_environment()
         self._on_wait = on_wait
         self._clock = clock or Clock()
         self._transport = PooledTransport(Trust(self._settings), self._settings.connections)
+        self._credentials: Resolver = credentials or CloudCredentials(
+            Credentials.from_environment(), self._transport.send
+        )
         self._clients: dict[str, RegistryClient] = {}
         self._lock = threading.Lock()
         self.traffic = Traffic()

@@ -125,8 +125,8 @@ def _is_transformed(key: ObjectKey, change: Change, images: dict[str, str]) -> b
     below = change.path[len(spec) :] if spec is not None and change.path[: len(spec)] == spec else ()
     if change.operation != "replace" or len(below) != 3 or below[0] not in _LISTS or below[2] != "image":
         return False
-    (old, suffix), (new, new_suffix) = cut_name(change.old), cut_name(str(change.value))
-    return suffix == new_suffix and images.setdefault(old, new) == new
+    old, new = cut_name(change.old)[0], cut_name(str(change.value))[0]
+    return images.setdefault(old, new) == new
 
 
 def _target(key: ObjectKey) -> dict[str, str]:

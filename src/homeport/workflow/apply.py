@@ -42,7 +42,14 @@ def apply_job(job: Job, registries: Registries, observer: Observer | None = None
     secret = _secret_text(job, registries)
     target = registries.client(job.mapping.target.registry)
     result = mirror(
-        job.references, job.mapping, registries.client, target, observer=observer, platforms=job.config.platforms
+        job.references,
+        job.mapping,
+        registries.client,
+        target,
+        observer=observer,
+        platforms=job.config.platforms,
+        referrers=True,
+        keep_tags=True,
     )
     lock = _lock(job, result)
     written = _write({job.config.lock_file: lock.encode()})

@@ -19,7 +19,7 @@ from homeport.discovery.scan import scan_source
 from homeport.errors import HomeportError, InputError
 from homeport.mapping import Mapping
 from homeport.reference import Reference
-from homeport.relocation.relocate import Edit, Relocated, relocate
+from homeport.relocation.relocate import Edit, Insertion, Relocated, relocate
 from homeport.workflow.helm import Settings, overridden, render
 
 _NAMED_SECRETS: Final = frozenset({"imagePullSecrets"})
@@ -35,6 +35,7 @@ class Override(msgspec.Struct, frozen=True):
     text: str
     references: tuple[Reference, ...]
     edits: tuple[Edit, ...]
+    insertions: tuple[Insertion, ...]
     left: tuple[Unresolved, ...]
     errors: tuple[HomeportError, ...]
 
@@ -56,7 +57,13 @@ def override_values(path: Path, settings: Settings, rules: Rules, max_size: int)
     errors: list[HomeportError] = []
     for keys, source in _sources(chart, settings, max_size):
         try:
-            result = relocate(source, rules.mapping, knowledge=rules.knowledge, default_registry=rules.default_registry)
+            result = relocate(
+                source,
+                rules.mapping,
+                knowledge=rules.knowledge,
+                default_registry=rules.default_registry,
+                pull_secret=rules.pull_secret,
+            )
             changed = difference(_load(source.text, source.name), _load(result.text, source.name), rules.pull_secret)
         except HomeportError as error:
             errors.append(error)
@@ -70,24 +77,32 @@ def override_values(path: Path, settings: Settings, rules: Rules, max_size: int)
     text = yaml.dump(values, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True) if values else ""
     left, unproved = _prove(path, settings, rules, text, max_size=max_size)
     edits = tuple(edit for result in results for edit in result.edits)
-    return Override(text, tuple(references), edits, tuple(left), (*errors, *unproved))
+    insertions = tuple(added for result in results for added in result.insertions)
+    left = [place for result in results for place in result.unresolved] + left
+    return Override(text, tuple(references), edits, insertions, tuple(left), (*errors, *unproved))
 
 
 def difference(before: Any, after: Any, pull_secret: str | None = None) -> dict[str, Any]:
     """Return what of two values' mappings differs, as an override: lists whole, because Helm replaces them."""
     changed: dict[str, Any] = {}
-    for key, value in after.items() if isinstance(after, dict) else ():
+    for key, new in after.items() if isinstance(after, dict) else ():
         old = before.get(key) if isinstance(before, dict) else None
-        if pull_secret and isinstance(value, list) and key in _NAMED_SECRETS | _SECRET_NAMES:
-            plain = key in _SECRET_NAMES or (bool(value) and all(isinstance(it, str) for it in value))
-            if pull_secret not in value and {"name": pull_secret} not in value:
-                changed[key] = [pull_secret if plain else {"name": pull_secret}, *value]
-        elif isinstance(value, dict) and isinstance(old, dict):
+        takes = pull_secret and isinstance(new, list) and key in _NAMED_SECRETS | _SECRET_NAMES
+        value = _with_secret(key, new, pull_secret) if takes and pull_secret else new
+        if isinstance(value, dict) and isinstance(old, dict):
             if below := difference(old, value, pull_secret):
                 changed[key] = below
         elif value != old:
             changed[key] = value
     return changed
+
+
+def _with_secret(key: str, value: list[Any], secret: str) -> list[Any]:
+    """Add a pull secret to a list of them, in the form of those that are there, or the one that charts mostly take."""
+    if secret in value or {"name": secret} in value:
+        return value
+    plain = key in _SECRET_NAMES or (bool(value) and all(isinstance(it, str) for it in value))
+    return [secret if plain else {"name": secret}, *value]
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,15 @@ def read_job(config: Config) -> Job:
 def plan_job(job: Job, registries: Registries) -> JobPlan:
     """Ask both sides by HEADs, which no registry counts, what would be done."""
     target = registries.client(job.mapping.target.registry)
-    planned = forecast(job.references, job.mapping, registries.client, target, platforms=job.config.platforms)
+    planned = forecast(
+        job.references,
+        job.mapping,
+        registries.client,
+        target,
+        platforms=job.config.platforms,
+        referrers=True,
+        keep_tags=True,
+    )
     hosts = dict.fromkeys(reference.registry for reference in job.references)
     quotas = {host: reading for host in hosts if (reading := registries.quota(host)) is not None}
     return JobPlan(job, planned, quotas)

@@ -8,7 +8,7 @@ import msgspec
 from homeport.cluster.api import Api, ConflictError
 from homeport.cluster.changes import configuration, operations
 from homeport.cluster.inventory import Inventory
-from homeport.cluster.kinds import PODS, SERVICE_ACCOUNTS, TEMPLATES, Kind, path_of
+from homeport.cluster.kinds import PODS, SERVICE_ACCOUNTS, TEMPLATES, Kind, is_custom
 from homeport.cluster.owners import is_person, owner_of
 from homeport.cluster.pull_access import held
 from homeport.discovery.findings import Finding, ObjectKey
@@ -72,8 +72,11 @@ def plan_live(
     `secrets` are the manifests of the pull secret, one for each namespace.
     """
     inventory = Inventory(api, namespaces, learn(()), default_registry)
-    noted = list(inventory)
-    knowledge = learn([finding for each in noted for finding in each.walk.findings])
+    noted = [
+        each for each in inventory if each.names_images or not is_custom(each.value["apiVersion"].rpartition("/")[0])
+    ]
+    findings = [finding for each in noted for finding in each.walk.findings]
+    knowledge = learn(findings) + Knowledge(rules=inventory.taught)
     name = secrets[0]["metadata"]["name"] if secrets else ""
     only = BroughtOnly(mapping.target, mapping.keep_registry, mapping.redirects, frozenset(brought))
     rules = Rules(only, knowledge, name, default_registry)
@@ -170,7 +173,7 @@ def _secret_step(api: Api, manifest: Mapping[str, Any], mapping: NameMapping) ->
     """Compare a pull secret with the one that is there; raises UsageError where that is another's, and does not serve."""
     namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
     wanted = {**manifest, "metadata": {**manifest["metadata"], "labels": MANAGED}}
-    found = api.get(path_of(wanted))
+    found = api.get(api.path(wanted))
     if found is None:
         try:
             api.create(wanted, dry_run=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from homeport.cluster.api import Api
 from homeport.cluster.inventory import Inventory, Noted
-from homeport.cluster.kinds import CUSTOM_RESOURCES
+from homeport.cluster.kinds import is_custom
 from homeport.cluster.kubeconfig import load_config
 from homeport.cluster.live_secrets import LivePullSecrets
 from homeport.discovery.findings import Finding
@@ -13,8 +13,6 @@ from homeport.discovery.walk import walk
 from homeport.reference import DOCKER_HUB
 from homeport.workflow.live_running import Running, running_in
 from homeport.workflow.pulls import Pulls, pulls_of
-
-_CUSTOM = frozenset(kind.name for kind in CUSTOM_RESOURCES)
 
 
 def read_live_pulls(
@@ -36,13 +34,13 @@ def read_live_pulls(
         secrets = LivePullSecrets(api)
         inventory = Inventory(api, namespaces, plain, default_registry)
         for noted in inventory:
-            if noted.value["kind"] in _CUSTOM:
-                custom.append(noted)
+            if is_custom(noted.value["apiVersion"].rpartition("/")[0]):
+                custom += [noted] if noted.names_images else []
             else:
                 findings += noted.walk.findings
                 running += running_in(noted.value, default_registry) if noted.value["kind"] == "Pod" else ()
                 found.append(pulls_of(noted.walk, secrets, plain))
-        knowledge = learn(findings)
+        knowledge = learn(findings) + Knowledge(rules=inventory.taught)
         again = (walk(noted.value, inventory.source, knowledge, default_registry) for noted in custom)
         found.extend(pulls_of(noted, secrets, knowledge) for noted in again)
         return Pulls.joined((*found, Pulls(errors=tuple(inventory.errors)))), tuple(running)

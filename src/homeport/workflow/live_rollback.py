@@ -8,7 +8,6 @@ import msgspec
 
 from homeport.cluster.api import Api
 from homeport.cluster.changes import Change, operations, state_of, value_at
-from homeport.cluster.kinds import path_of
 from homeport.cluster.lease import held
 from homeport.cluster.record import Journal, Record
 from homeport.discovery.findings import ObjectKey
@@ -57,7 +56,7 @@ def plan_rollback(api: Api, record: Record) -> RollbackPlan:
     """
     restored, refused, gone = [], [], []
     for each in reversed(record.objects):
-        found = api.get(path_of(_stub(each.object)))
+        found = api.get(api.path(_stub(each.object)))
         if found is None:
             gone.append(each.object)
             continue

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from homeport.cluster.api import Api, shown
-from homeport.cluster.kinds import PODS, TEMPLATES, path_of
+from homeport.cluster.kinds import PODS, TEMPLATES
 from homeport.cluster.live_secrets import LivePullSecrets
 from homeport.cluster.pull_access import Access, access_to
 from homeport.cluster.rollout import Trouble, explain, progress_of, troubles
@@ -64,7 +64,7 @@ class Waiter:
         return all(done for done, _ in judged), words or "its operator has made nothing of it that runs"
 
     def _now(self, step: Wanted) -> dict[str, Any]:
-        found = self._api.get(path_of(step.value))
+        found = self._api.get(self._api.path(step.value))
         if found is None:
             raise ClusterError(f"{step.key} was deleted while it was rolled out")
         return found

@@ -406,3 +406,24 @@ def test_the_container_that_was_forgotten_is_the_one_that_is_named(first):
     (problem,) = (it for it in problems(wrong) if it.id == "RE020")
     assert problem.path.endswith(f"containers[{count - 1}].image")
     assert problem.fix == f"Write image: {PRIVATE}/operator:7.2.4-7"
+
+
+def test_before_6_0_12_red_hats_tags_are_not_known_here():
+    spec = f"redisEnterpriseImageSpec: {{repository: {RED_HAT}/redis-enterprise, versionTag: %s}}"
+    assert "RE005" not in numbers(rec(spec % "6.0.8-30"))
+    assert "RE005" in numbers(rec(spec % "6.0.12-57"))
+
+
+def test_the_fix_of_an_absent_spec_names_the_image_beside_the_operators():
+    fixes = [it.fix for it in problems(private("7.22.0-7"), rec()) if it.id in ("RE021", "RE022")]
+    assert [fix.partition(" Or ")[0] for fix in fixes] == [
+        f"Write bootstrapperImageSpec.repository: {PRIVATE}/operator.",
+        f"Write redisEnterpriseImageSpec.repository: {PRIVATE}/redis.",
+        f"Write redisEnterpriseServicesRiggerImageSpec.repository: {PRIVATE}/k8s-controller.",
+        f"Write usageMeter.callHomeClient.imageSpec.repository: {PRIVATE}/re-call-home-client.",
+    ]
+    red_hat = operator("7.2.4-7", f"{PRIVATE}/redis-enterprise-operator")
+    fixes = {it.fix for it in problems(red_hat, rec()) if it.id == "RE021"}
+    assert f"Write redisEnterpriseServicesRiggerImageSpec.repository: {PRIVATE}/services-manager." in fixes
+    elsewhere = {it.fix for it in problems(operator(), rec(), home="reg.io") if it.id == "RE021"}
+    assert "Write bootstrapperImageSpec.repository." in elsewhere

@@ -72,8 +72,8 @@ def test_the_order_of_the_steps_with_what_waits_and_restarts():
 
 
 def test_pulls_of_the_roll_out():
-    assert [hop.pulls_from_source for hop in plan("7.4.6-2", "8.2.0-13", nodes=3).hops] == [9]
-    assert [hop.pulls_from_source for hop in plan("7.4.6-2", "8.2.0-13", nodes=5, call_home=False).hops] == [12]
+    assert [hop.pulls for hop in plan("7.4.6-2", "8.2.0-13", nodes=3).hops] == [9]
+    assert [hop.pulls for hop in plan("7.4.6-2", "8.2.0-13", nodes=5, call_home=False).hops] == [12]
 
 
 @pytest.mark.parametrize(("end", "commit"), [("7.4.6-9", "c9711ae"), ("7.8.6-11", "65cb922")])

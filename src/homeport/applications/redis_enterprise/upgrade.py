@@ -11,7 +11,6 @@ from homeport.applications.redis_enterprise.releases import (
     check_operator,
     find_release,
     images_of,
-    release_images,
     version_of,
 )
 from homeport.applications.redis_enterprise.steps import Step, hop_steps
@@ -51,13 +50,16 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Hop(msgspec.Struct, frozen=True):
-    """One upgrade of operator, cluster and databases; `why` says which rule asks for it, empty for the last one."""
+    """One upgrade of operator, cluster and databases; `why` says which rule asks for it, empty for the last one.
+
+    `pulls` bounds the manifests that the nodes pull while it rolls out.
+    """
 
     operator: str
     redis: str
     why: str
     steps: tuple[Step, ...]
-    pulls_from_source: int
+    pulls: int
 
 
 class UpgradePlan(msgspec.Struct, frozen=True):
@@ -187,11 +189,10 @@ def _hop(begin: str, wish: Wish, why: str, *, olm: bool) -> Hop:
     images = images_of(
         wish.operator, wish.redis, openshift=wish.openshift, minimal=wish.minimal, call_home=wish.call_home
     )
-    named = release_images(wish.operator, wish.redis, openshift=wish.openshift)
     steps = hop_steps(begin, wish, images, olm=olm)
     # Each node pulls Redis and the bootstrapper; operator, rigger and call-home client run once each.
     pulls = 2 * wish.nodes + len(images) - 1
-    return Hop(wish.operator, images[0].tag or named.redis.tag or "", why, steps, pulls)
+    return Hop(wish.operator, images[0].tag or "", why, steps, pulls)
 
 
 def _before(begin: tuple[int, ...], end: tuple[int, ...]) -> tuple[str, ...]:

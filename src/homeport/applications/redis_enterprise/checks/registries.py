@@ -5,10 +5,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from homeport.applications.redis_enterprise.checks.problem import PUBLIC, Context, Problem, Rule
-from homeport.applications.redis_enterprise.effective import extra_containers, resolve
+from homeport.applications.redis_enterprise.effective import Situation, extra_containers, resolve
 from homeport.applications.redis_enterprise.facts import Operator, last, read_image
-from homeport.applications.redis_enterprise.fields import CALL_HOME, FIELDS
-from homeport.applications.redis_enterprise.releases import RED_HAT
+from homeport.applications.redis_enterprise.fields import BOOTSTRAPPER, CALL_HOME, FIELDS, REDIS, RIGGER
+from homeport.applications.redis_enterprise.releases import RED_HAT, release_images
+from homeport.discovery.knowledge import ImageField
 from homeport.discovery.tree import dig, is_list, text_of
 from homeport.reference import DOCKER_HUB
 
@@ -71,7 +72,7 @@ def check_cluster_images(context: Context) -> Iterator[Problem]:
             if not resolved.named:
                 certain = field is not CALL_HOME or situation.version
                 rule = NO_CALL_HOME if field is CALL_HOME else ABSENT
-                fix = f"Write {'.'.join(field.path[1:])}.repository."
+                fix = f"Write {'.'.join(field.path[1:])}.repository{_beside_operator(context, situation, field)}."
                 if rule is NO_CALL_HOME:
                     fix += " Or disable it: usageMeter.callHomeClient.disabled: true."
                 if certain:
@@ -131,6 +132,22 @@ def check_modules(context: Context) -> Iterator[Problem]:
                         f"module {text_of(dig(module, ('name',)))} is downloaded from {_host(url) or url}",
                         "Serve it inside the air gap and name that URL.",
                     )
+
+
+def _beside_operator(context: Context, situation: Situation, field: ImageField) -> str:
+    """Return the name that an image has where the operator's is: ``: reg.io/mirror/redislabs/redis``; empty where that is not known."""
+    images = [image for it in context.facts.operators for image in it.images if image.registry == context.expected]
+    folders = {image.name.rpartition("/")[0] for image in images}
+    if len(folders) != 1:
+        return ""
+    named = release_images(situation.version or "unknown", openshift=situation.openshift)
+    images_by_field = {
+        REDIS: named.redis,
+        BOOTSTRAPPER: named.operator,
+        RIGGER: named.rigger,
+        CALL_HOME: named.call_home,
+    }
+    return f": {folders.pop()}/{last(images_by_field[field].repository)}"
 
 
 def _one_container(operator: Operator, context: Context) -> Problem:

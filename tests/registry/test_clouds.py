@@ -1,0 +1,163 @@
+"""Passwords of clouds, from stand-ins that answer as the clouds' documentation says."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+
+from homeport.errors import AuthenticationError
+from homeport.registry.clouds import CloudCredentials
+from homeport.registry.credentials import Credential, OneCredential
+from homeport.registry.transport import Request
+
+NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
+ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+AWS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
+AZURE = {"AZURE_TENANT_ID": "tenant", "AZURE_CLIENT_ID": "me", "AZURE_CLIENT_SECRET": "secret"}
+
+
+class Answer:
+    reach = None
+
+    def __init__(self, status: int, body: object) -> None:
+        self.status, self.headers = status, {}
+        self._body = body if isinstance(body, bytes) else json.dumps(body).encode()
+
+    def read(self, most: int) -> bytes:
+        return self._body[:most]
+
+    def close(self) -> None:
+        pass
+
+
+class Cloud:
+    """Answers what it is told to, and remembers what it was asked."""
+
+    def __init__(self, answer: Callable[[Request], Answer]) -> None:
+        self.asked: list[Request] = []
+        self.now = NOW
+        self._answer = answer
+
+    def send(self, request: Request) -> Answer:
+        self.asked.append(request)
+        return self._answer(request)
+
+    def resolve(self, registry: str, environment: Mapping[str, str], stored: Credential | None = None):
+        credentials = CloudCredentials(OneCredential(stored), self.send, environment, lambda: self.now)
+        return credentials, credentials.resolve(registry)
+
+
+def ecr(_: Request) -> Answer:
+    token = base64.b64encode(b"AWS:password").decode()
+    return Answer(200, {"authorizationData": [{"authorizationToken": token, "expiresAt": 1.7e9, "proxyEndpoint": ""}]})
+
+
+def azure(request: Request) -> Answer:
+    form = parse_qs(request.body.decode())
+    if request.url == "https://login.microsoftonline.com/tenant/oauth2/v2.0/token":
+        assert form["client_secret"] == ["secret"]
+        return Answer(200, {"access_token": "access"})
+    assert request.url == "https://team.azurecr.io/oauth2/exchange"
+    assert (form["service"], form["access_token"]) == (["team.azurecr.io"], ["access"])
+    return Answer(200, {"refresh_token": "refresh"})
+
+
+@pytest.mark.parametrize(
+    ("session", "signature"),
+    [
+        ("", "76580cc33b7daf3394598ac913a3e1ea12670ff8163d09cb89a9f8f060f4edf0"),
+        ("session", "df5b0ba71af61c9fbc82ef078592d73d1ae0a01cfd8c58e0427c3009e328ed51"),
+    ],
+)
+def test_ecr_is_asked_as_botocore_asks(session: str, signature: str):
+    """The signatures are those of botocore for the same request, keys and moment."""
+    cloud = Cloud(ecr)
+    _, found = cloud.resolve(ECR, {**AWS, "HOME": "/none", **({"AWS_SESSION_TOKEN": session} if session else {})})
+    assert (found.username, found.secret) == ("AWS", "password")
+    (asked,) = cloud.asked
+    assert asked.url == "https://api.ecr.eu-west-1.amazonaws.com/"
+    assert asked.headers["Authorization"].endswith(f"Signature={signature}")
+
+
+@pytest.mark.parametrize(
+    ("registry", "host"),
+    [
+        ("123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "ecr-fips.us-gov-west-1.amazonaws.com"),
+        ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "api.ecr.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_every_partition_has_its_host(registry: str, host: str):
+    cloud = Cloud(ecr)
+    cloud.resolve(registry, {**AWS, "HOME": "/none"})
+    assert cloud.asked[0].url == f"https://{host}/"
+
+
+def test_keys_come_from_the_shared_file_too(tmp_path: Path):
+    file = tmp_path / ".aws" / "credentials"
+    file.parent.mkdir()
+    file.write_text(
+        "[default]\naws_access_key_id=A\naws_secret_access_key=a%b\n[other]\naws_access_key_id=B\naws_secret_access_key=b\n"
+    )
+    for profile, key in (("", "A"), ("other", "B")):
+        cloud = Cloud(ecr)
+        cloud.resolve(ECR, {"HOME": str(tmp_path), "AWS_PROFILE": profile})
+        assert f"Credential={key}/" in cloud.asked[0].headers["Authorization"]
+
+
+def test_a_password_is_asked_for_once_an_hour():
+    cloud = Cloud(ecr)
+    credentials, _ = cloud.resolve(ECR, {**AWS, "HOME": "/none"})
+    credentials.resolve(ECR, "other")
+    assert len(cloud.asked) == 1
+    cloud.now += timedelta(hours=2)
+    credentials.resolve(ECR)
+    assert len(cloud.asked) == 2
+
+
+def test_azure_gives_an_identity_token_for_a_service_principal():
+    _, found = Cloud(azure).resolve("team.azurecr.io", AZURE)
+    assert (found.secret, found.is_identity_token) == ("refresh", True)
+
+
+def test_a_service_account_of_google_is_its_own_password(tmp_path: Path):
+    file = tmp_path / "key.json"
+    file.write_text('{"type": "service_account", "private_key": "x"}')
+    _, found = Cloud(ecr).resolve("europe-docker.pkg.dev", {"GOOGLE_APPLICATION_CREDENTIALS": str(file)})
+    assert (found.username, found.secret) == ("_json_key", file.read_text())
+    file.write_text('{"type": "authorized_user"}')
+    assert Cloud(ecr).resolve("gcr.io", {"GOOGLE_APPLICATION_CREDENTIALS": str(file)})[1] is None
+
+
+def test_what_is_stored_comes_first():
+    cloud = Cloud(ecr)
+    stored = Credential("me", "mine")
+    assert cloud.resolve(ECR, {**AWS}, stored)[1] == stored
+    assert not cloud.asked
+
+
+@pytest.mark.parametrize("registry", ["docker.io", "example.com", "1.dkr.ecr.x.amazonaws.com", f"{ECR}.evil.example"])
+def test_no_other_registry_gets_the_credentials_of_a_cloud(registry: str):
+    cloud = Cloud(ecr)
+    assert cloud.resolve(registry, {**AWS, **AZURE, "HOME": "/none"})[1] is None
+    assert not cloud.asked
+
+
+@pytest.mark.parametrize("registry", [ECR, "team.azurecr.io", "gcr.io"])
+def test_without_credentials_one_is_nobody(registry: str):
+    cloud = Cloud(ecr)
+    assert cloud.resolve(registry, {"HOME": "/none"})[1] is None
+    assert not cloud.asked
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(403, {"message": "no"}), Answer(200, b"<html>"), Answer(200, {"authorizationData": []})],
+)
+def test_a_refusal_is_said_without_a_secret(answer: Answer):
+    with pytest.raises(AuthenticationError, match="the cloud gives no password") as caught:
+        Cloud(lambda _: answer).resolve(ECR, {**AWS, "HOME": "/none"})
+    assert AWS["AWS_SECRET_ACCESS_KEY"] not in str(caught.value) + caught.value.hint
