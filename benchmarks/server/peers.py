@@ -55,7 +55,7 @@ def commands(name: str, data: Path, port: int) -> tuple[list[str], Mapping[str, 
         (data / "nginx.conf").write_text(_NGINX.format(data=data, port=port))
         return [peer("nginx"), "-c", str(data / "nginx.conf")], {}
     if name == "go-containerregistry":
-        return [peer("ggcr-registry"), "serve", "--disk", str(data / "data")], {"PORT": str(port)}
+        return [peer("ggcr-registry"), "-port", str(port)], {}  # in memory: it writes to no disk
     (data / "config.yml").write_text(_DISTRIBUTION.format(data=data / "data", port=port))
     binary = {"distribution v3": "registry", "distribution v2": "docker-registry"}[name]
     return [peer(binary), "serve", str(data / "config.yml")], {"OTEL_TRACES_EXPORTER": "none"}
