@@ -89,7 +89,8 @@ def main() -> None:
         (work / "homeport.yaml").write_text(HOMEPORT_YAML.format(target=target, secret=SECRET))
         (folder / "docker").mkdir()
         docker_config(folder / "docker", registry.host, "deployer", password)
-        environment = {**os.environ, "HOMEPORT_ENDPOINTS": hub.endpoint, "DOCKER_CONFIG": str(folder / "docker")}
+        own = {"DOCKER_CONFIG": str(folder / "docker"), "XDG_CACHE_HOME": str(folder / "cache")}
+        environment = {**os.environ, **own, "HOMEPORT_ENDPOINTS": hub.endpoint}
         print(f"A stand-in for Docker Hub runs at {hub.url}, the private registry with a login at {registry.url}.")
         show(Terminal(work, environment), target)
     images = " ".join(f"{repository}:{tag}" for repository, tag in IMAGES.items())

@@ -9,6 +9,12 @@ settings.register_profile("homeport", deadline=None)  # a busy machine is no fau
 settings.load_profile("homeport")
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """Keep manifests of earlier tests, and of the user's own runs, out of what a test counts."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests over real files unless HOMEPORT_CORPUS names their folder."""
     if os.environ.get("HOMEPORT_CORPUS"):

@@ -10,6 +10,7 @@ import yaml
 from homeport.cluster.pull_secrets import check_for_kubelet, make_pull_secret
 from homeport.discovery.inputs import Source
 from homeport.mirror.executor import mirror
+from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import Lock
 from homeport.mirror.observer import Observer
 from homeport.mirror.result import MirrorResult
@@ -37,10 +38,18 @@ class Applied(msgspec.Struct, frozen=True):
         return self.verification is not None and not self.verification.wrong and not self.errors
 
 
-def apply_job(job: Job, registries: Registries, observer: Observer | None = None, *, locked: bool = False) -> Applied:
+def apply_job(
+    job: Job,
+    registries: Registries,
+    observer: Observer | None = None,
+    *,
+    locked: bool = False,
+    kept: KeptManifests | None = None,
+) -> Applied:
     """Bring the images, then write lock, manifests and pull secret, then prove it.
 
     With `locked` a tag that is not what the lock says is refused, and a source is asked only for what the target lacks.
+    `kept` has the manifests that earlier runs fetched.
     """
     secret = _secret_text(job, registries)
     target = registries.client(job.mapping.target.registry)
@@ -52,6 +61,7 @@ def apply_job(job: Job, registries: Registries, observer: Observer | None = None
         observer=observer,
         platforms=job.config.platforms,
         locked=Lock.read(job.config.lock_file).digests if locked else None,
+        kept=kept,
         referrers=True,
         keep_tags=True,
     )
