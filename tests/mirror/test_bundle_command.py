@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -149,7 +150,7 @@ def test_a_killed_save_leaves_no_bundle_and_the_next_goes_on(shell: Shell):
         process.communicate()
     assert not (shell.home / "b.tar").exists()
     shell.from_source.go.set()
-    shell.from_source.requests.clear()
     assert shell.run("save", "-o", "b.tar", name)[0] == 0
-    assert shell.from_source.count("GET blobs") <= len(content.all_blobs)
+    asked = Counter(asked.path for asked in shell.from_source.requests if asked.kind == "GET blobs")
+    assert max(asked.values()) <= 2  # once by either; the killed one's last requests may reach the source after its end
     assert shell.run("verify", "b.tar")[0] == 0
