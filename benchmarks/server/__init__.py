@@ -1,1 +1,1 @@
-"""The registry server beside its peers; `python -m benchmarks.server` prints the table of docs/performance-server.md."""
+"""The registry server beside its peers; `python -m benchmarks.server` prints the table of docs/performance.md."""
