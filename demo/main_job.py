@@ -25,12 +25,13 @@ Done. What happened:
   3. mirror    brought the images to {target}: same tags, same digests, all platforms
   4. relocate  pointed both containers of the operator and the RedisEnterpriseCluster at it
   5. secret    made the pull secret that the kubelet reads
-  6. verify    proved that all is there, pullable with that secret, and nothing comes from elsewhere
-  7. apply     does 1 to 6 from homeport.yaml; the second time it had nothing to do
+  6. check     looked for the known mistakes of a Redis Enterprise deployment
+  7. verify    proved that all is there, pullable with that secret, and nothing comes from elsewhere
+  8. apply     does all this from homeport.yaml; the second time it had nothing to do
 
 With a registry of your own:
   docker login registry.example.com
-  homeport mirror --to registry.example.com/mirror {images}
+  homeport redis-enterprise images 7.2.4-7 | homeport mirror --to registry.example.com/mirror -
   homeport relocate --to registry.example.com/mirror --pull-secret {secret} --in-place bundle.yaml rec.yaml
   homeport secret {secret} -n NAMESPACE --registry registry.example.com/mirror | kubectl apply -f -
 """
@@ -46,14 +47,15 @@ class Terminal:
     def say(self, text: str) -> None:
         print(f"\n# {text}", flush=True)
 
-    def run(self, line: str) -> None:
-        """Run a command; `> FILE` at its end keeps what it prints."""
-        print(f"$ homeport {line}", flush=True)
+    def run(self, line: str, typed: str = "") -> None:
+        """Run a command; `> FILE` at its end keeps what it prints, `typed` is a file that it reads."""
+        print(f"$ homeport {line}{f' < {typed}' if typed else ''}", flush=True)
         command, _, file = line.partition(" > ")
         done = subprocess.run(
             [*HOMEPORT, *shlex.split(command)],
             cwd=self.folder,
             env=self.environment,
+            input=(self.folder / typed).read_text() if typed else None,
             stdout=subprocess.PIPE if file else None,
             text=True,
             check=False,
@@ -93,8 +95,7 @@ def main() -> None:
         environment = {**os.environ, **own, "HOMEPORT_ENDPOINTS": hub.endpoint}
         print(f"A stand-in for Docker Hub runs at {hub.url}, the private registry with a login at {registry.url}.")
         show(Terminal(work, environment), target)
-    images = " ".join(f"{repository}:{tag}" for repository, tag in IMAGES.items())
-    print(SUMMARY.format(target=target, images=images, secret=SECRET))
+    print(SUMMARY.format(target=target, secret=SECRET))
 
 
 def show(terminal: Terminal, target: str) -> None:
@@ -105,12 +106,15 @@ def show(terminal: Terminal, target: str) -> None:
     terminal.say("What is Docker Hub's quota, and what would be done and cost? Nothing is changed, no pull is counted.")
     terminal.run("limits")
     terminal.run("plan homeport.yaml")
-    terminal.say("Bring the images to the private registry.")
-    terminal.run(f"mirror --to {target} " + " ".join(f"{name}:{tag}" for name, tag in IMAGES.items()))
+    terminal.say("Which images belong to this release? Bring them to the private registry.")
+    terminal.run("redis-enterprise images 7.2.4-7 --redis 7.2.4-64 > images.txt")
+    terminal.run(f"mirror --to {target} -", typed="images.txt")
     terminal.say("Point the manifests at it: the new files go to a folder, the difference is shown.")
     terminal.run(f"relocate --to {target} --pull-secret {SECRET} --output-dir private --diff {manifests}")
     terminal.say("Make the pull secret, as the kubelet wants it.")
     terminal.run(f"secret {SECRET} -n redis --registry {target} > private/secret.yaml")
+    terminal.say("Is anything wrong that people get wrong with Redis Enterprise?")
+    terminal.run("redis-enterprise check private")
     terminal.say("Prove it: all there, same digests, pullable with that secret alone, nothing from elsewhere.")
     terminal.run(f"verify --registry {target} --source-registry docker.io private")
     terminal.say("The same from one file; what is done already is not done again.")

@@ -23,6 +23,7 @@ from homeport.discovery.report import Image, Report, names_of, only, report_of
 from homeport.discovery.rules import Rules, read_rules
 from homeport.discovery.scan import scan_source
 from homeport.discovery.schemas import learn
+from homeport.discovery.secrets import scan_secrets
 from homeport.errors import InputError, UsageError
 from homeport.reference import DOCKER_HUB
 
@@ -39,6 +40,7 @@ def scan(
     why: str | None = None,
     rules: Annotated[list[Path] | None, Parameter(negative="")] = None,
     crds: Annotated[list[str] | None, Parameter(negative="")] = None,
+    decode_secrets: Annotated[bool, Parameter(negative="")] = False,
     strict: Annotated[bool, Parameter(negative="")] = False,
     default_registry: str = DOCKER_HUB,
     max_size: int = MAX_SIZE,
@@ -56,6 +58,7 @@ def scan(
         why: Show only where this image is named, in any spelling; a repository stands for all its tags. Exit code 1 if nowhere.
         rules: A file of rules of your own; may be given again. docs/discovery.md describes them.
         crds: CustomResourceDefinitions to learn fields from, a file or folder, beside those among the manifests.
+        decode_secrets: Look into the base64 `data` of Secrets, too; nothing of it but names of images is shown.
         strict: Stop with exit code 2 at the first input that cannot be read.
         default_registry: Where names without a registry come from.
         max_size: The largest file to read, in bytes.
@@ -79,6 +82,8 @@ def scan(
     if found.unresolved and (learned := learn_all(found.findings)).operators:
         # The operator among the inputs tells what clusters beside it pull unnamed.
         found = _scan_all(read, learned.knowledge + own, default_registry)
+    if decode_secrets:
+        found += Scan.joined(scan_secrets(source, KNOWLEDGE + own, default_registry) for source in read)
     found += Scan(errors=tuple(map(str, errors)))
     broken = len(found.errors) >= len(errors) + len(read)
     if cluster:
