@@ -13,7 +13,7 @@ from homeport.cluster.record import Journal, Record
 from homeport.discovery.findings import ObjectKey
 from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.walk import walk
-from homeport.errors import HomeportError
+from homeport.errors import ClusterError, HomeportError
 from homeport.workflow.live_changes import Wanted
 from homeport.workflow.live_rollout import SILENCE, Waiter
 
@@ -50,7 +50,7 @@ class RolledBack(msgspec.Struct, frozen=True):
 
 
 def plan_rollback(api: Api, record: Record) -> RollbackPlan:
-    """Compare a record with what is there now; raises ClusterError.
+    """Compare a record with what is there now; raises ClusterError, also where Redis Enterprise is being upgraded.
 
     Where one field of an object was changed by somebody else, none of the object is touched.
     """
@@ -64,8 +64,19 @@ def plan_rollback(api: Api, record: Record) -> RollbackPlan:
         refused += [Refused(each.object, change, value_at(found, change.path)) for change in others]
         pending = tuple(change for change in each.changes if state_of(found, change) == "new")
         if pending and not others:
+            _check_upgrade(found, each.object)
             restored.append(Restored(found, each.object, pending))
     return RollbackPlan(tuple(restored), tuple(refused), tuple(gone))
+
+
+def _check_upgrade(found: Mapping[str, Any], key: ObjectKey) -> None:
+    """Refuse while Redis Enterprise is being upgraded: there is no way back to an older version, and pods change already."""
+    state = (found.get("status") or {}).get("state", "")
+    if key.kind == "RedisEnterpriseCluster" and state in ("Upgrade", "InvalidUpgrade"):
+        raise ClusterError(
+            f"{key} is in state {state}: its names are not taken back while an upgrade is under way",
+            hint="Wait for the state Running, or mend what `homeport redis-enterprise check --cluster` names.",
+        )
 
 
 def roll_back(
