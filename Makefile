@@ -23,6 +23,7 @@ test-peers: $(READY)
 	$(BIN)/python -m pytest -q -m "peers and not long"
 
 test-long: $(READY)
+	bash tests/peers/install.sh
 	$(BIN)/python -m pytest -q -m long
 
 lint: $(READY)
