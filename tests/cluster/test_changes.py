@@ -4,11 +4,8 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from homeport.cluster.changes import Change, adding, by_name, configuration, locate, operations, read_path, state_of
-from homeport.discovery.tree import write_path
+from homeport.cluster.changes import Change, adding, by_name, configuration, locate, operations, state_of
 
 POD = {"containers": [{"name": "a", "image": "x:1"}, {"name": "b", "image": "y:1"}]}
 VALUE: dict[str, Any] = {
@@ -40,7 +37,7 @@ def patched(value: dict[str, Any], written: list[dict[str, Any]]) -> dict[str, A
 
 
 def test_items_of_lists_are_found_by_name_when_others_sort_them() -> None:
-    path = by_name(VALUE, read_path("spec.template.spec.containers[1].image"))
+    path = by_name(VALUE, ("spec", "template", "spec", "containers", 1, "image"))
     assert path == IMAGE
     assert Change(path, "", "").where == "spec.template.spec.containers[b].image"
     turned = copy.deepcopy(VALUE)
@@ -51,14 +48,6 @@ def test_items_of_lists_are_found_by_name_when_others_sort_them() -> None:
 def test_items_that_share_a_name_keep_their_index() -> None:
     value = {"list": [{"name": "a", "image": "x"}, {"name": "a", "image": "y"}]}
     assert by_name(value, ("list", 1, "image")) == ("list", 1, "image")
-
-
-@given(
-    st.lists(st.text("ab-._/~ 'é", min_size=1).filter(lambda text: "'" not in text) | st.integers(0, 99), min_size=1)
-)
-def test_paths_are_read_as_they_are_written(steps: list[str | int]) -> None:
-    if isinstance(steps[0], str):
-        assert read_path(write_path(steps)) == tuple(steps)
 
 
 @pytest.mark.parametrize(

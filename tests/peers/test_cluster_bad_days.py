@@ -345,7 +345,9 @@ def test_names_in_environment_and_arguments_move_and_a_second_apply_keeps_them(b
     assert (first["image"], later["image"]) == (f"{here}/team/report:3", f"{here}/team/web:1")
     assert first["env"] == [{"name": "WEB_IMAGE", "value": f"{here}/team/web:1"}]
     assert first["args"] == [f"--image={here}/team/report:3", "--verbose"]
-    assert not bench.plan(api).changes_anything
+    again = bench.plan(api)
+    assert not any(step.changes for step in (*again.accounts, *again.objects))
+    assert not any(secret.manifest for secret in again.secrets)
     journal = bench.journal(api)
     assert roll_back(api, plan_rollback(api, journal.read()), journal, namespace=bench.name).failed is None
     back = spec()

@@ -287,3 +287,12 @@ def test_names_change_by_the_rules_of_the_file(site, capsys):
     place = f"{site.registry.host}/mirror"
     assert rec["redisEnterpriseImageSpec"]["repository"] == f"{place}/re"
     assert rec["bootstrapperImageSpec"]["repository"] == f"{place}/docker.io/redislabs/operator"
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_a_job_cannot_keep_to_a_lock_that_is_not_there(site, capsys, command):
+    assert run([command, "--locked"]) == 2
+
+    said = capsys.readouterr().err
+    assert "homeport.lock: No such file" in said
+    assert "once without --locked" in said

@@ -4,9 +4,8 @@ A path names the items of a list by their `name` (``[web]``), which stays true w
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, TypeGuard
+from typing import Any, Literal, TypeGuard
 
 import msgspec
 
@@ -30,13 +29,7 @@ class Change(msgspec.Struct, frozen=True):
         return "".join(steps).replace(".[", "[").removeprefix(".")
 
 
-_STEP: Final = re.compile(r"\['(.*?)'\]|\[(\d+)\]|([^.\[\]]+)")
 State = Literal["old", "new", "other"]
-
-
-def read_path(text: str) -> tuple[str | int, ...]:
-    """Read a path as findings write it (discovery.tree.write_path)."""
-    return tuple(int(match[2]) if match[2] else match[1] or match[3] for match in _STEP.finditer(text))
 
 
 def is_item(step: str | int) -> TypeGuard[str]:

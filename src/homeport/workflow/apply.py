@@ -16,7 +16,7 @@ from homeport.mirror.observer import Observer
 from homeport.mirror.result import MirrorResult
 from homeport.registry.session import Registries
 from homeport.relocation.write import write_whole
-from homeport.workflow.job import Job, holds, versions_of
+from homeport.workflow.job import Job, holds, locked_digests, versions_of
 from homeport.workflow.pulls import read_pulls
 from homeport.workflow.rewrite import learner
 from homeport.workflow.verify import Origin, Verification, verify
@@ -60,7 +60,7 @@ def apply_job(
         target,
         observer=observer,
         platforms=job.config.platforms,
-        locked=Lock.read(job.config.lock_file).digests if locked else None,
+        locked=locked_digests(job.config) if locked else None,
         kept=kept,
         referrers=True,
         keep_tags=True,

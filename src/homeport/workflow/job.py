@@ -10,7 +10,7 @@ from homeport.applications.application import Versions
 from homeport.applications.redis_enterprise import at_red_hat, images_of
 from homeport.discovery.findings import Unresolved
 from homeport.discovery.inputs import read_inputs
-from homeport.errors import UsageError
+from homeport.errors import InputError, UsageError
 from homeport.mapping import Mapping
 from homeport.mirror.executor import forecast
 from homeport.mirror.lock import Lock
@@ -102,13 +102,21 @@ def plan_job(job: Job, registries: Registries, *, locked: bool = False) -> JobPl
         registries.client,
         target,
         platforms=job.config.platforms,
-        locked=Lock.read(job.config.lock_file).digests if locked else None,
+        locked=locked_digests(job.config) if locked else None,
         referrers=True,
         keep_tags=True,
     )
     hosts = dict.fromkeys(reference.registry for reference in job.references)
     quotas = {host: reading for host in hosts if (reading := registries.quota(host)) is not None}
     return JobPlan(job, planned, quotas)
+
+
+def locked_digests(config: Config) -> dict[str, str]:
+    """Return the digests that a job is to keep to; raises UsageError where there is no lock that can be read."""
+    try:
+        return Lock.read(config.lock_file).digests
+    except InputError as error:
+        raise UsageError(error.message, hint=error.hint or "Run `homeport apply` once without --locked.") from None
 
 
 def versions_of(config: Config) -> Versions:

@@ -50,12 +50,6 @@ class LivePlan(msgspec.Struct, frozen=True, eq=False):
     left: tuple[Left, ...] = ()
     errors: tuple[str, ...] = ()
 
-    @property
-    def changes_anything(self) -> bool:
-        """Whether anything is still to be done."""
-        pending = any(step.manifest for step in self.secrets)
-        return pending or any(step.changes for step in (*self.accounts, *self.objects))
-
 
 def plan_live(
     api: Api,
