@@ -89,11 +89,8 @@ def prove_job(job: Job, registries: Registries, lock: Lock, secret: str) -> Veri
 
 
 def _lock(job: Job, result: MirrorResult) -> Lock:
-    """Keep what the lock knew of images that failed this time."""
     file = job.config.lock_file
-    before = Lock.read(file).digests if file.exists() else {}
-    wanted = {str(reference) for reference in job.references}
-    return Lock({**{name: digest for name, digest in before.items() if name in wanted}, **Lock.of(result).digests})
+    return (Lock.read(file) if file.exists() else Lock()).after(result)
 
 
 def pull_secrets_of(job: Job, registries: Registries, namespaces: Sequence[str] = ()) -> list[dict[str, Any]]:
