@@ -106,3 +106,23 @@ def test_the_image_s_own_name_is_no_cause() -> None:
         Trouble("p", "c", "r/401-certificate:1", "ImagePullBackOff", "r/401-certificate:1: odd"), None, Access()
     )
     assert said.endswith(": r/401-certificate:1: odd")
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        (
+            'failed to do request: Head "https://127.0.0.1:38403/v2/unauthorized/manifests/1": x509: unknown authority',
+            "does not trust the registry's certificate",
+        ),
+        ("dial tcp 127.0.0.1:429: connect: connection refused", "cannot reach the registry"),
+        ("from HEAD request to https://r:5000/v2/x/manifests/1: 403 Forbidden", "lets nobody in like this"),
+        ("unexpected status: 404", "has no such image"),
+    ],
+)
+def test_ports_and_paths_are_no_causes(message: str, cause: str) -> None:
+    assert cause in explain(Trouble("p", "c", "r/x:1", "ImagePullBackOff", message), None, Access())
+
+
+def test_a_port_does_not_make_a_failure_last() -> None:
+    assert list(troubles(pod("ErrImagePull", "read tcp 10.0.0.1:41401->10.0.0.2:403: connection reset by peer"))) == []

@@ -37,9 +37,9 @@ _STUCK: Final = frozenset(
 )
 """Waiting reasons that do not pass by themselves. ErrImagePull may: the kubelet tries again, and says ImagePullBackOff if that fails."""
 
-_REFUSED: Final = r"401|403|unauthorized|authorization failed|forbidden|denied|no basic auth|insufficient_scope"
+_REFUSED: Final = r"\b40[13]\b|unauthorized|authorization failed|forbidden|denied|no basic auth|insufficient_scope"
 _PASSING: Final = (
-    (r"429|too ?many ?requests|rate limit", "the registry limits pulls: wait, or pull from a registry of your own"),
+    (r"\b429\b|too ?many ?requests|rate limit", "the registry limits pulls: wait, or pull from a registry of your own"),
     (
         r"connection refused|no such host|i/o timeout|no route to host|network is unreachable|deadline exceeded",
         "the node cannot reach the registry: check its name, its port and the network between them",
@@ -60,7 +60,7 @@ _LASTING: Final = (
         r"no match for platform|exec format error",
         "the image is not for this node's architecture: mirror that platform too",
     ),
-    (r"not found|manifest unknown|name unknown|404", "the registry has no such image: `homeport mirror` brings it"),
+    (r"not found|manifest unknown|name unknown|\b404\b", "the registry has no such image: `homeport mirror` brings it"),
 )
 
 
@@ -110,11 +110,12 @@ def troubles(pod: Mapping[str, Any]) -> Iterator[Trouble]:
     for each in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         waiting = (each.get("state") or {}).get("waiting") or {}
         message = waiting.get("message", "")
-        if waiting.get("reason") in _STUCK or (waiting.get("reason") == "ErrImagePull" and _lasts(message)):
-            wanted = {
-                it["name"]: it["image"] for key in ("initContainers", "containers") for it in pod["spec"].get(key) or ()
-            }
-            yield Trouble(metadata["name"], each["name"], wanted[each["name"]], waiting["reason"], message)
+        wanted = {
+            it["name"]: it["image"] for key in ("initContainers", "containers") for it in pod["spec"].get(key) or ()
+        }
+        trouble = Trouble(metadata["name"], each["name"], wanted[each["name"]], waiting.get("reason", ""), message)
+        if trouble.reason in _STUCK or (trouble.reason == "ErrImagePull" and _lasts(_without_names(trouble))):
+            yield trouble
 
 
 def explain(trouble: Trouble, reference: Reference | None, access: Access) -> str:
@@ -128,11 +129,16 @@ def explain(trouble: Trouble, reference: Reference | None, access: Access) -> st
         return f"{name} was pulled, but its container ends again and again: kubectl logs {trouble.pod}"
     if trouble.reason == "CreateContainerConfigError":
         return f"{name} was pulled, but its container cannot be made: {trouble.message}"
-    message = trouble.message.replace(trouble.image, "")
+    message = _without_names(trouble)
     words = _cause(message, _PASSING)
     if not words and re.search(_REFUSED, message, re.IGNORECASE):
         words = f"the registry lets nobody in like this: {_without_key(reference, access)}"
     return f"{name}: {words or _cause(message, _LASTING) or trouble.message}"
+
+
+def _without_names(trouble: Trouble) -> str:
+    """Drop image names, URLs and addresses from a message: a port 38403 is no refusal."""
+    return re.sub(r"https?://[^\s\"]+|:\d+\b", "", trouble.message.replace(trouble.image, ""))
 
 
 def _cause(message: str, causes: tuple[tuple[str, str], ...]) -> str:
