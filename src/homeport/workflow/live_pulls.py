@@ -39,8 +39,8 @@ def read_live_pulls(
             else:
                 findings += noted.walk.findings
                 running += running_in(noted.value, default_registry) if noted.value["kind"] == "Pod" else ()
-                found.append(pulls_of(noted.walk, secrets, plain))
+                found.append(pulls_of(noted.walk, secrets))
         knowledge = learn(findings) + Knowledge(rules=inventory.taught)
         again = (walk(noted.value, inventory.source, knowledge, default_registry) for noted in custom)
-        found.extend(pulls_of(noted, secrets, knowledge) for noted in again)
+        found.extend(pulls_of(noted, secrets) for noted in again)
         return Pulls.joined((*found, Pulls(errors=tuple(inventory.errors)))), tuple(running)
