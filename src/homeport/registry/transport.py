@@ -5,6 +5,7 @@ import ssl
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import Any, Protocol, cast
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -197,8 +198,13 @@ class _TLSPool(urllib3.HTTPSConnectionPool):
 
 
 class _Answer:
+    """An answer whose body goes from the socket into the reader's buffer: urllib3 makes two copies on the way."""
+
     def __init__(self, answer: urllib3.BaseHTTPResponse, reach: Reach, host: str) -> None:
         self._answer = answer
+        self._content = cast(HTTPResponse, answer._fp)  # type: ignore[attr-defined]  # noqa: SLF001 - has no other name
+        self._left = answer.length_remaining
+        self._came, self._ended = 0, False
         self._host = host
         self.status = answer.status
         self.headers: Mapping[str, str] = answer.headers
@@ -209,8 +215,8 @@ class _Answer:
 
     def readinto(self, buffer: memoryview, /) -> int:
         try:
-            return self._answer.readinto(buffer)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+            return self._fill(buffer)
+        except (HTTPException, OSError) as error:
             raise UnreachableError(
                 f"{self._host}: the connection broke off: {_reason(error)}", host=self._host
             ) from error
@@ -223,13 +229,27 @@ class _Answer:
         return bytes(content)
 
     def close(self) -> None:
-        left = self._answer.length_remaining
-        if left is None or left > BLOCK:
-            self._answer.close()
-            return
-        with suppress(urllib3.exceptions.HTTPError, OSError):
-            self._answer.drain_conn()
+        if not self._ended and self._left is not None and self._left <= BLOCK:
+            rest = memoryview(bytearray(1 << 16))
+            with suppress(UnreachableError):
+                while self.readinto(rest):
+                    pass
+        if self._ended:
+            self._answer.release_conn()
         self._answer.close()
+
+    def _fill(self, buffer: memoryview) -> int:
+        count = 0 if self._ended else self._content.readinto(buffer)
+        self._came += count
+        if self._left is not None:
+            self._left -= count
+        if not count and len(buffer) and self._left:
+            raise UnreachableError(
+                f"{self._host}: the connection broke off: {self._came} bytes came, {self._left} more were announced",
+                host=self._host,
+            )
+        self._ended = self._left == 0 or not count
+        return count
 
 
 def proxy_for(scheme: str, host: str, port: int) -> str | None:
@@ -292,8 +312,8 @@ def _reason(error: Exception) -> str:
         return "silence: it did not answer in time"
     if isinstance(cause, ConnectionRefusedError):
         return "the connection is refused"
-    if isinstance(cause, urllib3.exceptions.IncompleteRead):
-        return f"{cause.partial} bytes came, {cause.expected} more were announced"
+    if isinstance(cause, IncompleteRead):
+        return "the last chunk is missing"
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror.lower()
     return str(cause) or type(cause).__name__
