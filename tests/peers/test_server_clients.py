@@ -1,7 +1,7 @@
-"""skopeo, crane, regctl and oras push to and pull from the real process, plain and over TLS with a login."""
+"""skopeo, crane, regctl and oras push to and pull from the real process, through each kind of door."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -9,47 +9,9 @@ import pytest
 
 from tests.kit import images
 from tests.kit.peers import run_peer
-from tests.kit.servers import docker_config, serve_process, write_certificate, write_htpasswd
+from tests.peers.door import REPOSITORY, TAG, Door
 
 pytestmark = pytest.mark.peers
-
-REPOSITORY, TAG = "redislabs/redis", "7.2.4-64"
-
-
-class Door(msgspec.Struct, frozen=True):
-    """A registry and what is needed to get in."""
-
-    host: str
-    ca_file: Path | None
-    config: Path
-
-    @property
-    def name(self) -> str:
-        return f"{self.host}/{REPOSITORY}:{TAG}"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What the Go clients read: logins, and the authorities to trust."""
-        trust = {"SSL_CERT_FILE": str(self.ca_file)} if self.ca_file else {}
-        return {"DOCKER_CONFIG": str(self.config), **trust}
-
-
-@pytest.fixture(params=["plain", "tls and login"])
-def door(request, tmp_path) -> Iterator[Door]:
-    config = tmp_path / "config"
-    config.mkdir()
-    if request.param == "plain":
-        (config / "config.json").write_text("{}")
-        with serve_process(tmp_path / "data") as server:
-            yield Door(server.host, None, config)
-        return
-    ca_file, certificate, key = write_certificate(config)
-    ca_file = ca_file.rename(config / "ca.crt")
-    users = write_htpasswd(tmp_path / "htpasswd", {"me": "a: secret"})
-    options = ("--tls-cert", str(certificate), "--tls-key", str(key), "--htpasswd", str(users))
-    with serve_process(tmp_path / "data", *options) as server:
-        docker_config(config, server.host, "me", "a: secret")
-        yield Door(server.host, ca_file, config)
 
 
 def skopeo_push(door: Door, layout: Path) -> None:
