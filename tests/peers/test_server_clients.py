@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from tests.kit import images
 from tests.kit.peers import run_peer
 from tests.peers.door import REPOSITORY, TAG, Door
+from tests.peers.layouts import blobs, write_layout
 
 pytestmark = pytest.mark.peers
 
@@ -74,23 +74,6 @@ CLIENTS: dict[str, tuple[Callable[[Door, Path], None], Callable[[Door, Path], No
     "regctl": (regctl_push, regctl_pull),
     "oras": (oras_push, oras_pull),
 }
-
-
-def blobs(layout: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (layout / "blobs" / "sha256").iterdir()}
-
-
-def write_layout(content: images.Content, path: Path) -> Path:
-    directory = path / "blobs" / "sha256"
-    directory.mkdir(parents=True)
-    manifests = {part.digest: part.manifest.body for part in content.walk()}
-    for digest, data in {**content.all_blobs, **manifests}.items():
-        (directory / digest.partition(":")[2]).write_bytes(data)
-    descriptor = content.descriptor({"org.opencontainers.image.ref.name": TAG})
-    index = {"schemaVersion": 2, "manifests": [descriptor]}
-    (path / "index.json").write_bytes(msgspec.json.encode(index))
-    (path / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    return path
 
 
 def index_digest(layout: Path) -> str:
