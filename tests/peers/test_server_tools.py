@@ -1,4 +1,4 @@
-"""helm, buildah and containerd work against the real process, each with the odd wishes it is known for."""
+"""helm, cosign, buildah and containerd work against the real process, each with the odd wishes it is known for."""
 
 import os
 import subprocess
@@ -56,6 +56,31 @@ def test_helm_pushes_charts_and_installs_from_them(name, door, tmp_path):
 
 def _insecure(door: Door) -> list[str]:
     return [] if door.ca_file else ["--insecure"]
+
+
+@pytest.mark.parametrize("scheme", ["a bundle that refers to the image", "a tag beside the image"])
+def test_cosign_signs_and_verifies(scheme, door, tmp_path, monkeypatch):
+    """Its signatures of today are found by the referrers API, those of before by the tag sha256-DIGITS.sig."""
+    monkeypatch.chdir(tmp_path)
+    offline = ["--tlog-upload=false", "--use-signing-config=false"]
+    offline += ["--new-bundle-format=false"] if "tag" in scheme else []
+
+    def cosign(*arguments: str) -> str:
+        return run_peer("cosign", *arguments, **door.environment, COSIGN_PASSWORD="", HOME=str(tmp_path))
+
+    way = ["--allow-http-registry"] if not door.ca_file else ["--registry-cacert", str(door.ca_file)]
+    content = images.multi_arch("redis", attested=False)
+    layout = write_layout(content, tmp_path / "layout")
+    run_peer("crane", "push", str(layout), door.name, *_insecure(door), **door.environment)
+    cosign("generate-key-pair")
+    name = f"{door.host}/{REPOSITORY}@{content.digest}"
+    cosign("sign", "--key", "cosign.key", "--yes", "--recursive", *offline, *way, name)
+    trusting = ["--insecure-ignore-tlog", *([] if "bundle" in scheme else ["--new-bundle-format=false"])]
+    verified = cosign("verify", "--key", "cosign.pub", "-o", "json", *trusting, *way, name)
+    assert content.digest in verified
+    tags = run_peer("crane", "ls", f"{door.host}/{REPOSITORY}", *_insecure(door), **door.environment).split()
+    signed = [f"{part.digest.replace(':', '-')}.sig" for part in content.walk()] if "tag" in scheme else []
+    assert sorted(tags) == sorted([TAG, *signed])
 
 
 class Buildah:
