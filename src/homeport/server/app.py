@@ -11,6 +11,7 @@ from homeport.errors import (
     ContentError,
     InvalidDigestError,
     InvalidReferenceError,
+    StoreError,
     StoreFullError,
     TagFixedError,
     UploadTakenError,
@@ -31,6 +32,7 @@ from homeport.store.layout import Layout
 from homeport.store.protocol import Store
 
 USER, ROUTE = "homeport.user", "homeport.route"
+_FAILED = Refusal(500, ErrorCode.UNKNOWN, "the registry failed; its log says why")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 Handler = Callable[[Store, Request], Awaitable[Reply]]
@@ -152,6 +154,9 @@ class Registry:
         except StoreFullError as error:
             self._log.error("the disk is full", error=error.message, path=scope["raw_path"].decode("latin-1"))
             return Refusal(507, ErrorCode.UNAVAILABLE, "the registry has no room left").reply
+        except StoreError as error:
+            self._log.error("the disk failed", error=error.message, path=scope["raw_path"].decode("latin-1"))
+            return _FAILED.reply
         except ContentError as error:
             self._log.error("content is spoilt", error=error.message)
             return Refusal(500, ErrorCode.UNKNOWN, error.message).reply
@@ -159,7 +164,7 @@ class Registry:
             raise
         except Exception:  # noqa: BLE001 - whatever happens, the client gets an answer and the others their service
             self._log.exception("request failed", method=scope["method"], path=scope["raw_path"].decode("latin-1"))
-            return Refusal(500, ErrorCode.UNKNOWN, "the registry failed; its log says why").reply
+            return _FAILED.reply
 
     async def _handle(self, scope: Scope, receive: Receive) -> Reply:
         """Learn who asks before telling whether there is what they ask for."""

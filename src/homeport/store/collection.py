@@ -16,6 +16,7 @@ import msgspec
 
 from homeport.errors import StoreError
 from homeport.oci.digest import digests_in, hasher_for, is_digest, matches
+from homeport.store.deletion import finish_deletion, unfinished
 from homeport.store.durable import read_file, remove_file, translated
 from homeport.store.layout import Layout, digest_in, entry_of, names_in, remove_leftovers
 from homeport.store.leases import LEASE_SECONDS, locked
@@ -82,6 +83,10 @@ class _Run:
 
     def repository(self, name: str, place: Path) -> None:
         """Collect in one repository; one that holds a manifest nobody can read is left alone."""
+        if not self._policy.dry_run:
+            for digest in unfinished(place):
+                with locked(place):
+                    finish_deletion(place, digest)
         old = [entry for entry in names_in(place / "_blobs") if self._is_old(place / "_blobs" / entry)]
         named: dict[str, set[str]] = {}
         for entry in names_in(place / "_manifests"):

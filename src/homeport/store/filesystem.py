@@ -8,6 +8,7 @@ from pathlib import Path
 from homeport.errors import ContentError
 from homeport.oci.digest import digests_in, hasher_for, is_digest, matches
 from homeport.oci.manifest import RawManifest
+from homeport.store.deletion import delete_with_tags, finish_deletion, is_unfinished, tags_of
 from homeport.store.durable import (
     make_directory,
     read_file,
@@ -112,6 +113,8 @@ class FileSystemStore:
                 return missing
             for name in filter(fixed, names):
                 check_fixed(name, self._named_by(place, name), manifest.digest)
+            if is_unfinished(place, manifest.digest):  # its old tags must not come back with it
+                finish_deletion(place, manifest.digest)
             for digest in digests_in(manifest.body):
                 self._leases.renew(self.layout.link(repository, digest))
                 self._leases.renew(place / "_manifests" / entry_of(digest))
@@ -159,23 +162,16 @@ class FileSystemStore:
         return self._recent.get(repository, identifier)
 
     def delete_manifest(self, repository: str, digest: str, *, fixed: Callable[[str], bool] = never) -> bool:
-        """Delete a manifest and with it all its tags: they are void at once, and swept after it."""
+        """Delete a manifest and with it all its tags: they are void at once."""
         place = self.layout.place(repository)
         path = place / "_manifests" / entry_of(digest)
         if not path.exists():
             return False
         with translated(f"delete manifest {digest}"), self._locked(place):
-            tags = [
-                name
-                for name in names_in(place / "_tags")
-                if read_file(f"{place}/_tags/{name}") == digest.encode() + b"\n"
-            ]
+            tags = tags_of(place, digest)
             for name in filter(fixed, tags):
                 check_fixed(name, digest, "")
-            deleted = remove_file(path)
-            for name in tags:
-                remove_file(place / "_tags" / name)
-            return deleted
+            return delete_with_tags(place, digest, tags, self._known)
 
     def delete_tag(self, repository: str, tag: str) -> bool:
         """Delete a tag and leave its manifest."""
