@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from homeport.errors import ContentError
@@ -197,12 +198,9 @@ class FileSystemStore:
     def repositories(self, *, after: str = "", limit: int, keep: Callable[[str], bool] = always) -> list[str]:
         """Return up to `limit` repositories that hold a manifest and sort after a text."""
         with translated("list the repositories"):
-            found = (
-                name
-                for name, place in self.layout.walk()
-                if name > after and keep(name) and any(names_in(place / "_manifests"))
-            )
-            return sorted(found)[:limit]
+            found = self.layout.walk_sorted(after)
+            holding = (name for name, place in found if keep(name) and any(names_in(place / "_manifests")))
+            return list(islice(holding, limit))
 
     def referrers(self, repository: str, subject: str) -> list[str]:
         """Return the digests of what refers to a digest in a repository."""
