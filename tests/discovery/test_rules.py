@@ -119,6 +119,15 @@ SHIPPED = [
         of("cdi.kubevirt.io/v1beta1", "DataVolume", "{source: {registry: {url: 'docker://quay.io/a/b'}}}"),
         {"quay.io/a/b"},
     ),
+    (
+        "flux-kustomization",
+        of(
+            "kustomize.toolkit.fluxcd.io/v1",
+            "Kustomization",
+            "{images: [{name: nginx, newTag: '2'}, {name: a, newName: q.io/a/b, newTag: '1'}, {name: c, newName: q.io/c/d}]}",
+        ),
+        {"q.io/a/b:1", "open q.io/c/d"},
+    ),
 ]
 
 

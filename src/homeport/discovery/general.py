@@ -99,6 +99,8 @@ class General:
         if value.get("kind") == "DockerImage" and isinstance(value.get("name"), str):
             self._single(Entry("image", Piece(value["name"], scope.text), (*path, "name")), scope, "certain", VENDOR)
             self.take(value, "name")
+        if "op" in value and isinstance(value.get("value"), str) and isinstance(value.get("path"), str):
+            self._operation(value, path, scope)
         scope = scope.beside(value)
         self._fields(value, path, scope)
         inner = scope.below(value)
@@ -108,6 +110,15 @@ class General:
                     self._string(key, child, (*path, key), self._within(key, inner))
             elif (key not in _PAST or (key == "status" and path)) and (id(value), key) not in self.taken:
                 yield child, (*path, key), self._within(key, inner)
+
+    def _operation(self, value: Mapping[str, Any], path: Path, scope: Scope) -> None:
+        """Look at an operation of a JSON patch (RFC 6902): the pointer's last step is the key of its value."""
+        *above, last = value["path"].split("/")
+        entry = Entry(last, Piece(value["value"], scope.text), (*path, "value"))
+        if entry.meaning.role == "image" and is_text(value["value"]):
+            sure = self._judge(entry, at_hand=any("ontainers" in step for step in above))
+            if sure is not None and self._single(entry, scope, sure, _how(SHAPE, scope)):
+                self.take(value, "value")
 
     def _within(self, key: str, scope: Scope) -> Scope:
         """Return the scope below a key."""

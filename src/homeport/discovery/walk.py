@@ -12,7 +12,7 @@ from homeport.discovery.documents import SCHEMA_KIND
 from homeport.discovery.findings import Finding, ObjectKey, Unresolved
 from homeport.discovery.general import EMBEDDED, EXAMPLE, SHAPE, General
 from homeport.discovery.joins import Scope
-from homeport.discovery.kinds import is_service_account, pod_spec_path
+from homeport.discovery.kinds import is_kustomization, is_service_account, pod_spec_path
 from homeport.discovery.knowledge import ImageField, Implied, Knowledge, SecretForm, group_of
 from homeport.discovery.looks import Sure
 from homeport.discovery.naming import Named, Unreadable, read_split, read_whole
@@ -135,6 +135,9 @@ class _Walker:
                 self._secrets((*spec_path, "imagePullSecrets"))
         elif is_service_account(key):
             self._secrets(("imagePullSecrets",))
+        elif is_kustomization(root, self.source):
+            # What its transformer matches is no image, and what it makes of that is known only from its resources.
+            self.general.take(root, "images")
         else:
             self._rules()
             self._rules_as_data(root, path, self.scope)

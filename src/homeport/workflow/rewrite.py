@@ -15,6 +15,7 @@ from homeport.discovery.secret_fields import teach
 from homeport.errors import CollisionError, HomeportError, UsageError
 from homeport.mapping import Mapping
 from homeport.reference import DOCKER_HUB
+from homeport.relocation.kustomized import NOT_ASKED, Kustomizations, real_path
 from homeport.relocation.relocate import Relocated, relocate
 from homeport.relocation.sweep import Left, sweep
 
@@ -69,12 +70,19 @@ def rewrite(
     findings = [it for source in sources for it in scan_source(source, first, default_registry).findings]
     learned = learn_all(findings, versions)
     knowledge = learned.knowledge + taught
+    kustomizations = Kustomizations(sources, mapping, default_registry)
+    asked = kustomizations.asked(lambda source: scan_source(source, knowledge, default_registry).findings)
     done: list[Rewritten] = []
     failures: list[HomeportError] = []
     for source in sources:
         try:
             result = relocate(
-                source, mapping, knowledge=knowledge, default_registry=default_registry, pull_secret=pull_secret
+                source,
+                mapping,
+                knowledge=knowledge,
+                default_registry=default_registry,
+                pull_secret=pull_secret,
+                asked=asked.get(real_path(source), NOT_ASKED),
             )
         except CollisionError:
             raise
@@ -84,11 +92,24 @@ def rewrite(
             done.append(Rewritten(source, result))
     references = sorted({it for one in done for it in one.result.references}, key=str)
     mapping.relocate_all(references)
-    swept = (
-        msgspec.structs.replace(one, left=tuple(sweep(one.source.name, one.result.text, mapping, references)))
-        for one in done
+    texts = {real_path(it.source): msgspec.structs.replace(it.source, text=it.result.text) for it in done}
+    unproven = kustomizations.unproven(texts)
+    failures += unproven.values()
+    swept = kustomizations.swept(texts)
+    return Rewriting(
+        tuple(
+            msgspec.structs.replace(
+                one,
+                left=tuple(
+                    sweep(one.source.name, swept.get(real_path(one.source), one.result.text), mapping, references)
+                ),
+            )
+            for one in done
+            if real_path(one.source) not in unproven
+        ),
+        tuple(failures),
+        learned.operators,
     )
-    return Rewriting(tuple(swept), tuple(failures), learned.operators)
 
 
 def place_in(folder: Path, files: Sequence[Rewritten]) -> dict[Path, Rewritten]:
