@@ -215,3 +215,20 @@ def test_nothing_is_written_of_what_would_be_built_wrongly(tmp_path, monkeypatch
     result = rewrite(sources, MIRROR, versions=Versions())
     assert result.files == ()
     assert "kustomize would build nginx:2 of nginx:2" in str(result.failures[0])
+
+
+def test_configurations_of_a_base_let_a_component_see_further_fields(tmp_path):
+    env = "  - name: b\n    env: [{name: RELATED_IMAGE_X, value: image-x}, {name: HOW, value: kustomize}]\n"
+    write(
+        tmp_path,
+        manager__pod_yaml=POD + env,
+        manager__fields_yaml="images:\n- {kind: Pod, path: 'spec/containers[]/env/value'}\n",
+        manager__kustomization_yaml="resources: [pod.yaml]\nconfigurations: [fields.yaml]\n",
+        tags__kustomization_yaml="kind: Component\nimages: [{name: image-x, newName: quay.io/x/y, newTag: '1'}]\n",
+        all__kustomization_yaml="resources: [../manager]\ncomponents: [../tags]\n",
+    )
+    assert built(tmp_path) == ["nginx:1", "quay.io/x/y:1"]
+    result, texts = run(tmp_path)
+    assert not result.failures
+    assert texts["manager/pod.yaml"] == POD.replace("nginx:1", "reg.io:5000/m/library/nginx:1") + env
+    assert built(tmp_path) == ["reg.io:5000/m/library/nginx:1", "reg.io:5000/m/x/y:1"]

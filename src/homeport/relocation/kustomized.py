@@ -74,15 +74,20 @@ class Kustomizations:
             if wrong is None and len(before) == len(then):
                 continue
             reason = (
-                f"{folder}: kustomize would build {wrong[1]} of {wrong[0]}" if wrong else f"{folder}: images are lost"
+                f"{folder}: kustomize would build {wrong[1][0]} of {wrong[0][0]}"
+                if wrong
+                else f"{folder}: images are lost"
             )
             for resource in _resources(build):
                 found.setdefault(real_path(resource.source), UnprovenError(f"{reason}, so nothing of it is written"))
         return found
 
-    def _is_moved(self, old: str, new: str) -> bool:
+    def _is_moved(self, before: tuple[str, bool], after: tuple[str, bool]) -> bool:
+        (old, is_image), (new, _) = before, after
         source, target = self.parse(old), self.parse(new)
-        return old == new if source is None else self.names.relocate(source) == target
+        if source is None or not is_image:
+            return old == new or source is not None
+        return self.names.relocate(source) == target
 
     def swept(self, after: Mapping[str, Source]) -> dict[str, str]:
         """Return the texts as kustomize leaves them, by the real path of their file: what is only matched names no image."""
@@ -190,13 +195,13 @@ class _Planned:
             for resource in _resources(found):
                 if real_path(resource.source) not in self.around.known:
                     root = real_path(self.around.root_file(folder))
-                    unread.setdefault(root, []).extend(self._out_of_reach(resource.source))
+                    unread.setdefault(root, []).extend(self._out_of_reach(resource))
         return unread
 
-    def _out_of_reach(self, source: Source) -> Iterator[str]:
+    def _out_of_reach(self, resource: Resource) -> Iterator[str]:
         """Name the images of a file that is not among the manifests, and that no entry can reach."""
-        reached = {seen.part.start for seen in seen_in(source)}
-        for finding in self.look(source):
+        reached = {seen.part.start for seen in seen_in(resource.source, resource.steps)}
+        for finding in self.look(resource.source):
             starts = {part.start for part in finding.parts}
             if not starts & reached and not self.around.names.holds(finding.reference):
                 yield f"{finding.source}:{finding.line}: {finding.text} is in a file that is not among these; name it, too"
@@ -206,7 +211,7 @@ def built(resource: Resource) -> Source:
     """Return a kustomization's file as its patches and images transformers leave it."""
     source = resource.source
     changes: dict[int, Splice] = {}
-    for seen in seen_in(source):
+    for seen in seen_in(source, resource.steps):
         part = seen.part
         text, _ = transform(seen, resource.steps)
         raw = source.text[part.start : part.end]
@@ -218,15 +223,22 @@ def built(resource: Resource) -> Source:
 
 def _uses(root: Source, found: Iterable[Found]) -> Iterable[_Use]:
     for resource in _resources(found):
-        for seen in seen_in(resource.source):
+        for seen in seen_in(resource.source, resource.steps):
             # What a patch replaces is not pulled; the patch is looked at where it stands.
             if not any(isinstance(it, Override) and it.is_about(seen) for it in resource.steps):
                 text, rules = transform(seen, resource.steps)
-                yield _Use(real_path(root), real_path(resource.source), seen.part.start, text, tuple(rules))
+                if rules or seen.field is None:
+                    yield _Use(real_path(root), real_path(resource.source), seen.part.start, text, tuple(rules))
 
 
-def _images(found: Iterable[Found]) -> list[str]:
-    return [transform(seen, it.steps)[0] for it in _resources(found) for seen in seen_in(it.source)]
+def _images(found: Iterable[Found]) -> list[tuple[str, bool]]:
+    """Return the texts that the transformer leaves, and whether each is an image: a further field may hold anything else."""
+    images = []
+    for resource in _resources(found):
+        for seen in seen_in(resource.source, resource.steps):
+            text, rules = transform(seen, resource.steps)
+            images.append((text, bool(rules) or seen.field is None))
+    return images
 
 
 def _without_names(source: Source, matched: set[str]) -> str:

@@ -13,8 +13,10 @@ from homeport.discovery.inputs import Source, read_file
 from homeport.discovery.kinds import KUSTOMIZATION_FILES, is_kustomization
 from homeport.discovery.packaging.transformer import (
     PATCHES,
+    Field,
     ImageRule,
     Override,
+    fields_of,
     image_rules,
     overrides_of,
 )
@@ -56,7 +58,7 @@ def read_kustomization(folder: Path, max_size: int, known: Mapping[str, Source] 
 
     `known` are texts that count in place of the files with these real paths.
     """
-    return _Reader(max_size, known or {}).read(folder)
+    return _Reader(max_size, known or {}).read(folder).found
 
 
 def roots_of(sources: Iterable[Source]) -> list[Path]:
@@ -74,6 +76,17 @@ def roots_of(sources: Iterable[Source]) -> list[Path]:
     return [folder for real, folder in folders.items() if real not in below]
 
 
+class _Read(msgspec.Struct, frozen=True):
+    """What is gathered from one entry: files, and for a kustomization its own rules, and what its `configurations` add.
+
+    Those count for whoever builds upon it, too (kustomize ResAccumulator.MergeAccumulator).
+    """
+
+    found: list[Found] = []
+    rules: tuple[ImageRule, ...] = ()
+    fields: tuple[Field, ...] = ()
+
+
 class _Reader:
     """Reads kustomizations, each once on its way: two may build upon the same one."""
 
@@ -82,53 +95,57 @@ class _Reader:
         self.open: list[str] = []
         self.count = 0
 
-    def read(self, folder: Path) -> list[Found]:
+    def read(self, folder: Path, fields: tuple[Field, ...] = ()) -> _Read:
+        """Read a kustomization; `fields` are those that count already where it is a component."""
         file = kustomization_file(folder)
         real = os.path.realpath(folder)
         self.count += 1
         if self.count > _MAX_KUSTOMIZATIONS:
-            return [InputError(f"more than {_MAX_KUSTOMIZATIONS:,} kustomizations, and is not read", file=str(folder))]
+            reason = f"more than {_MAX_KUSTOMIZATIONS:,} kustomizations, and is not read"
+            return _Read([InputError(reason, file=str(folder))])
         if file is None or real in self.open:
-            return []
+            return _Read()
         self.open.append(real)
         try:
             own = self._file(file, str(file.name))
             documents = parse_documents(own)
         except InputError as error:
-            return [error]
+            return _Read([error])
         else:
             root = documents[0].root if documents else None
-            return self._kustomization(folder, root, own, file) if is_map(root) else []
+            return self._kustomization(file, root, own, fields) if is_map(root) else _Read()
         finally:
             self.open.pop()
 
-    def _kustomization(self, folder: Path, root: Any, own: Source, file: Path) -> list[Found]:
+    def _kustomization(self, file: Path, root: Any, own: Source, fields: tuple[Field, ...]) -> _Read:
+        folder = file.parent
         found: list[Found] = [
             InputError(f"{key} is not read", file=own.name, hint=_HINT) for key in _UNREAD if root.get(key)
         ]
-        for key in _BELOW:
-            for entry in _texts(root.get(key)):
-                found += self._entry(folder, entry, own)
+        for entry in (entry for key in _BELOW for entry in _texts(root.get(key))):
+            below = self._entry(folder, entry, own)
+            found += below.found
+            fields += below.fields
         for entry in _texts(root.get("components")):
             # A component works on all that its kustomization has gathered before it.
-            component = self._entry(folder, entry, own)
-            steps = [step for step in self._steps_of(folder / entry) if isinstance(step, ImageRule)]
-            found = [*_all_then(found, steps), *component]
+            component = self._entry(folder, entry, own, fields)
+            found = [*_all_then(found, component.rules), *component.found]
+            fields += component.fields
         found += self._generated(folder, root, own)
         patches = [Resource(own, patch=True), *self._patches(folder, root, own)]
         overrides = [it for patch in patches if isinstance(patch, Resource) for it in overrides_of(patch.source)]
         found = [*_all_then(found, overrides), *patches]
-        return _all_then(found, image_rules(root, os.path.realpath(file)))
+        fields += tuple(self._configured(folder, root))
+        rules = tuple(image_rules(root, os.path.realpath(file), tuple(dict.fromkeys(fields))))
+        return _Read(_all_then(found, rules), rules, fields)
 
-    def _steps_of(self, folder: Path) -> list[Step]:
-        file = kustomization_file(folder)
-        if file is None:
-            return []
-        try:
-            own = self._file(file, file.name)
-        except InputError:
-            return []
-        return list(image_rules(_root(own), os.path.realpath(file)))
+    def _configured(self, folder: Path, root: Any) -> Iterator[Field]:
+        """Yield the fields that a kustomization's transformers look at besides the usual ones."""
+        for entry in _texts(root.get("configurations")):
+            try:
+                yield from fields_of(_root(self._file(folder / entry, entry)))
+            except InputError:
+                continue  # a configuration that is missing is kustomize's to complain about
 
     def _patches(self, folder: Path, root: Any, own: Source) -> Iterator[Found]:
         for key in PATCHES:
@@ -136,7 +153,7 @@ class _Reader:
             for patch in patches if is_list(patches) else ():
                 entry = text_of(patch.get("path")) if is_map(patch) else text_of(patch)
                 if entry and "\n" not in entry and entry[:1] not in "{[":
-                    for found in self._entry(folder, entry, own):
+                    for found in self._entry(folder, entry, own).found:
                         yield msgspec.structs.replace(found, patch=True) if isinstance(found, Resource) else found
 
     def _generated(self, folder: Path, root: Any, own: Source) -> Iterator[Found]:
@@ -150,27 +167,31 @@ class _Reader:
                 files += [(entry, kind) for entry in (*_texts(generator.get("envs")), text_of(generator.get("env")))]
                 name = text_of(generator.get("name"))
                 for entry, made in filter(lambda it: it[0], files):
-                    for found in self._entry(folder, entry, own):
+                    for found in self._entry(folder, entry, own).found:
                         if isinstance(found, Resource):
                             yield _as_data(found, made, name)
                         elif entry.endswith(_MANIFESTS) or not (folder / entry).is_file():
                             yield found  # other files need be no text
 
-    def _entry(self, folder: Path, entry: str, own: Source) -> list[Found]:
+    def _entry(self, folder: Path, entry: str, own: Source, fields: tuple[Field, ...] = ()) -> _Read:
+        path = folder / entry
+        if path.is_dir() and kustomization_file(path) is not None:
+            return self.read(path, fields)
+        try:
+            self._check(folder, entry, own)
+            return _Read([Resource(self._file(path, entry))])
+        except InputError as error:
+            return _Read([error])
+
+    def _check(self, folder: Path, entry: str, own: Source) -> None:
         path = folder / entry
         if "://" in entry or "?ref=" in entry or entry.startswith(("git@", "github.com/")):
-            return [InputError(f"{entry} is remote, and is not read", file=own.name, hint=_HINT)]
+            raise InputError(f"{entry} is remote, and is not read", file=own.name, hint=_HINT)
         if path.is_dir():
-            if kustomization_file(path) is None:
-                return [InputError(f"{entry} is a folder without a kustomization", file=own.name)]
-            return self.read(path)
+            raise InputError(f"{entry} is a folder without a kustomization", file=own.name)
         if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
             # kustomize refuses this, too: a kustomization reads no files outside of its folder.
-            return [InputError(f"{entry} is outside of the kustomization's folder, and is not read", file=own.name)]
-        try:
-            return [Resource(self._file(path, entry))]
-        except InputError as error:
-            return [error]
+            raise InputError(f"{entry} is outside of the kustomization's folder, and is not read", file=own.name)
 
     def _file(self, path: Path, name: str) -> Source:
         known = self.known.get(os.path.realpath(path)) if self.known else None

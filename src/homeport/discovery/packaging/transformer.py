@@ -4,7 +4,7 @@ It looks at containers and init containers at any depth and at image volumes of 
 written. In patches it sees the same, for they are merged before it runs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +25,13 @@ _VOLUMES: Final = (("spec", "volumes"), ("spec", "template", "spec", "volumes"))
 Path = tuple[str | int, ...]
 
 
+class Field(msgspec.Struct, frozen=True):
+    """A further field that a kustomization's `configurations` have its transformer look at; lists on the way are passed through."""
+
+    kind: str
+    path: tuple[str, ...]
+
+
 class ImageRule(msgspec.Struct, frozen=True):
     """One entry of an images transformer: the name as it is written in resources, and what replaces its parts.
 
@@ -37,10 +44,11 @@ class ImageRule(msgspec.Struct, frozen=True):
     digest: str = ""
     file: str = ""
     index: int = 0
+    fields: tuple[Field, ...] = ()
 
-    def matches(self, text: str) -> bool:
-        """Tell whether an image's text has the name of this rule, however it goes on."""
-        return cut_name(text)[0] == self.name
+    def matches(self, seen: "Seen", text: str) -> bool:
+        """Tell whether it looks at an image's place, and the text has its name, however it goes on."""
+        return cut_name(text)[0] == self.name and (seen.field is None or seen.field in self.fields)
 
     def apply(self, text: str) -> str:
         """Return an image's text after this rule: a new tag or digest drops the old ones."""
@@ -53,12 +61,16 @@ class ImageRule(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """One image that the transformer sees: the object and the container that it belongs to, and where it stands in the text."""
+    """One image that the transformer sees: the object and the container that it belongs to, and where it stands in the text.
+
+    `field` is what makes it see the place, where only `configurations` do.
+    """
 
     kind: str
     object: str
     container: str
     part: Part
+    field: Field | None = None
 
 
 class Override(msgspec.Struct, frozen=True):
@@ -81,20 +93,29 @@ def cut_name(text: str) -> tuple[str, str]:
     return (text[:colon], text[colon:]) if colon >= 0 else (name, text[len(name) :])
 
 
-def image_rules(root: object, file: str = "") -> Iterator[ImageRule]:
-    """Yield the entries of a kustomization's images transformer."""
+def image_rules(root: object, file: str = "", fields: tuple[Field, ...] = ()) -> Iterator[ImageRule]:
+    """Yield the entries of a kustomization's images transformer; `fields` are those of its `configurations`."""
     images = root.get("images") if is_map(root) else None
     for index, image in enumerate(images if is_list(images) else ()):
         if is_map(image) and (name := text_of(image.get("name"))):
             new_name, new_tag, digest = (text_of(image.get(key)) for key in ("newName", "newTag", "digest"))
-            yield ImageRule(name, new_name, new_tag, digest, file, index)
+            yield ImageRule(name, new_name, new_tag, digest, file, index, fields)
 
 
-def seen_in(source: Source) -> list[Seen]:
+def fields_of(root: object) -> Iterator[Field]:
+    """Yield the fields of a transformer configuration's `images`."""
+    images = root.get("images") if is_map(root) else None
+    for field in images if is_list(images) else ():
+        if is_map(field) and (path := text_of(field.get("path"))):
+            yield Field(text_of(field.get("kind")), tuple(path.replace("[]", "").strip("/").split("/")))
+
+
+def seen_in(source: Source, steps: Sequence["ImageRule | Override"] = ()) -> list[Seen]:
     """Return the images of a text that the transformer sees, those of a kustomization's own patches included.
 
-    A text that cannot be read has none.
+    `steps` tell which further fields it looks at. A text that cannot be read has none.
     """
+    fields = {field for step in steps if isinstance(step, ImageRule) for field in step.fields}
     try:
         documents = parse_documents(source)
     except InputError:
@@ -108,7 +129,7 @@ def seen_in(source: Source) -> list[Seen]:
             found += _in_operations(document.root, text)
         else:
             for value, _, _ in objects_of(document.root):
-                found += _in_object(value, text)
+                found += _in_object(value, text, fields)
     return found
 
 
@@ -124,7 +145,7 @@ def transform(seen: Seen, steps: Sequence[ImageRule | Override]) -> tuple[str, l
     text, matched = seen.part.value, []
     for step in steps:
         if isinstance(step, ImageRule):
-            if step.matches(text):
+            if step.matches(seen, text):
                 matched.append(step)
                 text = step.apply(text)
         elif step.is_about(seen):
@@ -132,13 +153,28 @@ def transform(seen: Seen, steps: Sequence[ImageRule | Override]) -> tuple[str, l
     return text, matched
 
 
-def _in_object(value: Any, text: Text) -> Iterator[Seen]:
+def _in_object(value: Any, text: Text, fields: Iterable[Field] = ()) -> Iterator[Seen]:
     kind, name = text_of(value.get("kind")), text_of((value.get("metadata") or {}).get("name"))
     if kind == SCHEMA_KIND:
         return
     for path, holder, key in _images(value, ()):
         container = text_of(holder.get("name")) if path[-1:] != ("reference",) else ""
         yield Seen(kind, name, container, text.part("reference", holder[key]))
+    for field in fields:
+        if field.kind in {"", kind}:
+            yield from (Seen(kind, name, "", text.part("reference", it), field) for it in _below(value, field.path))
+
+
+def _below(value: Any, path: Sequence[str]) -> Iterator[Scalar]:
+    """Yield the texts under a path, through lists on the way."""
+    if is_list(value):
+        for item in value:
+            yield from _below(item, path)
+    elif path:
+        if is_map(value):
+            yield from _below(value.get(path[0]), path[1:])
+    elif isinstance(value, Scalar) and text_of(value):
+        yield value
 
 
 def _images(root: Any, base: Path) -> Iterator[tuple[Path, Any, str]]:
