@@ -85,6 +85,11 @@ def uncertain(text: str) -> set[str]:
             {"a/b:1"},
         ),
         ("image: {registry: mine, repository: a/b, tag: 1}", {"a/b:1"}),
+        ("defaultRegistry: r.io\nimage: {registry: prom, name: prometheus, tag: v2}", {"prom/prometheus:v2"}),
+        ("images: {reaper: {repository: org, name: reaper, tag: 1}}", {"org/reaper:1"}),
+        ("images: [{repository: nginx, name: web, tag: 1}]", {"nginx:1"}),
+        ("redis: {image: redis, version: 5.0.3}", {"redis:5.0.3"}),
+        ("redis: {image: redis, version: stable, replicas: 1}", {"redis"}),
         ("global: {imageRegistry: ''}\nimage: {registry: docker.io, repository: a/b, tag: 1}", {"docker.io/a/b:1"}),
     ],
 )
@@ -191,6 +196,32 @@ def test_lines_of_what_is_no_document():
     text = 'data:\n  x.conf: |\n    [a]\n    sandbox_image = "r.io/p/pause:3"\n    # old_image = r.io/p/no:1\n    image={{ .Values.x }}\n'
     assert named(text) == {"r.io/p/pause:3"}
     assert scan(text).findings[0].line == 4
+
+
+def test_names_that_a_script_calls_something_with():
+    text = f"""\
+    steps:
+    - name: x
+      script: |
+        #!/bin/sh
+        X_IMAGE=quay.io/a/set:1
+        crane copy quay.io/a/from:1 \\
+          "docker://quay.io/a/quoted@{SHA}"
+        # quay.io/a/comment:1
+        docker push quay.io/a/pushed:1 && echo quay.io/a/said:1
+        curl https://quay.io/a/url:1; cat quay.io/plain
+    containers:
+    - command: [sh, -c, "ctr pull quay.io/a/line:1"]
+      args: ["--flag is quay.io/a/arg:1 here"]
+    """
+    assert named(text) == {
+        "quay.io/a/set:1",
+        "quay.io/a/from:1",
+        f"quay.io/a/quoted@{SHA}",
+        "quay.io/a/line:1",
+        "quay.io/a/arg:1",
+    }
+    assert len(scan(text).findings) == 5
 
 
 def test_charts_lists_in_annotations():

@@ -125,6 +125,16 @@ SHIPPED = [
         {"quay.io/os/image:1"},
     ),
     (
+        "argocd-operator",
+        of(
+            "argoproj.io/v1beta1",
+            "ArgoCD",
+            "{image: q.io/a/cd, redis: {image: redis, version: 5.0.3}, sso: {dex: {image: q.io/d, version: v2}},"
+            " ha: {redisProxyImage: haproxy, redisProxyVersion: '2.0'}}",
+        ),
+        {"open q.io/a/cd", "redis:5.0.3", "q.io/d:v2", "haproxy:2.0"},
+    ),
+    (
         "flux-kustomization",
         of(
             "kustomize.toolkit.fluxcd.io/v1",

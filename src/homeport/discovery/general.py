@@ -14,7 +14,7 @@ from homeport.discovery.inputs import MAX_SIZE, Source
 from homeport.discovery.joins import DIRECT, Entry, Join, Piece, Scope, groups_of, join
 from homeport.discovery.looks import BARE, FULL, NOTHING, PATH, TAGGED, TAGGED_PATH, Sure, is_text, looks, trimmed
 from homeport.discovery.naming import Named, read_whole
-from homeport.discovery.strings import MAX_LEVELS, flags, lines, listed, may_hold_document
+from homeport.discovery.strings import MAX_LEVELS, flags, is_script, lines, listed, may_hold_document, script_words
 from homeport.discovery.tree import is_list, is_map, write_path
 from homeport.discovery.words import meaning_of
 from homeport.errors import InputError
@@ -22,6 +22,7 @@ from homeport.errors import InputError
 ENVIRONMENT: Final = "environment variable"
 ARGUMENT: Final = "argument"
 EMBEDDED: Final = "embedded document"
+SCRIPT: Final = "script"
 SHAPE: Final = "shape"
 VENDOR: Final = "vendor's list"
 EXAMPLE: Final = "example"
@@ -277,6 +278,8 @@ class General:
             self._single(entry, scope, "uncertain", how)
         elif may_hold_document(value):
             self._document(entry.piece, path, scope)
+        elif is_script(path, value):
+            self._script(entry.piece, path, scope)
         elif scope.image and kind == NOTHING:
             self._several(entry, scope, how)
 
@@ -316,11 +319,22 @@ class General:
 
     def _lines(self, piece: Piece, path: Path, scope: Scope) -> None:
         how = _how(EMBEDDED, scope)
+        noted = set()
         for entry in lines(piece):
             at_line = msgspec.structs.replace(entry, path=path)
             kind = looks(entry.value)
             if (entry.meaning.role == "image" and kind >= TAGGED) or kind >= FULL:
                 self._single(at_line, scope, "likely", how)
+                noted.add(entry.piece.start)
+        if is_script(path, piece.value):
+            self._script(piece, path, scope, frozenset(noted))
+
+    def _script(self, piece: Piece, path: Path, scope: Scope, noted: frozenset[int] = frozenset()) -> None:
+        """Look at the words of a script; `noted` are those that its lines have said already."""
+        for word in script_words(piece):
+            start, end = trimmed(word.value)
+            if looks(word.value[start:end]) >= FULL and word.start + start not in noted:
+                self._single(Entry("image", word, path), scope, "likely", _how(SCRIPT, scope))
 
 
 def _how(how: str, scope: Scope) -> str:

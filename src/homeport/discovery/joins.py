@@ -4,6 +4,7 @@ The shapes are those of Helm values and of operators' custom resources; each is 
 by what the mappings around them hand down.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -33,6 +34,8 @@ _COMMON: Final = ("global", "defaults", "default")
 _HANDED_DOWN: Final = frozenset({"registry", "namespace", "tag", "version"})
 _PULLS: Final = frozenset({"pullPolicy", "imagePullPolicy", "pullSecrets", "imagePullSecrets", "suffix"})
 
+
+_NUMBERED: Final = re.compile(r"v?\d+\.\d")
 
 DIRECT: Final = 3
 """`Scope.image` of a mapping that stands directly under a key that calls it an image."""
@@ -185,10 +188,10 @@ def _repository(group: dict[KeyRole, Entry], scope: Scope, siblings: frozenset[s
         last = image
     elif image is not None and image.value:
         return None
-    registry = _own_registry(own)
+    registry = _own_registry(own, value, scope)
     inherited = registry or (None if host_of(value) else scope.registry or scope.base)
     name = group.get("name")
-    if last is None and name is not None and _is_last(name.value, value, inherited=inherited is not None, scope=scope):
+    if last is None and name is not None and _is_last(name, value, inherited=inherited is not None, scope=scope):
         last = name
     suffix, version_taken = _suffix(value, group, scope, image=last is not None)
     speaks = bool(scope.image) or entry.meaning.speaks_of_image or bool(_PULLS & siblings) or own is not None
@@ -207,18 +210,23 @@ def _repository(group: dict[KeyRole, Entry], scope: Scope, siblings: frozenset[s
     return assemble(pieces, suffix, taken, scope, "certain" if suffix is not None else "likely")
 
 
-def _is_last(name: str, repository: str, *, inherited: bool, scope: Scope) -> bool:
-    """Tell whether a field called name is a repository's last component: a repository of one word lacks it."""
+def _is_last(entry: Entry, repository: str, *, inherited: bool, scope: Scope) -> bool:
+    """Tell whether a field called name is a repository's last component: a repository of one word lacks it.
+
+    In a list a name tells its items apart; in a mapping their keys do that, and a name among images is more of the image's.
+    """
+    name = entry.value
     if looks(name, named=True) not in (BARE, PATH) or repository.endswith(name):
         return False
-    return (inherited and "/" not in repository) or scope.image >= DIRECT
+    keyed = bool(scope.image) and len(entry.path) > 1 and isinstance(entry.path[-2], str)
+    return ((inherited or keyed) and "/" not in repository) or scope.image >= DIRECT
 
 
 def _image(image: Entry, group: dict[KeyRole, Entry], scope: Scope) -> Join | None:
     value = image.value.strip()
     kind = looks(value, named=True)
     own = group.get("registry")
-    registry = _own_registry(own)
+    registry = _own_registry(own, value, scope)
     if kind == NOTHING or (host_of(value) and _parse(value) is None):
         return None
     reference = _parse(value)
@@ -255,8 +263,12 @@ def _inherited(image: Entry, scope: Scope, prefix: Piece | None) -> tuple[Role, 
     return None
 
 
-def _own_registry(entry: Entry | None) -> Piece | None:
-    return entry.piece if entry is not None and entry.value and _fits(entry.meaning, entry.value) else None
+def _own_registry(entry: Entry | None, name: str, scope: Scope) -> Piece | None:
+    if entry is None or not entry.value:
+        return None
+    # Beside a name of one word a word is an organisation of Docker Hub: {registry: prom, name: prometheus}.
+    word = scope.image >= DIRECT and "/" not in name and is_hub_organisation(entry.value)
+    return entry.piece if word or _fits(entry.meaning, entry.value) else None
 
 
 def _suffix(
@@ -268,13 +280,20 @@ def _suffix(
         if entry is None or not is_version(entry.value) or (role == "digest" and not is_digest(_digest(entry.value))):
             continue
         if role == "version":
-            if "/" in main or (image and "repository" in group):
+            if "/" in main or (image and ("repository" in group or _is_numbered(group, entry))):
                 return suffix_of(entry.piece), True
             continue
         return ("digest", entry.piece) if role == "digest" else suffix_of(entry.piece), False
     if scope.tag is not None and "repository" in group and not (scope.level and scope.text is not scope.tag.text):
         return suffix_of(scope.tag), False
     return None, False
+
+
+def _is_numbered(group: dict[KeyRole, Entry], version: Entry) -> bool:
+    """Tell whether a version is a number directly beside an image of one word: {image: redis, version: 5.0.3}."""
+    image = group.get("image")
+    plain = image is not None and image.key == "image" and version.key == "version"
+    return plain and bool(_NUMBERED.match(version.value))
 
 
 def suffix_of(piece: Piece) -> tuple[Role, Piece]:
