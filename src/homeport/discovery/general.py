@@ -160,7 +160,7 @@ class General:
                 self.take(value, entry.key)
 
     def _joins(self, entries: list[Entry], scope: Scope, siblings: set[str] | frozenset[str]) -> Iterable[Join]:
-        found = (join(group, scope, siblings) for group in groups_of(entries))
+        found = (join(group, scope, siblings) for group in groups_of(entries, scope, apart=not siblings))
         return [it for it in found if it is not None]
 
     def _join(self, found: Join, path: Path, how: str, scope: Scope) -> None:

@@ -31,11 +31,14 @@ from homeport.oci.digest import is_digest
 from homeport.reference import DOCKER_HUB, Reference, is_tag
 
 _COMMON: Final = ("global", "defaults", "default")
+_ADDRESSES: Final = ("address", "host", "hostname", "url", "server", "domain", "registry")
 _HANDED_DOWN: Final = frozenset({"registry", "namespace", "tag", "version"})
 _PULLS: Final = frozenset({"pullPolicy", "imagePullPolicy", "pullSecrets", "imagePullSecrets", "suffix"})
 
 
 _NUMBERED: Final = re.compile(r"v?\d+\.\d")
+
+_SUFFIXES: Final[tuple[KeyRole, ...]] = ("digest", "tag", "version")
 
 DIRECT: Final = 3
 """`Scope.image` of a mapping that stands directly under a key that calls it an image."""
@@ -115,8 +118,11 @@ class Scope(msgspec.Struct, frozen=True, eq=False):
         return msgspec.structs.replace(self, **given) if given else self
 
     def _take_all(self, value: Mapping[str, Any], given: dict[str, Piece]) -> None:
-        for key, scalar in value.items():
+        for key, written in value.items():
             meaning = meaning_of(key)
+            scalar = written
+            if is_map(written) and meaning.role == "registry":
+                scalar = next((written[it] for it in _ADDRESSES if text_of(written.get(it))), None)
             text = text_of(scalar)
             if not text:
                 continue
@@ -137,8 +143,11 @@ class Join(msgspec.Struct, frozen=True, eq=False):
     sure: Sure = "certain"
 
 
-def groups_of(entries: list[Entry]) -> list[dict[KeyRole, Entry]]:
-    """Sort entries that speak of one thing together: ``driverRepository`` with ``driverVersion``."""
+def groups_of(entries: list[Entry], scope: Scope, *, apart: bool = False) -> list[dict[KeyRole, Entry]]:
+    """Sort entries that speak of one thing together: ``driverRepository`` with ``driverVersion``.
+
+    `apart` says that the entries need not belong together, as in a container's environment.
+    """
     groups: dict[tuple[str, ...], dict[KeyRole, Entry]] = {}
     for entry in entries:
         meaning = entry.meaning
@@ -150,7 +159,28 @@ def groups_of(entries: list[Entry]) -> list[dict[KeyRole, Entry]]:
         for role in ("tag", "version", "digest"):
             if role in groups.get((), {}):
                 base.setdefault(role, groups[()][role])
+    if not apart:
+        _share(groups, scope)
     return [group for group in groups.values() if "repository" in group or "image" in group or "name" in group]
+
+
+def _share(groups: dict[tuple[str, ...], dict[KeyRole, Entry]], scope: Scope) -> None:
+    """Give to images what their mapping says for all: ``image_registry`` beside several names, one tag in an image's own mapping."""
+    plain = groups.get((), {})
+    alone = "repository" not in plain and "image" not in plain
+    for stem, group in groups.items():
+        if not stem or not ("repository" in group or "image" in group):
+            continue
+        own = [group[role] for role in _SUFFIXES if role in group]
+        for role in ("registry", "tag", "version"):
+            entry = plain.get(role)
+            if entry is None or not entry.value:
+                continue
+            for_all = alone and entry.meaning.speaks_of_image
+            for_more = scope.image >= DIRECT and not own and "repository" in group and role != "registry"
+            lacking = role not in group if role == "registry" else not any(it.value for it in own)
+            if lacking and (for_all or for_more):
+                group[role] = entry
 
 
 def join(group: dict[KeyRole, Entry], scope: Scope, siblings: frozenset[str] | set[str] = frozenset()) -> Join | None:
@@ -280,6 +310,8 @@ def _suffix(
         if entry is None or not is_version(entry.value) or (role == "digest" and not is_digest(_digest(entry.value))):
             continue
         if role == "version":
+            if entry.meaning.last == "release" and not _NUMBERED.match(entry.value):
+                continue
             if "/" in main or (image and ("repository" in group or _is_numbered(group, entry))):
                 return suffix_of(entry.piece), True
             continue
