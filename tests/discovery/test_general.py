@@ -95,6 +95,8 @@ def uncertain(text: str) -> set[str]:
         ),
         ("global: {registry: {address: r.io/org}, images: {x: {repository: x, tag: v1}}}", {"r.io/org/x:v1"}),
         ("images: {reaper: {repository: org, name: reaper, tag: 1}}", {"org/reaper:1"}),
+        ("images: {reaper: {repository: 'r.io:5000/m/org', name: reaper, tag: 1}}", {"r.io:5000/m/org/reaper:1"}),
+        ("images: {reaper: {repository: r.io/org/reaper, name: reaper, tag: 1}}", {"r.io/org/reaper:1"}),
         ("images: [{repository: nginx, name: web, tag: 1}]", {"nginx:1"}),
         ("redis: {image: redis, version: 5.0.3}", {"redis:5.0.3"}),
         ("redis: {image: redis, version: stable, replicas: 1}", {"redis"}),

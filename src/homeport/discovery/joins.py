@@ -249,7 +249,7 @@ def _is_last(entry: Entry, repository: str, *, inherited: bool, scope: Scope) ->
     if looks(name, named=True) not in (BARE, PATH) or repository.endswith(name):
         return False
     keyed = bool(scope.image) and len(entry.path) > 1 and isinstance(entry.path[-2], str)
-    return ((inherited or keyed) and "/" not in repository) or scope.image >= DIRECT
+    return (inherited and "/" not in repository) or keyed
 
 
 def _image(image: Entry, group: dict[KeyRole, Entry], scope: Scope) -> Join | None:
