@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import homeport.relocation.relocate as room
 from homeport.applications.redis_enterprise import Choice, knowledge
 from homeport.discovery.inputs import Source
+from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.scan import scan_source
 from homeport.errors import CollisionError, InputError, UnprovenError
 from homeport.mapping import Mapping, Target
@@ -367,6 +368,27 @@ def test_images_of_a_kustomization_without_its_folder_are_named():
         relocate(Source("values.yaml", "images: [{name: nginx, newTag: '2'}]\n"), MIRROR, knowledge=RELEASE).unresolved
         == ()
     )
+
+
+EXAMPLES = """\
+apiVersion: operators.coreos.com/v1alpha1
+kind: ClusterServiceVersion
+metadata:
+  name: x.v1
+  annotations:
+    alm-examples: |-
+      [
+        {"kind": "Thing", "apiVersion": "x.io/v1", "metadata": {"name": "t"},
+         "spec": {"server": {"repository": "quay.io/a/b", "tag": "1"}, "sidecar": {"image": "nginx:1"}}}
+      ]
+"""
+
+
+def test_examples_are_rewritten_where_a_person_asks_for_it():
+    assert run(EXAMPLES).text == EXAMPLES
+    asked = run(EXAMPLES, rules=RELEASE + Knowledge(examples=True))
+    after = EXAMPLES.replace("quay.io/a/b", "reg.io:5000/m/a/b").replace("nginx:1", "reg.io:5000/m/library/nginx:1")
+    assert asked.text == after
 
 
 def test_two_sources_of_one_name_are_refused():

@@ -75,7 +75,8 @@ class Implied(msgspec.Struct, frozen=True):
 class Knowledge(msgspec.Struct, frozen=True):
     """All rules. `implied` are pure functions that tell for an object which images it pulls without naming them.
 
-    `rules` are a person's own; those that come with Homeport are known without.
+    `rules` are a person's own; those that come with Homeport are known without. `examples` count like anything else where a person
+    asks for it.
     """
 
     images: tuple[ImageField, ...] = ()
@@ -84,6 +85,7 @@ class Knowledge(msgspec.Struct, frozen=True):
     secrets: tuple[SecretField, ...] = ()
     implied: tuple[Callable[[ObjectKey, Mapping[str, Any]], Iterable[Implied]], ...] = ()
     rules: Rules = Rules()
+    examples: bool = False
 
     def __add__(self, other: "Knowledge") -> "Knowledge":
         return Knowledge(
@@ -93,6 +95,7 @@ class Knowledge(msgspec.Struct, frozen=True):
             self.secrets + other.secrets,
             self.implied + other.implied,
             self.rules + other.rules,
+            self.examples or other.examples,
         )
 
 

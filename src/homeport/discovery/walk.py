@@ -240,7 +240,7 @@ class _Walker:
 
     def _general(self, named: Named, value: object, path: Path, how: str, *, sure: Sure, scope: Scope) -> None:
         """Note what the general look found."""
-        if scope.example:
+        if scope.example and not self.knowledge.examples:
             sure = "uncertain"
         main = next((it for it in named.parts if it.role in ("reference", "repository")), None)
         inside = main is not None and main.encodings and main.start >= 0
