@@ -147,6 +147,9 @@ def test_keys_and_values_speak_of_images(text, expected):
     [
         ({"RELATED_IMAGE_X": "q.io/a/b:1", "DRIVER_IMAGE-580": f"a/b@{SHA}"}, {"q.io/a/b:1", f"a/b@{SHA}"}),
         ({"INIT_IMAGE": "busybox"}, {"busybox"}),
+        ({"X_IMAGE": "q.io/a/b", "VERSION": "1.2", "Y_VERSION": "3"}, {"q.io/a/b"}),
+        ({"M_DATABASE_IMAGE": "q.io/a/b", "DATABASE_VERSION": "1.2"}, {"open: q.io/a/b"}),
+        ({"X_IMAGE": "q.io/a/b", "Y_IMAGE": "q.io/a/c:1", "IMAGE_TAG": "1.2"}, {"open: q.io/a/b", "q.io/a/c:1"}),
         ({"MAVEN_BUILDER": "quay.io/a/b:1"}, {"quay.io/a/b:1"}),
         ({"MONGODB_IMAGE": "server", "MONGODB_REPO_URL": "quay.io/mongodb"}, {"open: quay.io/mongodb/server"}),
         ({"X_IMAGE_REPOSITORY": "quay.io/a/x", "X_VERSION": "1"}, {"quay.io/a/x:1"}),

@@ -11,12 +11,12 @@ import msgspec
 
 from homeport.discovery.documents import parse_documents
 from homeport.discovery.inputs import MAX_SIZE, Source
-from homeport.discovery.joins import DIRECT, Entry, Join, Piece, Scope, groups_of, join
+from homeport.discovery.joins import DIRECT, Entry, Join, Piece, Scope, groups_of, is_version, join
 from homeport.discovery.looks import BARE, FULL, NOTHING, PATH, TAGGED, TAGGED_PATH, Sure, is_text, looks, trimmed
 from homeport.discovery.naming import Named, read_whole
 from homeport.discovery.strings import MAX_LEVELS, flags, is_script, lines, listed, may_hold_document, script_words
 from homeport.discovery.tree import is_list, is_map, write_path
-from homeport.discovery.words import meaning_of
+from homeport.discovery.words import Meaning, meaning_of
 from homeport.errors import InputError
 
 ENVIRONMENT: Final = "environment variable"
@@ -182,15 +182,17 @@ class General:
             return "likely" if exact and at_hand else "uncertain"
         return None
 
-    def _single(self, entry: Entry, scope: Scope, sure: Sure, how: str) -> bool:
-        """Note one value as a whole name."""
+    def _single(self, entry: Entry, scope: Scope, sure: Sure, how: str, *, elsewhere: bool = False) -> bool:
+        """Note one value as a whole name; its tag is open where it has none, and `elsewhere` says that it stands elsewhere."""
         start, end = trimmed(entry.value)
         piece = entry.piece.cut(start, end)
         read = read_whole(piece.value, scope.default_registry)
         if not isinstance(read, Named):
             return False
         part = piece.text.part("reference", piece.scalar, piece.start, piece.end)
-        self._note(msgspec.structs.replace(read, parts=(part,)), piece.scalar, entry.path, how, sure=sure, scope=scope)
+        is_open = elsewhere and not (read.reference.tag or read.reference.digest)
+        named = msgspec.structs.replace(read, parts=(part,), open=is_open)
+        self._note(named, piece.scalar, entry.path, how, sure=sure, scope=scope)
         return True
 
     def _list(self, value: Sequence[Any], path: Path, scope: Scope) -> Iterable[tuple[object, Path, Scope]]:
@@ -239,20 +241,23 @@ class General:
                 found = msgspec.structs.replace(found, sure="uncertain")  # noqa: PLW2901 - the same, judged again
             self._join(found, main.path, how, scope)
             taken.update((id(entry), entry) for entry in found.taken)
+        versions = [it.meaning for it in entries if it.meaning.role in {"tag", "version"} and is_version(it.value)]
         for entry in entries:
-            if id(entry) not in taken and self._entry(entry, flat, how):
+            if id(entry) not in taken and self._entry(
+                entry, flat, how, elsewhere=_has_version(entry.meaning, versions)
+            ):
                 taken[id(entry)] = entry
         return taken.values()
 
-    def _entry(self, entry: Entry, scope: Scope, how: str) -> bool:
-        """Note one named value, where it is an image or lists some."""
+    def _entry(self, entry: Entry, scope: Scope, how: str, *, elsewhere: bool) -> bool:
+        """Note one named value, where it is an image or lists some; `elsewhere` tells that a tag of it may stand beside it."""
         if not is_text(entry.piece.scalar):
             return False
         meaning = entry.meaning
         if (meaning.speaks_of_image and meaning.role in {"image", "name", ""}) or meaning.role == "image":
             sure = self._judge(entry, at_hand=meaning.last == "image")
             if sure is not None:
-                return self._single(entry, scope, sure, how)
+                return self._single(entry, scope, sure, how, elsewhere=elsewhere)
             if self._several(entry, scope, how):
                 return True
         start, end = trimmed(entry.value)
@@ -335,6 +340,14 @@ class General:
             start, end = trimmed(word.value)
             if looks(word.value[start:end]) >= FULL and word.start + start not in noted:
                 self._single(Entry("image", word, path), scope, "likely", _how(SCRIPT, scope))
+
+
+def _has_version(image: Meaning, versions: Iterable[Meaning]) -> bool:
+    """Tell whether one of the versions may be an image's: X_DATABASE_IMAGE with DATABASE_VERSION, any image with IMAGE_TAG."""
+    return any(
+        image.stem[-len(it.stem) :] == it.stem if it.stem else it.speaks_of_image and it.role == "tag"
+        for it in versions
+    )
 
 
 def _how(how: str, scope: Scope) -> str:
