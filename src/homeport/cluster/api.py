@@ -238,8 +238,8 @@ class Api:
                     yield {**item, "apiVersion": kind.api_version(version), "kind": kind.name}
                 meta = page.metadata
             else:
-                where = f"in namespace {namespace}" if namespace else "in all namespaces"
-                self._refuse(response, f"list {kind} {where}")
+                where = f" in namespace {namespace}" if namespace else " in all namespaces" if kind.namespaced else ""
+                self._refuse(response, f"list {kind}{where}")
             if not meta.continue_:
                 return
             query["continue"] = meta.continue_
