@@ -28,6 +28,7 @@ class Pull(msgspec.Struct, frozen=True):
     access: Access
     open: bool = False
     note: str = ""
+    namespace: str = ""
 
 
 class Pulls(msgspec.Struct, frozen=True):
@@ -85,8 +86,9 @@ def pulls_of(noted: Walk, secrets: PullSecrets) -> Pulls:
 
 
 def _pull(finding: Finding, noted: Walk, secrets: PullSecrets) -> Pull:
+    access = access_to(finding, noted, secrets)
     written = _written(finding.object, finding.path)
-    return Pull(finding.reference, written, access_to(finding, noted, secrets), open=finding.open)
+    return Pull(finding.reference, written, access, open=finding.open, namespace=finding.object.namespace)
 
 
 def _parse(sources: Sequence[Source]) -> tuple[list[tuple[str, Any]], list[str]]:
