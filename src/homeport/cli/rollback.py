@@ -49,7 +49,7 @@ def rollback(
     from homeport.cluster.api import Api
     from homeport.cluster.kubeconfig import load_config as load_kubeconfig
     from homeport.cluster.record import Journal
-    from homeport.workflow.live_apply import word
+    from homeport.workflow.live_changes import word
     from homeport.workflow.live_rollback import RolledBack, plan_rollback, roll_back
 
     home = record or _home(file)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from homeport.cluster.api import Api
-from homeport.cluster.changes import Change, operations, state_of, value_at
+from homeport.cluster.changes import Change, state_of, value_at
 from homeport.cluster.lease import held
 from homeport.cluster.record import Journal, Record
 from homeport.discovery.findings import ObjectKey
@@ -16,6 +16,7 @@ from homeport.discovery.walk import walk
 from homeport.errors import ClusterError, HomeportError
 from homeport.workflow.live_changes import Wanted
 from homeport.workflow.live_rollout import SILENCE, Waiter
+from homeport.workflow.live_write import patch_now
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -95,11 +96,12 @@ def roll_back(
             waiter = Waiter(api, say, lease.renew, silence)
             for step in plan.restored:
                 lease.renew()
-                api.patch(step.value, operations(step.value, step.changes, undo=True))
-                done.append(f"{step.object}: restored")
-                say(done[-1])
+                back = Wanted(step.value, step.object, step.changes)
+                if patch_now(api, back, undo=True):
+                    done.append(f"{step.object}: restored")
+                    say(done[-1])
                 if step.object.kind != "ServiceAccount":
-                    waiter.wait(Wanted(step.value, step.object), partial(_still_named, step.changes))
+                    waiter.wait(back, partial(_still_named, step.changes))
             _forget(journal, plan)
         except HomeportError as error:
             return RolledBack(tuple(done), error)
