@@ -25,8 +25,8 @@ USER, PASSWORD = "puller", "s3cret-word"
 class Site:
     """`hub` is what the node takes for Docker Hub, `own` the private registry with a login."""
 
-    def __init__(self, node: Node, hub: ServeProcess, own: ServeProcess, ca_file: Path | None) -> None:
-        self.node, self.hub, self.own, self.ca_file = node, hub, own, ca_file
+    def __init__(self, node: Node, hub: ServeProcess, own: ServeProcess, users: Path, ca_file: Path | None) -> None:
+        self.node, self.hub, self.own, self.ca_file, self._users = node, hub, own, ca_file, users
         if ca_file:
             certs = node.certs / own.host
             certs.mkdir()
@@ -72,6 +72,10 @@ class Site:
     def start(self, namespace: str, objects: Sequence[dict[str, Any]]) -> None:
         """Create a namespace with objects as a person does, and wait until their pods run."""
         self.node.namespace(namespace)
+        self.run(namespace, objects)
+
+    def run(self, namespace: str, objects: Sequence[dict[str, Any]]) -> None:
+        """Create objects, and wait until their pods run."""
         self.node.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(objects))
         for value in objects:
             if value["kind"] in ("Deployment", "StatefulSet", "DaemonSet"):
@@ -87,6 +91,20 @@ class Site:
     def get(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.node.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
         return found
+
+    def let_in(self, **users: str) -> None:
+        """Let users into the private registry with new passwords; it reads the file again when it changes."""
+        written = write_htpasswd(self._users.with_suffix(".new"), {USER: PASSWORD} | users)
+        written.replace(self._users)
+
+    @contextlib.contextmanager
+    def own_is_away(self) -> Iterator[None]:
+        """Stop the private registry; it is back at the same address when the block ends."""
+        assert self.own.stop() == 0
+        try:
+            yield
+        finally:
+            self.own.start()
 
     def login(self) -> Registries:
         """Return the registries as the user of the private one sees them."""
@@ -109,7 +127,7 @@ def running(folder: Path, *, tls: bool = False) -> Iterator[Site]:
         serve_process(folder / "own", *private) as own,
         kube_node.running(_made(folder / "kube"), hub.host) as node,
     ):
-        yield Site(node, hub, own, ca_file if tls else None)
+        yield Site(node, hub, own, users, ca_file if tls else None)
 
 
 def _made(folder: Path) -> Path:
