@@ -18,10 +18,10 @@ def rbac(
     namespace: Annotated[tuple[str, ...], Parameter(name=["--namespace", "-n"], negative="")] = (),
     subject: Annotated[tuple[str, ...], Parameter(name="--for", negative="")] = (),
 ) -> int:
-    """Print the least rights for scan, verify or apply --cluster as a role; pipe it into kubectl apply -f -.
+    """Print the least rights for scan, verify, apply or secret --cluster as a role; pipe it into kubectl apply -f -.
 
     Args:
-        purpose: What is to be allowed: scan, verify (scan, and reading pull secrets) or apply (and rollback).
+        purpose: What is to be allowed: scan, verify (scan, and reading pull secrets), apply (and rollback) or secret.
         namespace: Allow it in this namespace only; may be repeated.
         subject: Give the role to this user, or service account as NAMESPACE:NAME; may be repeated.
     """

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 from homeport.cluster.kinds import CUSTOM_RESOURCES, PODS, TEMPLATES, Kind
 
-Purpose = Literal["scan", "verify", "apply"]
+Purpose = Literal["scan", "verify", "apply", "secret"]
 _GROUP: Final = "rbac.authorization.k8s.io"
 _PATCHED: Final = ("Deployment", "StatefulSet", "DaemonSet", "CronJob")
 
@@ -13,7 +13,7 @@ _PATCHED: Final = ("Deployment", "StatefulSet", "DaemonSet", "CronJob")
 def role(purpose: Purpose, namespace: str = "") -> dict[str, Any]:
     """Return the ClusterRole for a purpose, or the Role of one namespace.
 
-    Each purpose includes the one before it: verify reads pull secrets as well, apply writes.
+    Each purpose includes scan: verify reads pull secrets as well, apply writes, secret (--cluster) does that and deletes its own.
     """
     rules = _rules([PODS, *TEMPLATES, *CUSTOM_RESOURCES], ["list"])
     if not namespace:
@@ -21,13 +21,17 @@ def role(purpose: Purpose, namespace: str = "") -> dict[str, Any]:
         rules.append(_rule("apiextensions.k8s.io", ["customresourcedefinitions"], ["get"]))
     if purpose == "verify":
         rules.append(_rule("", ["secrets", "serviceaccounts"], ["get"]))
-    if purpose == "apply":
+    if purpose in ("apply", "secret"):
         patched = [kind for kind in TEMPLATES if kind.name in _PATCHED]
         rules += _rules([*patched, *CUSTOM_RESOURCES], ["get", "patch"])
         rules.append(_rule("", ["serviceaccounts"], ["get", "patch"]))
         rules.append(_rule("", ["secrets"], ["get", "create", "update"]))
         rules.append(_rule("", ["configmaps"], ["get", "create", "update", "delete"]))
         rules.append(_rule("coordination.k8s.io", ["leases"], ["get", "create", "update", "delete"]))
+    if purpose == "secret":
+        rules.append(_rule("", ["secrets"], ["list", "delete"]))
+        rules.append(_rule("", ["serviceaccounts"], ["list"]))
+        rules += [] if namespace else [_rule("", ["namespaces"], ["list"])]
     metadata = {"name": f"homeport-{purpose}", **({"namespace": namespace} if namespace else {})}
     return {
         "apiVersion": f"{_GROUP}/v1",
