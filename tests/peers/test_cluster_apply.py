@@ -60,6 +60,8 @@ def test_a_running_cluster_moves_to_the_target_and_back(
     assert "Deployment/shop/web\n    spec.template.spec.containers[main].image: team/web:1 -> " in out
     assert "ServiceAccount/shop/default\n    imagePullSecrets[private]: (none) -> private" in out
     assert out.count("shop/web-") == 2
+    assert f"their nodes would pull:\n  REGISTRY {' ' * (len(site.own.host) - 8)} PULL POLICY   IMAGES  PULLS\n" in out
+    assert f"  {site.own.host}  IfNotPresent  2       2\n" in out
     assert site.images("shop") == {"team/web:1", "docker.io/team/db:2"}
     assert "not found" in site.node.kubectl("get", "secret", "private", "-n", "shop", check=False)
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import msgspec
 
 from homeport.cli.app import complain
+from homeport.cli.cost_table import cost_lines
 from homeport.cli.output import count
+from homeport.cluster.cost import Cost
 from homeport.errors import UsageError
 from homeport.registry.session import Registries
 from homeport.workflow.apply import pull_secrets_of
@@ -36,6 +38,8 @@ class LiveReport(msgspec.Struct, frozen=True):
     done: tuple[str, ...]
     failed: str | None
     errors: tuple[str, ...]
+    cost: tuple[Cost, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 def apply_to_cluster(
@@ -53,6 +57,7 @@ def apply_to_cluster(
     from homeport.cluster.kubeconfig import load_config
     from homeport.cluster.record import Journal
     from homeport.workflow.live_apply import LiveApplied, apply_live, described
+    from homeport.workflow.live_cost import cost_of_restarts
     from homeport.workflow.live_plan import plan_live
 
     chosen = tuple(dict.fromkeys(where.namespaces)) or namespaces_of(job)
@@ -70,7 +75,11 @@ def apply_to_cluster(
             take_over=where.take_over,
         )
         applied = LiveApplied(())
-        if not dry_run:
+        cost: tuple[Cost, ...] = ()
+        unknown: tuple[str, ...] = ()
+        if dry_run:
+            cost, unknown = cost_of_restarts(api, chosen, plan.restarts, plan.rules.mapping, registry)
+        else:
             home = where.record or (namespaces_of(job) if job.config.pull_secret else chosen)[0]
             journal = Journal(api, home, record_file(Path(job.config.file)))
             applied = apply_live(api, plan, journal, namespace=home, say=_say)
@@ -85,6 +94,8 @@ def apply_to_cluster(
             applied.done,
             str(applied.failed) if applied.failed else None,
             plan.errors,
+            cost,
+            unknown,
         )
 
 
@@ -116,6 +127,8 @@ def live_table(report: LiveReport, *, dry_run: bool) -> str:
             f"{count(len(report.restarts), 'pod')} {verb}, in this order:",
             *(f"  {pod}" for pod in report.restarts),
         ]
+    if report.cost:
+        lines += ["their nodes would pull:", *cost_lines(report.cost, report.unknown)]
     lines += [f"left: {left}" for left in report.left]
     lines += [f"error: {error}" for error in report.errors]
     if report.failed:

@@ -24,6 +24,7 @@ FIELD_MANAGER: Final = "homeport"
 """Who owns the fields that are set (server-side apply, `metadata.managedFields`)."""
 
 JSON_PATCH: Final = "application/json-patch+json"
+_METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _APPLY: Final = "application/apply-patch+yaml"
 _NO_RIGHT: Final = re.compile(r'User "[^"]*" cannot \w+ resource')
 _MANAGER: Final = re.compile(r'conflict with "([^"]*)"')
@@ -53,6 +54,23 @@ class _Status(msgspec.Struct):
     reason: str = ""
     metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
     details: _Details | None = None
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Which objects of a kind, by selectors in the words of kubectl; with `metadata` nothing else of them is sent."""
+
+    labels: str = ""
+    fields: str = ""
+    metadata: bool = False
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of a list."""
+        chosen = {"labelSelector": self.labels, "fieldSelector": self.fields}
+        return {name: value for name, value in chosen.items() if value}
+
+
+ALL: Final = Choice()
 
 
 class ConflictError(ClusterError):
@@ -92,7 +110,7 @@ class Api:
     ) -> None:
         self._client.close()
 
-    def objects(self, kind: Kind, namespace: str | None = None) -> Iterator[dict[str, Any]]:
+    def objects(self, kind: Kind, namespace: str | None = None, choice: Choice = ALL) -> Iterator[dict[str, Any]]:
         """Yield the objects of a kind, of one namespace or of all, a page in memory at a time; raises ClusterError.
 
         An optional kind that the cluster does not know has no objects.
@@ -101,7 +119,7 @@ class Api:
             return
         for version in kind.versions:
             try:
-                yield from self._pages(kind, version, namespace)
+                yield from self._pages(kind, version, namespace, choice)
             except ClusterError as error:
                 if error.status != 404 or (version == kind.versions[-1] and not kind.optional):
                     raise
@@ -207,10 +225,11 @@ class Api:
         """Tell whether an API group is served. Its absence would read as a missing right: rights are checked first."""
         return self._ask(f"/apis/{group}", {}).status_code != 404
 
-    def _pages(self, kind: Kind, version: str, namespace: str | None) -> Iterator[dict[str, Any]]:
-        query = {"limit": str(_PAGE)}
+    def _pages(self, kind: Kind, version: str, namespace: str | None, choice: Choice) -> Iterator[dict[str, Any]]:
+        query = {"limit": str(_PAGE), **choice.query}
+        accept = _METADATA if choice.metadata else "application/json"
         while True:
-            response = self._ask(kind.path(version, namespace), query)
+            response = self._ask(kind.path(version, namespace), query, accept=accept)
             if response.status_code == 410 and "continue" in query:
                 # The list is older than the server remembers. Its token goes on with the objects of now (API concepts,
                 # "410 Gone").
@@ -219,11 +238,11 @@ class Api:
                 page = self._decode(response, _List)
                 for item in page.items or ():
                     # Lists leave out what their own kind says already.
-                    yield {"apiVersion": kind.api_version(version), "kind": kind.name, **item}
+                    yield {**item, "apiVersion": kind.api_version(version), "kind": kind.name}
                 meta = page.metadata
             else:
-                where = f"in namespace {namespace}" if namespace else "in all namespaces"
-                self._refuse(response, f"list {kind} {where}")
+                where = f" in namespace {namespace}" if namespace else " in all namespaces" if kind.namespaced else ""
+                self._refuse(response, f"list {kind}{where}")
             if not meta.continue_:
                 return
             query["continue"] = meta.continue_
