@@ -71,16 +71,19 @@ class Kubernetes:
             assert response.status_code == 200, response.text
         return kept
 
-    def define(self, group: str, kind: str, version: str, fields: dict[str, Any] | None = None) -> None:
+    def define(
+        self, group: str, kind: str, version: str, fields: dict[str, Any] | None = None, short: str = ""
+    ) -> None:
         """Install the definition of a custom resource, with the schemas of fields in its spec, and wait until it is served."""
-        plural = PLURALS[kind]
+        plural = PLURALS.setdefault(kind, f"{kind.lower()}s")
         anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
         properties = {"properties": {"spec": {**anything, "properties": fields}}} if fields else {}
         schema = {"openAPIV3Schema": anything | properties}
         spec = {
             "group": group,
             "scope": "Namespaced",
-            "names": {"plural": plural, "kind": kind, "singular": kind.lower(), "listKind": f"{kind}List"},
+            "names": {"plural": plural, "kind": kind, "singular": kind.lower(), "listKind": f"{kind}List"}
+            | ({"shortNames": [short]} if short else {}),
             "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
         }
         meta = {"name": f"{plural}.{group}"}

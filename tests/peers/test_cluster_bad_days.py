@@ -504,7 +504,6 @@ def test_names_in_environment_and_arguments_move_and_a_second_apply_keeps_them(b
 
 
 def test_a_custom_resource_that_nobody_taught_is_found_moved_and_taken_back(bench: Bench, api: Api) -> None:
-    kube.PLURALS["Widget"] = "widgets"
     engine = {"type": "string", "description": "The container image to use for the engine."}
     bench.cluster.define("shop.example.com", "Widget", "v1alpha2", {"engine": engine})
     spec = {
@@ -527,7 +526,6 @@ def test_a_custom_resource_that_nobody_taught_is_found_moved_and_taken_back(benc
 
 
 def test_ten_megabytes_of_custom_resources_whose_definition_has_no_schema(bench: Bench, api: Api) -> None:
-    kube.PLURALS["Gadget"] = "gadgets"
     bench.cluster.define("shop.example.com", "Gadget", "v1")
     for number in range(8):
         spec = {"blob": "x" * (1300 << 10), "engine": {"image": "team/web:1"}, "size": number}

@@ -23,12 +23,6 @@ Secret = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with kube_site.running(tmp_path_factory.mktemp("site"), tls=True) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
 def image(site: Site) -> str:
     with site.login() as registries:
         put(sleepers("app"), registries.client(site.own.host), "team/app", "1")
@@ -184,7 +178,7 @@ def test_nodes_know_the_secret_again_whose_password_has_changed(site: Site, imag
     pod(site, "again", "first", image, imagePullSecrets=[{"name": "mine"}])
     site.let_in(robot="sixth-word", fresh="seventh-word")
     assert secret("mine", "-n", "again", password="sixth-word") == 0
-    with site.own_is_away():
+    with site.without(site.own):
         pod(site, "again", "mine", image, policy="IfNotPresent", imagePullSecrets=[{"name": "mine"}])
         stranger = {"containers": [{"name": "main", "image": image}], "imagePullSecrets": [{"name": "other"}]}
         site.node.api.create(made("Pod", "stranger", stranger, api_version="v1", namespace="again"))
