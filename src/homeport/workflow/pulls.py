@@ -28,6 +28,7 @@ class Pull(msgspec.Struct, frozen=True):
     access: Access
     open: bool = False
     note: str = ""
+    namespace: str = ""
 
 
 class Pulls(msgspec.Struct, frozen=True):
@@ -90,6 +91,7 @@ def _pull(finding: Finding, noted: Walk, secrets: PullSecrets, knowledge: Knowle
         _written(finding.object, finding.path),
         access_to(finding, noted, secrets),
         open=finding.open,
+        namespace=finding.object.namespace,
     )
     tag = next(_defaults(finding, knowledge), None) if finding.open else None
     if tag is None:
