@@ -146,6 +146,22 @@ def test_a_rollback_leaves_what_somebody_else_has_changed_since(bench: Bench, ap
     assert [it.object.kind for it in bench.journal(api).read().objects] == ["CronJob"]
 
 
+def test_a_rollback_leaves_the_secret_to_what_goes_on_pulling_with_it(bench: Bench, api: Api) -> None:
+    bench.report()
+    assert bench.apply(api).failed is None
+    bench.kubectl("set", "image", "cronjob/report", "c0=registry.example.com/mirror/team/report:4")
+    plan = plan_rollback(api, bench.journal(api).read())
+    assert (plan.restored, [it.kind for it in plan.needed]) == ((), ["ServiceAccount"])
+    roll_back(api, plan, bench.journal(api), namespace=bench.name)
+    assert bench.kubectl("get", "sa", "default", "-o", "jsonpath={.imagePullSecrets[*].name}") == "theirs private"
+    bench.kubectl("set", "image", "cronjob/report", "c0=registry.example.com/mirror/team/report:3")
+    plan = plan_rollback(api, bench.journal(api).read())
+    assert [it.object.kind for it in plan.restored] == ["CronJob", "ServiceAccount"]
+    roll_back(api, plan, bench.journal(api), namespace=bench.name)
+    assert bench.kubectl("get", "sa", "default", "-o", "jsonpath={.imagePullSecrets[*].name}") == "theirs"
+    assert bench.image() == "team/report:3"
+
+
 def test_the_record_outlives_the_cluster_s_copy(bench: Bench, api: Api) -> None:
     bench.report()
     bench.apply(api)

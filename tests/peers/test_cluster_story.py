@@ -52,6 +52,8 @@ def test_redis_enterprise_moves_house(
         "RedisEnterpriseCluster/redis/rec"
     )
     assert all(image.startswith(f"{target}/") for image in site.images("redis"))
+    front = site.get("deployment", "redis", "front")["spec"]["template"]["spec"]
+    assert front["imagePullSecrets"] == [{"name": "private"}]
 
     with site.without(site.hub):
         site.node.kubectl("delete", "pods", "--all", "-n", "redis")

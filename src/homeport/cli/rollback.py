@@ -18,6 +18,7 @@ class _Report(msgspec.Struct, frozen=True):
     restored: dict[str, list[str]]
     refused: list[str]
     gone: list[str]
+    needed: list[str]
     done: tuple[str, ...]
     failed: str | None
 
@@ -78,6 +79,7 @@ def rollback(
             for it in plan.refused
         ],
         [str(key) for key in plan.gone],
+        [str(key) for key in plan.needed],
         done.done,
         str(done.failed) if done.failed else None,
     )
@@ -99,6 +101,7 @@ def _table(report: _Report, *, dry_run: bool) -> str:
     for name, changes in report.restored.items():
         lines += [name, *(f"  {change}" for change in changes)]
     lines += [f"refused, changed by somebody else: {line}" for line in report.refused]
+    lines += [f"kept, because what was refused pulls with its secret: {name}" for name in report.needed]
     lines += [f"gone: {name}" for name in report.gone]
     verb = "would be restored" if dry_run else "restored"
     number = len(report.restored) if dry_run else len(report.done)

@@ -174,7 +174,7 @@ def _left(finding: Finding, reason: str) -> Left:
 
 def _secured(value: Mapping[str, Any], key: ObjectKey, noted: Walk, secret: str) -> tuple[tuple[Change, ...], str]:
     """Add the pull secret to the lists that an object has; else return the service account that is to lend it."""
-    own = [place.path for place in noted.secrets if place.names or not is_built_in(key)]
+    own = [place.path for place in noted.secrets if place.form == "objects" and (place.names or not is_built_in(key))]
     if not secret or not noted.secrets:
         return (), ""
     changes = tuple(change for path in own for change in _listed(value, path, secret))

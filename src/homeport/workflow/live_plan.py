@@ -58,7 +58,7 @@ def plan_live(
         each for each in inventory if each.names_images or not is_custom(each.value["apiVersion"].rpartition("/")[0])
     ]
     findings = [finding for each in noted for finding in each.walk.findings]
-    knowledge = learn(findings) + Knowledge(rules=inventory.taught)
+    knowledge = learn(findings) + inventory.taught
     name = secrets[0]["metadata"]["name"] if secrets else ""
     only = BroughtOnly(mapping.target, mapping.keep_registry, mapping.redirects, frozenset(brought))
     rules = Rules(only, knowledge, name, default_registry)
