@@ -1,4 +1,7 @@
-"""Clusters that the tests of a session share: each starts once, and every test has namespaces of its own."""
+"""Clusters that the tests of a session share: each starts once, and every test has namespaces of its own.
+
+Tests that need a cluster carry the marker `cluster`, and those of one cluster run in one process.
+"""
 
 from collections.abc import Iterator
 
@@ -22,3 +25,19 @@ def newer_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with kube_site.running(tmp_path_factory.mktemp("newer-site"), "containerd 2") as site:
         kube_operator.define(site.node.api)
         yield site
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a cluster, before they are chosen by their marks."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.path.name.startswith("test_cluster_"):
+            item.add_marker("cluster")
+            item.add_marker(pytest.mark.xdist_group(_cluster_of(item)))
+
+
+def _cluster_of(item: pytest.Function) -> str:
+    params = list(item.callspec.params.values()) if hasattr(item, "callspec") else []
+    if "newer_site" in (*params, *item.fixturenames):
+        return "newer site"
+    return "site" if "site" in (*params, *item.fixturenames) else item.path.name

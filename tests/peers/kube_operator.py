@@ -104,7 +104,10 @@ def _reconcile(node: Node, rec: dict[str, Any]) -> None:
     if _jumps(now, images["redisEnterpriseImageSpec"]):
         _report(node, rec, "InvalidUpgrade")
         return
-    _apply(node, rec, _workloads(rec, images, release))
+    wanted = _workloads(rec, images, release)
+    _apply(node, rec, wanted)
+    if not any(value["kind"] == "CronJob" for value in wanted):
+        node.kubectl("delete", "cronjob", f"{name}-call-home", "-n", namespace, "--ignore-not-found")
     status = states.get(name, {}).get("status") or {}
     is_new = now == images["redisEnterpriseImageSpec"]
     is_up = status.get("updatedReplicas") == 1 and status.get("readyReplicas") == 1

@@ -201,7 +201,7 @@ def test_the_printed_rights_suffice(
 ) -> None:
     site.node.namespace("least")
     site.let_in(robot="eighth-word")
-    assert run(["rbac", "secret", "--for", "verifier"]) == 0
+    assert run(["rbac", "secret", "--kind", "shops.shop.example.com", "--for", "verifier"]) == 0
     site.node.kubectl("apply", "-f", "-", text=capsys.readouterr().out)
     monkeypatch.setenv("KUBECONFIG", str(site.node.api.kubeconfig("verifier")))
     where = ("-n", "least")

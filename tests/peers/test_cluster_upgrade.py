@@ -48,9 +48,12 @@ def test_an_upgrade_goes_by_the_plan_and_not_at_one_go(
             for command in (it for step in hop["steps"] for it in step["commands"]):
                 if not command.startswith(NOT_HERE):
                     _do(site, command)
-            site.node.wait(lambda: site.node.kubectl(*REC) == "Running", "the upgrade does not end")
+            wanted = {f"{site.own.host}/mirror/{name}" for name in names_of(hop["operator"])}
+            site.node.wait(lambda names=wanted: _names(site) == names, "the operator does not bring the new release")
+            for name in ("statefulset/rec", "deployment/rec-services-rigger"):
+                site.node.kubectl("rollout", "status", name, "-n", "up", "--timeout=60s")
             site.wait_for_pods("up", 3)
-            assert _names(site) == {f"{site.own.host}/mirror/{name}" for name in names_of(hop["operator"])}
+            site.node.wait(lambda: site.node.kubectl(*REC) == "Running", "the upgrade does not end")
         capsys.readouterr()
         _go_without_docker_hub(site, file, capsys)
 
