@@ -3,7 +3,6 @@
 import io
 import tarfile
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,7 @@ from homeport.errors import ContentError, HomeportError, InputError, RegistryErr
 from homeport.mapping import Mapping, Target
 from homeport.mirror import MirrorResult
 from homeport.mirror.bundle.archives import bundles, open_layout
+from homeport.mirror.bundle.contents import Contents
 from homeport.mirror.bundle.load import content_of, load, verify, write_riders
 from homeport.mirror.bundle.save import Saved, Wishes, save
 from homeport.mirror.lock import Lock
@@ -332,9 +332,8 @@ def _entry(
 
 
 def _contents(value: object) -> list[tuple[tarfile.TarInfo, bytes]]:
-    body = msgspec.json.encode(value)
-    name = "homeport-bundle.json"
-    return [_entry(name, body), _entry(f"{name}.sha256", f"{sha256(body).hexdigest()}  {name}\n".encode())]
+    contents = msgspec.convert(value, Contents)
+    return [_entry("homeport-bundle.json", contents.encode()), _entry("homeport-bundle.sha256", contents.sums())]
 
 
 @pytest.mark.parametrize(

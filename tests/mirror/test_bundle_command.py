@@ -13,6 +13,7 @@ import pytest
 
 from tests.kit import images
 from tests.kit.clients import open_registries
+from tests.kit.keys import write_keys
 from tests.kit.servers import HOMEPORT, running_registry
 from tests.kit.tally import Tally
 
@@ -38,6 +39,7 @@ class Shell:
     def begin(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             (*HOMEPORT, "bundle", *arguments),
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -101,7 +103,7 @@ def test_a_damaged_bundle_is_said_in_two_lines(shell: Shell):
     name = shell.publish(images.image(images.layer("app", 9000)), "app:1")
     shell.run("save", "-o", "b.tar", name)
     file = shell.home / "b.tar"
-    file.write_bytes(file.read_bytes()[:6000])
+    file.write_bytes(file.read_bytes()[:-3000])
     for arguments in (("load", "--to", shell.target.host), ("verify",), ("list",)):
         code, out, errors = shell.run(*arguments, "b.tar")
         assert code == 1
@@ -154,3 +156,23 @@ def test_a_killed_save_leaves_no_bundle_and_the_next_goes_on(shell: Shell):
     asked = Counter(asked.path for asked in shell.from_source.requests if asked.kind == "GET blobs")
     assert max(asked.values()) <= 2  # once by either; the killed one's last requests may reach the source after its end
     assert shell.run("verify", "b.tar")[0] == 0
+
+
+def test_a_bundle_is_signed_and_checked(shell: Shell):
+    private, public = write_keys(shell.home, "own", password="open sesame")
+    _, other = write_keys(shell.home, "other")
+    (shell.home / "word").write_text("open sesame\n")
+    name = shell.publish(images.image(), "app:1")
+    code, _, errors = shell.run("save", "-o", "b.tar", "--sign-key", private.name, name)
+    assert code == 2
+    assert "--sign-password-file FILE" in errors
+
+    assert shell.run("save", "-o", "b.tar", "--sign-key", private.name, "--sign-password-file", "word", name)[0] == 0
+    assert "signed; --verify-key KEY checks by whom" in shell.run("list", "b.tar")[1]
+    for command in (("load", "--to", shell.target.host), ("verify",), ("list",)):
+        code, out, errors = shell.run(*command, "b.tar", "--verify-key", other.name)
+        assert (code, out) == (1, "")
+        assert "b.tar is not signed by other.pub" in errors
+    assert shell.target.store.repositories(limit=1) == []
+    assert "and signed" in shell.run("verify", "b.tar", "--verify-key", public.name)[1]
+    assert shell.run("load", "--to", shell.target.host, "b.tar", "--verify-key", public.name)[0] == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 from homeport.errors import ContentError, HomeportError
 from homeport.mapping import Mapping as Names
 from homeport.mirror.bundle.archives import check_sums, part_sums
-from homeport.mirror.bundle.contents import CONTENTS, CONTENTS_SUM, RIDERS, Contents, read_contents
+from homeport.mirror.bundle.contents import RIDERS, Contents, read_contents
 from homeport.mirror.executor import mirror
 from homeport.mirror.observer import Observer
 from homeport.mirror.platforms import wanted_children
@@ -15,7 +15,7 @@ from homeport.mirror.result import MirrorResult
 from homeport.oci.manifest import Descriptor, Manifest, parse_manifest
 from homeport.reference import Reference
 from homeport.store.durable import write_file
-from homeport.store.files import Archive, read_whole
+from homeport.store.files import read_whole
 from homeport.store.oci_layout import MOST_INDEX_BYTES, Layout
 
 
@@ -61,9 +61,6 @@ def verify(layout: Layout, paths: Sequence[Path]) -> list[str]:
         wrong += _verify_tree(layout, named.manifest.digest, contents, platforms, seen)
     for referrer in (each for listed in layout.referrers.values() for each in listed):
         wrong += _verify_tree(layout, referrer.digest, contents, (), seen)
-    if contents and isinstance(layout.files, Archive):
-        strange = sorted(set(layout.files.table) - set(contents.files) - {CONTENTS, CONTENTS_SUM})
-        wrong += [f"{layout.files.name(path)}: {path} is not in the table of contents" for path in strange]
     return list(dict.fromkeys(wrong))
 
 

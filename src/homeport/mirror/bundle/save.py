@@ -9,6 +9,7 @@ from homeport.errors import HomeportError
 from homeport.mirror.bundle.contents import small_files
 from homeport.mirror.bundle.gather import Gathering, Tree
 from homeport.mirror.bundle.output import Output, open_output
+from homeport.mirror.bundle.signature import Signer
 from homeport.mirror.executor import Concurrency, Sources
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock
@@ -34,7 +35,7 @@ class Wishes(msgspec.Struct, frozen=True):
 
     `split_size` in bytes; `platforms` as for mirror(); `riders` are files that come along, by name; `left_out` is content that
     the other side has, by digest, with the images that have it there. With `referrers` signatures and all else that is about an image come along;
-    with `patience` a pull limit that is used up is waited for.
+    with `patience` a pull limit that is used up is waited for; `sign` signs it.
     """
 
     split_size: int | None = None
@@ -43,6 +44,7 @@ class Wishes(msgspec.Struct, frozen=True):
     left_out: Mapping[str, Sequence[str]] = {}
     referrers: bool = False
     patience: bool = False
+    sign: Signer | None = None
 
 
 def save(
@@ -127,6 +129,7 @@ class _Job:
             {**self.wishes.riders, LOCK: Lock({str(tree.reference): tree.root.digest for tree in trees}).encode()},
             platforms=self.wishes.platforms,
             lacks={digest: list(images) for digest, images in self.wishes.left_out.items() if digest in used},
+            sign=self.wishes.sign,
         )
 
     def _carry(self, tree: Tree, blob: Descriptor, output: Output) -> tuple[str, HomeportError] | None:
