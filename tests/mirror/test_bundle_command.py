@@ -99,6 +99,22 @@ def test_a_delta_is_made_since_a_bundle(shell: Shell):
     assert shell.run("load", "--to", shell.target.host, "one.tar", "two.tar")[0] == 0
 
 
+def test_a_lock_is_written_kept_to_and_saved_since(shell: Shell):
+    one = shell.publish(images.multi_arch("redis"), "redislabs/redis:1")
+    assert shell.run("save", "-o", "one.tar", "--lock", "homeport.lock", one)[0] == 0
+    assert shell.run("load", "--to", shell.target.host, "one.tar")[0] == 0
+
+    two = shell.publish(images.multi_arch("other"), "redislabs/redis:2")
+    code, _, errors = shell.run("save", "-o", "two.tar", "--locked", two)
+    assert code == 1
+    assert "failed" in errors
+    assert not (shell.home / "two.tar").exists()
+    assert shell.run("save", "-o", "two.tar", "--since", "homeport.lock", "--lock", "new.lock", one, two)[0] == 0
+    assert shell.run("load", "--to", shell.target.host, "two.tar")[0] == 0
+    assert list(json.loads((shell.home / "new.lock").read_text())) == [one, two]
+    assert (shell.home / "two.tar").stat().st_size < (shell.home / "one.tar").stat().st_size
+
+
 def test_a_damaged_bundle_is_said_in_two_lines(shell: Shell):
     name = shell.publish(images.image(images.layer("app", 9000)), "app:1")
     shell.run("save", "-o", "b.tar", name)

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from homeport.cli.app import DONE, WRONG
 from homeport.cli.image_list import choose, read_list
+from homeport.cli.locks import read_lock
 from homeport.cli.mirror_report import refused
 from homeport.cli.output import Form, columns, count, render
 from homeport.cli.platforms import check_platforms
@@ -21,10 +22,12 @@ from homeport.cli.signing import open_sign_key
 from homeport.errors import UsageError
 from homeport.mapping import Mapping, Target
 from homeport.mirror.bundle.archives import bundles, open_layout
-from homeport.mirror.bundle.load import content_of
+from homeport.mirror.bundle.delta import content_of
 from homeport.mirror.bundle.save import Saved, Wishes
 from homeport.mirror.bundle.save import save as write
 from homeport.mirror.kept import KeptManifests
+from homeport.mirror.lock import LOCK, Lock, is_lock
+from homeport.mirror.result import MirrorResult
 
 _SIZE = re.compile(r"([0-9]{1,15})\s*([kMGT]i?)?B?", re.IGNORECASE)
 _UNITS = {
@@ -63,6 +66,8 @@ def save(
     image_list: Annotated[Path | None, Parameter(name="--list")] = None,
     platform: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     split_size: str | None = None,
+    lock: Path | None = None,
+    locked: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     since: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     include: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     sign_key: Path | None = None,
@@ -81,7 +86,9 @@ def save(
         image_list: Take the images of this list, which can choose the tags of a repository by pattern, by version, or the latest few.
         platform: Take only this platform, os/architecture, of images that have several; may be repeated.
         split_size: Split the file into parts of at most this size, as in 4GB or 700MiB, with a list of their checksums.
-        since: Leave out what this bundle holds, which the other side has; may be repeated.
+        since: Leave out what the other side has: what this bundle holds, or what the images of this lock had; may be repeated.
+        lock: Write the digest that each tag had to this file.
+        locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since.
         referrers: Take along what is about an image: signatures, SBOMs, attestations.
         on_limit: What to do when a pull limit is used up: stop, or wait and go on when the registry gives pulls again.
         include: Let this file come along: manifests, CRDs, a scan's report; may be repeated.
@@ -99,7 +106,9 @@ def save(
         split_size=_bytes(split_size) if split_size else None,
         platforms=platform,
         riders=_riders(include),
-        left_out=_content_of(since),
+        left_out=_content_of(file for file in since if not is_lock(file)),
+        since={name: digest for file in since if is_lock(file) for name, digest in Lock.read(file).digests.items()},
+        locked=read_lock(lock or Path(LOCK)) if locked else None,
         referrers=referrers,
         patience=on_limit == "wait",
         sign=open_sign_key(sign_key, sign_password_file) if sign_key else None,
@@ -107,6 +116,11 @@ def save(
     with watching() as watcher, registries.open(watcher.waits) as opened:
         chosen = (*named.references, *choose(listed, opened))
         saved = write(chosen, opened.client, output, wishes=wishes, kept=KeptManifests.of_user(), observer=watcher)
+    for note in saved.notes:
+        print(f"warning: {note}", file=sys.stderr)
+    if lock and not locked and saved.files:
+        before = Lock.read(lock) if lock.exists() else Lock()
+        before.after(MirrorResult(saved.images, saved.traffic)).write(lock)
     made = _report_saved(saved, named)
     print(render(made, report, _saved_table(made, output)))
     return WRONG if any(image.status == "failed" for image in made.images) else DONE
@@ -124,7 +138,7 @@ def _riders(files: Sequence[Path]) -> dict[str, bytes]:
     return riders
 
 
-def _content_of(since: Sequence[Path]) -> dict[str, list[str]]:
+def _content_of(since: Iterable[Path]) -> dict[str, list[str]]:
     content: dict[str, list[str]] = {}
     for paths in bundles(since):
         with open_layout(paths) as layout:
