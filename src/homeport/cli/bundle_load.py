@@ -18,9 +18,10 @@ from homeport.cli.registry_options import RegistryOptions
 from homeport.cli.signing import VerifyKeys, read_verify_keys
 from homeport.errors import CollisionError, UsageError
 from homeport.mapping import Mapping
-from homeport.mirror.bundle.archives import bundles, open_layout
+from homeport.mirror.bundle.archives import open_layout
 from homeport.mirror.bundle.load import load as bring
 from homeport.mirror.bundle.load import write_riders
+from homeport.mirror.bundle.parts import bundles
 from homeport.mirror.bundle.signature import VerifyKey
 from homeport.reference import Reference
 from homeport.store.oci_layout import Layout

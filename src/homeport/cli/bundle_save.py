@@ -21,8 +21,9 @@ from homeport.cli.registry_options import RegistryOptions
 from homeport.cli.signing import open_sign_key
 from homeport.errors import UsageError
 from homeport.mapping import Mapping, Target
-from homeport.mirror.bundle.archives import bundles, open_layout
+from homeport.mirror.bundle.archives import open_layout
 from homeport.mirror.bundle.delta import content_of
+from homeport.mirror.bundle.parts import bundles
 from homeport.mirror.bundle.save import Saved, Wishes
 from homeport.mirror.bundle.save import save as write
 from homeport.mirror.kept import KeptManifests
@@ -66,6 +67,7 @@ def save(
     image_list: Annotated[Path | None, Parameter(name="--list")] = None,
     platform: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     split_size: str | None = None,
+    compress: Literal["zstd"] | None = None,
     lock: Path | None = None,
     locked: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     since: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
@@ -86,6 +88,7 @@ def save(
         image_list: Take the images of this list, which can choose the tags of a repository by pattern, by version, or the latest few.
         platform: Take only this platform, os/architecture, of images that have several; may be repeated.
         split_size: Split the file into parts of at most this size, as in 4GB or 700MiB, with a list of their checksums.
+        compress: Compress the file as a whole, as one is whose name ends on .zst. Layers are compressed already, as a rule.
         since: Leave out what the other side has: what this bundle holds, or what the images of this lock had; may be repeated.
         lock: Write the digest that each tag had to this file.
         locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since.
@@ -104,6 +107,7 @@ def save(
         print(f"warning: {warning}", file=sys.stderr)
     wishes = Wishes(
         split_size=_bytes(split_size) if split_size else None,
+        packed=compress is not None,
         platforms=platform,
         riders=_riders(include),
         left_out=_content_of(file for file in since if not is_lock(file)),

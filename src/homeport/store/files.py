@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 from homeport.errors import ContentError, InputError
-from homeport.store.pieces import Pieces
+from homeport.store.packed import Packed
+from homeport.store.pieces import Bytes, Pieces
 from homeport.store.tar import Entry, read_table
+from homeport.store.unpack import GZIP, ZSTD, unpack
 
 
 class Reading(Protocol):
@@ -65,10 +67,10 @@ class Folder:
 
 
 class Archive:
-    """The files of a tar archive, in one piece or several, read where they lie."""
+    """The files of a tar archive, in one piece or several, read where they lie; one that is compressed as a whole too."""
 
     def __init__(self, files: Sequence[Path]) -> None:
-        self.pieces = Pieces.open(files)
+        self.pieces = _plain(Pieces.open(files))
         try:
             self.table: dict[str, Entry] = read_table(self.pieces)
         except BaseException:
@@ -96,6 +98,18 @@ class Archive:
         self.pieces.close()
 
 
+def _plain(pieces: Pieces) -> Bytes:
+    """Return the plain bytes of an archive that may be compressed; raises ContentError, StoreError."""
+    try:
+        start = pieces.read(0, len(ZSTD))
+        if start == ZSTD and (packed := Packed.open(pieces)):
+            return packed
+        return unpack(pieces) if start == ZSTD or start.startswith(GZIP) else pieces
+    except BaseException:
+        pieces.close()
+        raise
+
+
 def read_whole(files: Reading, path: str, most: int) -> bytes:
     """Return a small file's content; raises ContentError where it is missing or larger than `most` bytes, InputError."""
     size = files.size(path)
@@ -103,8 +117,13 @@ def read_whole(files: Reading, path: str, most: int) -> bytes:
         raise ContentError(f"{files.name()}: {path} is missing in it")
     if size > most:
         raise ContentError(f"{files.name(path)}: {path} has {size} bytes, more than {most}")
-    content = memoryview(bytearray(size))
+    return read_start(files, path, size)
+
+
+def read_start(files: Reading, path: str, count: int) -> bytes:
+    """Return the first bytes of a file, fewer only where it has no more. Raises InputError."""
+    content = memoryview(bytearray(count))
     rest = content
-    while rest and (count := files.read_at(path, size - len(rest), rest)):
-        rest = rest[count:]
-    return bytes(content[: size - len(rest)])
+    while rest and (read := files.read_at(path, count - len(rest), rest)):
+        rest = rest[read:]
+    return bytes(content[: count - len(rest)])

@@ -7,9 +7,9 @@ import msgspec
 
 from homeport.errors import ContentError, HomeportError
 from homeport.mapping import Mapping as Names
-from homeport.mirror.bundle.archives import check_sums, part_sums
 from homeport.mirror.bundle.contents import RIDERS, Contents, read_contents
 from homeport.mirror.bundle.delta import homes_of, look_for_left_out, manifests_of
+from homeport.mirror.bundle.parts import check_sums, part_sums
 from homeport.mirror.executor import mirror
 from homeport.mirror.observer import Observer
 from homeport.mirror.ports import Target
