@@ -498,6 +498,38 @@ def test_the_old_form_of_docker_save_is_loaded_with_its_links(gap: Gap):
     assert set(gap.target.blobs["mirror/team/app"].values()) == {config, layer}
 
 
+def test_a_haul_is_loaded_with_the_names_that_hauler_gives(gap: Gap):
+    app, chart = images.multi_arch("app"), images.image(images.layer("chart"))
+    names = [(app, "index.docker.io/team/app:1", "team/app:1"), (chart, "hauler/chart:2", "hauler/chart:2")]
+    described = [
+        content.descriptor(
+            {
+                "kind": "dev.cosignproject.cosign/image",
+                "io.containerd.image.name": full,
+                "org.opencontainers.image.ref.name": short,
+            }
+        )
+        for content, full, short in names
+    ]
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as archive:
+        index = msgspec.json.encode({"schemaVersion": 2, "manifests": described})
+        parts = {part.digest: part.manifest.body for content, *_ in names for part in content.walk()}
+        blobs = {**parts, **app.all_blobs, **chart.all_blobs}
+        for member, body in (
+            _entry("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'),
+            _entry("index.json", index),
+            *(_entry("blobs/" + digest.replace(":", "/"), body) for digest, body in blobs.items()),
+        ):
+            archive.addfile(member, io.BytesIO(body))
+    (gap.folder / "haul.tar.zst").write_bytes(zstd.compress(held.getvalue()))
+    result = gap.load("haul.tar.zst")
+    assert {str(image.wanted.target): image.digest for image in result.images if image.status == "copied"} == {
+        "target.example/mirror/team/app:1": app.digest,
+        "target.example/mirror/hauler/chart:2": chart.digest,
+    }
+
+
 def test_long_names_of_both_kinds_are_read(gap: Gap):
     long = "/".join(["folder" * 10] * 4) + "/file"
     for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):

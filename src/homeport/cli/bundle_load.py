@@ -13,6 +13,7 @@ from homeport.cli.bundle import check_files
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.mirror_report import Image, Report, failures, joined, report_result, report_table
 from homeport.cli.output import Form, render
+from homeport.cli.platforms import check_platforms
 from homeport.cli.progress import watching
 from homeport.cli.registry_options import RegistryOptions
 from homeport.cli.signing import VerifyKeys, read_verify_keys
@@ -30,6 +31,7 @@ from homeport.store.oci_layout import Layout
 class _Loading(msgspec.Struct, frozen=True):
     name: str | None
     extract: Path | None
+    platforms: tuple[str, ...]
     keep_tag: bool
     keys: tuple[VerifyKey, ...]
 
@@ -38,6 +40,7 @@ def load(
     *files: Path,
     to: str,
     name: str | None = None,
+    platform: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     extract: Path | None = None,
     keep_tag: bool = True,
     verify_key: VerifyKeys = (),
@@ -51,6 +54,8 @@ def load(
         files: Bundles, in parts or whole, or archives of `docker save`, crane and skopeo, or folders with an OCI layout.
         to: The target, REGISTRY[/PATH]; the source's registry is dropped from names, the path is kept.
         name: What the image is, REPOSITORY:TAG, where the archive holds one that has no name.
+        platform: Bring only this platform, os/architecture, of images that have several; may be repeated. Index and digest stay as
+            they are, so the target must take an index that lacks platforms.
         keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
         extract: Write the files that came along (save --include) to this folder.
         verify_key: Load nothing that is not a bundle signed by this public key (PEM), or another that is named; may be repeated.
@@ -60,9 +65,10 @@ def load(
     """
     mapping = names.mapping(to)
     check_files(files)
+    check_platforms(platform)
     if extract and not extract.is_dir():
         raise UsageError(f"--extract {extract}: there is no such folder", hint="Make it first.")
-    wishes = _Loading(name, extract, keep_tag, read_verify_keys(verify_key))
+    wishes = _Loading(name, extract, platform, keep_tag, read_verify_keys(verify_key))
     try:
         reports = [_load(paths, mapping, wishes, registries) for paths in bundles(files)]
     except CollisionError as error:
@@ -78,7 +84,7 @@ def _load(paths: Sequence[Path], mapping: Mapping, wishes: _Loading, options: Re
         if wishes.name:
             layout.name_the_only_one(Reference.parse(wishes.name).pinned)
         target = registries.client(mapping.target.registry)
-        result = bring(layout, mapping, target, keep_tags=wishes.keep_tag, observer=watcher)
+        result = bring(layout, mapping, target, platforms=wishes.platforms, keep_tags=wishes.keep_tag, observer=watcher)
         if wishes.extract:
             for file in write_riders(layout, wishes.extract):
                 print(f"wrote {file}", file=sys.stderr)

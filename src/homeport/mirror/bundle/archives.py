@@ -61,6 +61,8 @@ def _read(files: Files, keys: Sequence[VerifyKey]) -> Layout:
         )
     if contents and contents.lacks:
         layout.missing = "It was made with --since: load the bundle first that it was made since."
+    elif not contents:
+        layout.missing = "If it holds some platforms of the image alone, name those: --platform OS/ARCHITECTURE"
     return layout
 
 

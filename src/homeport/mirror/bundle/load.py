@@ -27,12 +27,13 @@ def load(
     target: Target,
     *,
     references: Sequence[Reference] | None = None,
+    platforms: Sequence[str] = (),
     keep_tags: bool = False,
     observer: Observer | None = None,
 ) -> MirrorResult:
     """Bring the images of a layout, or some of them, to a registry, as `mirror` does from a registry; nothing is unpacked.
 
-    What a delta left out is taken from where the target has it; an image of which the target lacks something fails before anything
+    With `platforms`, as for mirror(), only these of images that have several. What a delta left out is taken from where the target has it; an image of which the target lacks something fails before anything
     is brought.
     """
     contents = read_contents(layout.files)
@@ -51,7 +52,7 @@ def load(
         layout.at,
         target,
         observer=observer,
-        platforms=contents.platforms if contents else (),
+        platforms=platforms or (contents.platforms if contents else ()),
         homes=homes_of(contents, mapping) if contents else {},
         referrers=True,
         keep_tags=keep_tags,
