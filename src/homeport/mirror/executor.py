@@ -10,7 +10,7 @@ import msgspec
 from homeport.errors import ContentError, HomeportError, NotFoundError, RegistryError
 from homeport.mapping import Mapping
 from homeport.mirror.blobs import BlobScheduler, Homes, Place
-from homeport.mirror.companions import Bringer, Companions, Finder
+from homeport.mirror.companions import Company
 from homeport.mirror.explore import Explorer
 from homeport.mirror.kept import KeptManifests, metered
 from homeport.mirror.observer import Observer
@@ -124,7 +124,6 @@ class _Job:
     ) -> None:
         self._platforms, self._kept, self._keep_tags = wishes.platforms, wishes.kept, wishes.keep_tags
         self._patience = Patience(observer if wishes.patience else None)
-        self._finder = Finder() if wishes.referrers else None
         self._meter = Meter()
         self._observer = observer
         self._sources: Flights[str, Source] = Flights()
@@ -133,6 +132,11 @@ class _Job:
         self._images = Workers(concurrency.images, "image")
         self._manifests = Workers(concurrency.manifests, "manifest")
         self._carriers = Workers(concurrency.blobs, "blob")
+        self._company = (
+            Company(self._target, self._tree, self._manifests, self._kept, self._platforms)
+            if wishes.referrers
+            else None
+        )
         self._blobs = BlobScheduler(self._target, self._carriers, self._meter, observer, wishes.homes)
         self._learned: Flights[tuple[str, str], RawManifest | None] = Flights()
         self._trees: Flights[tuple[str, str], RawManifest] = Flights()
@@ -167,9 +171,9 @@ class _Job:
             seen = self._resolve(wanted, source)
             digest = seen.digest
             if seen.present or not digest:
-                return seen
-            if self._finder:
-                companions = self._companions(seen, digest, source)
+                return self._look_for_news(seen, source)
+            if self._company:
+                companions = self._company.look(_place(wanted, source), wanted.source.registry, digest)
                 seen = msgspec.structs.replace(seen, companions=len(companions), note=companions.note or seen.note)
             if seen.at_target or seen.head:
                 return seen
@@ -188,8 +192,12 @@ class _Job:
             source = self._source(wanted.source.registry)
             seen = self._resolve(wanted, source)
             if seen.digest and not seen.present:
-                companions = self._bring(seen, seen.digest, source)
-                seen = self._look_again(msgspec.structs.replace(seen, note=companions.note or seen.note), source)
+                note = self._bring(seen, seen.digest, source)
+                seen = self._look_again(msgspec.structs.replace(seen, note=note or seen.note), source)
+            elif self._company and seen.digest and not wanted.locked:
+                brought, note = self._company.keep(_place(wanted, source), seen)
+                note = _news(brought) if brought else note
+                seen = msgspec.structs.replace(seen, present=not brought, note=note or seen.note)
             result = ImageResult(wanted, "present" if seen.present else "copied", seen.digest, note=seen.note)
         except HomeportError as error:
             result = ImageResult(wanted, "failed", seen.digest, error.message, error.hint, seen.note)
@@ -226,7 +234,15 @@ class _Job:
             return msgspec.structs.replace(seen, asked=asked)
         return msgspec.structs.replace(seen, present=False, at_target=True, sparse=True, asked=asked)
 
-    def _bring(self, seen: Seen, digest: str, source: Source) -> Companions:
+    def _look_for_news(self, seen: Seen, source: Source) -> Seen:
+        """Say how much is about an image that is there and is not there itself."""
+        wanted = seen.wanted
+        if not self._company or not seen.digest or wanted.locked:
+            return seen
+        return msgspec.structs.replace(seen, companions=self._company.lacking(_place(wanted, source), seen))
+
+    def _bring(self, seen: Seen, digest: str, source: Source) -> str:
+        """Bring an image with all about it, its tag last; return a note."""
         repository, place = seen.wanted.target.repository, _place(seen.wanted, source)
 
         def tree() -> RawManifest:
@@ -238,24 +254,14 @@ class _Job:
             return raw
 
         raw = self._trees.do((repository, digest), tree)
-        companions = self._companions(seen, digest, source)
-        if companions:
-            Bringer(self._target, self._tree).bring(place, digest, companions)
+        _, note = self._company.keep(place, seen, raw) if self._company else (0, "")
         try:
             self._target.put_manifest(repository, seen.tag or digest, raw)
         except RegistryError as error:
             if self._platforms and is_index(raw.media_type) and error.status in (400, 404):
                 error.hint = "It may take no index that lacks platforms: bring all of them, name no platform."
             raise
-        return companions
-
-    def _companions(self, seen: Seen, digest: str, source: Source) -> Companions:
-        reference = seen.wanted.source
-        return (
-            self._finder.find(source, reference.registry, reference.repository, digest)
-            if self._finder
-            else Companions()
-        )
+        return note
 
     def _tree(self, place: Place, digest: str) -> RawManifest:
         """Bring everything below a manifest and return it, not yet pushed: a tag comes last."""
@@ -301,6 +307,15 @@ class _Job:
         return self._sources.do(
             registry, lambda: metered(self._find_source(registry), self._meter, self._kept, self._patience)
         )
+
+
+def _news(brought: int) -> str:
+    many = (
+        "1 signature, or what else is about it, was"
+        if brought == 1
+        else f"{brought} signatures, or what else is about it, were"
+    )
+    return f"it was there; {many} not"
 
 
 def _place(wanted: Wanted, source: Source) -> Place:

@@ -78,7 +78,8 @@ class MeteredSource:
     def __init__(self, source: Source, meter: Meter, patience: Patience | None = None) -> None:
         self._source = source
         self._meter = meter
-        self._pull = () if getattr(source, "is_local", False) else ("counted_pulls",)
+        self.is_local = bool(getattr(source, "is_local", False))
+        self._pull = () if self.is_local else ("counted_pulls",)
         self._patience = patience or Patience()
         self._limited: RateLimitedError | None = None
         self._turn = threading.Lock()
