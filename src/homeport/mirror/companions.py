@@ -203,7 +203,9 @@ class Company:
         digest = raw.digest if raw else seen.digest or ""
         if raw is None and (seen.head is None or is_index(seen.head.media_type)):
             raw = self._at_hand(place, digest)
-        named = self._named(place, raw) if raw else [digest]
+        named = list(self._named(place, raw)) if raw else [digest]
+        if seen.rebuilt:
+            named = named[1:]  # nobody can have signed what was made anew
         return self._finder.find(place.source, seen.wanted.source.registry, place.origin, named)
 
     def _at_hand(self, place: Place, digest: str) -> RawManifest:

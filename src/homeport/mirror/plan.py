@@ -82,7 +82,8 @@ class Wanted(msgspec.Struct, frozen=True):
 class Seen(msgspec.Struct, frozen=True):
     """What HEADs told of one wanted image.
 
-    `tag` is to be given at the target, if any. `at_target` means that the target has the digest, `present` that
+    `tag` is to be given at the target, if any; `there` is the digest that it has there now. `rebuilt` is the digest of an index that is made
+    anew for the target. `at_target` means that the target has the digest, `present` that
     nothing is left to do; `sparse` that the target has an index without all wanted platforms of it. `asked` counts the
     requests that this took at source and target. `companions` is the number of things that come along, None where none are looked
     for. `note` is for a person.
@@ -92,6 +93,8 @@ class Seen(msgspec.Struct, frozen=True):
     digest: str | None = None
     head: ManifestHead | None = None
     tag: str | None = None
+    there: str = ""
+    rebuilt: str = ""
     at_target: bool = False
     present: bool = False
     sparse: bool = False
