@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.image_list import choose, read_list
 from homeport.cli.local_sources import LocalSource, split_local
+from homeport.cli.locks import read_lock
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.mirror_report import Report, failures, joined, refused, report_plan, report_result, report_table
 from homeport.cli.output import Form, render
@@ -18,7 +19,7 @@ from homeport.cli.platforms import check_platforms
 from homeport.cli.progress import watching
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
-from homeport.errors import CollisionError, InputError, UsageError
+from homeport.errors import CollisionError, UsageError
 from homeport.mapping import Mapping
 from homeport.mirror.bundle.archives import open_layout
 from homeport.mirror.executor import forecast
@@ -90,7 +91,7 @@ def mirror(
         registries,
         wishes=read_list(image_list) if image_list else (),
         platforms=platform,
-        locked=_read_lock(lock or Path(LOCK)) if locked else None,
+        locked=read_lock(lock or Path(LOCK)) if locked else None,
         lock=lock if not locked else None,
         deep=deep,
         referrers=referrers,
@@ -142,13 +143,6 @@ def _from_files(job: _Job, source: LocalSource, do: Callable[[_Job], Report]) ->
     with open_layout([source.path]) as layout:
         named = Named(source.references(layout))
         return do(msgspec.structs.replace(job, named=named, wishes=(), locked=None, lock=None, layout=layout))
-
-
-def _read_lock(file: Path) -> dict[str, str]:
-    try:
-        return Lock.read(file).digests
-    except InputError as error:
-        raise UsageError(error.message, hint=error.hint or "Run once with --lock FILE: that writes it.") from None
 
 
 def _run(job: _Job) -> Report:

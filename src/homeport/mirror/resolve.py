@@ -23,10 +23,7 @@ def resolve(wanted: Wanted, source: Source, target: Target, *, keep_tag: bool = 
     if head is None:
         raise not_there(wanted)
     if wanted.locked and head.digest != wanted.locked:
-        raise ContentError(
-            f"{wanted.source} has moved: the lock has {wanted.locked}, the source has {head.digest} now",
-            hint="If the new one is wanted, run once without --locked.",
-        )
+        raise moved(wanted, head.digest)
     there = there if wanted.locked else target.head_manifest(repository, tag)
     seen = Seen(wanted, head.digest, head, tag=tag, there=there.digest if there else "", asked=(1, 1))
     if _names(there, head.digest):
@@ -58,6 +55,14 @@ def _resolve_pinned(wanted: Wanted, digest: str, source: Source, target: Target,
     at_target = target.head_manifest(repository, digest) is not None
     asked = (asked[0], asked[1] + 1)
     return Seen(wanted, digest, head, tag, at_target=at_target, present=at_target and not tag, asked=asked, note=note)
+
+
+def moved(wanted: Wanted, digest: str) -> ContentError:
+    """Return the error for a tag that has another digest now than the lock says."""
+    return ContentError(
+        f"{wanted.source} has moved: the lock has {wanted.locked}, the source has {digest} now",
+        hint="If the new one is wanted, run once without --locked.",
+    )
 
 
 def not_there(wanted: Wanted) -> NotFoundError:
