@@ -19,6 +19,7 @@ from homeport.cli.platforms import check_platforms
 from homeport.cli.progress import watching
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
+from homeport.cli.signing import read_demands
 from homeport.errors import CollisionError, UsageError
 from homeport.mapping import Mapping
 from homeport.mirror.bundle.archives import open_layout
@@ -27,6 +28,7 @@ from homeport.mirror.executor import mirror as bring
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock
 from homeport.mirror.selection import Selection
+from homeport.mirror.signatures import Demand
 from homeport.store.oci_layout import Layout
 
 
@@ -42,6 +44,7 @@ def mirror(
     locked: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     referrers: bool = True,
     keep_tag: bool = True,
+    verify_key: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     on_limit: Literal["stop", "wait"] = "stop",
     fail_fast: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     dry_run: Annotated[bool, Parameter(negative="", show_default=False)] = False,
@@ -67,6 +70,8 @@ def mirror(
             that the target has.
         referrers: Bring along what is about an image: signatures, SBOMs, attestations.
         keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
+        verify_key: Bring only images that cosign has signed with this key, the file of a public one in PEM; PATTERN=KEY demands it of
+            repositories that match, as in 'docker.io/redislabs/*=redis.pub'. May be repeated: one of the keys that match must have signed.
         on_limit: What to do when a pull limit is used up: stop asking that registry, or wait and go on when it gives pulls again.
         fail_fast: Begin nothing more once an image has failed.
         dry_run: Only say what would be done and cost; asks by HEAD alone, which no registry counts as a pull.
@@ -99,6 +104,7 @@ def mirror(
         patience=on_limit == "wait",
         rebuild_index=rebuild_index,
         fail_fast=fail_fast,
+        demands=read_demands(verify_key),
     )
     try:
         do = _forecast if dry_run else _run
@@ -126,6 +132,7 @@ class _Job(msgspec.Struct, frozen=True):
     patience: bool
     rebuild_index: bool
     fail_fast: bool
+    demands: tuple[Demand, ...]
     layout: Layout | None = None
 
 
@@ -162,6 +169,7 @@ def _run(job: _Job) -> Report:
             patience=job.patience,
             rebuild_index=job.rebuild_index,
             fail_fast=job.fail_fast,
+            demands=job.demands,
         )
     if job.lock:
         before.after(result).write(job.lock)

@@ -6,6 +6,7 @@ platform of an image, or about a signature, is found in the same way.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 import msgspec
@@ -67,9 +68,8 @@ class Finder:
         first, found, notes = level[0], list[About](), list[str]()
 
         def look(digest: str) -> About | HomeportError:
-            key = registry, repository, digest
             try:
-                return self._looks.do(key, lambda: self._look(source, key, is_first=digest == first))
+                return self.about(source, registry, repository, digest, is_image=digest == first)
             except HomeportError as error:
                 return error
 
@@ -86,22 +86,26 @@ class Finder:
                 break
         return Companions(tuple(found), f"its signatures could not be looked for: {notes[0]}" if notes else "")
 
-    def _look(self, source: Source, key: tuple[str, str, str], *, is_first: bool) -> About:
-        registry, repository, digest = key
-        tags = self._tags_of(source, registry, repository, digest, is_first=is_first)
+    def about(self, source: Source, registry: str, repository: str, digest: str, *, is_image: bool = True) -> About:
+        """Look for what is about one manifest, an image or, with less effort, what an image names; raises RegistryError."""
+        look = partial(self._look, source, registry, repository, digest, is_image=is_image)
+        return self._looks.do((registry, repository, digest), look)
+
+    def _look(self, source: Source, registry: str, repository: str, digest: str, *, is_image: bool) -> About:
+        tags = self._tags_of(source, registry, repository, digest, is_image=is_image)
         referrers = source.referrers(repository, digest)
         if referrers is None:
             referrers = read_stand_in(source, repository, digest) if stand_in(digest) in tags else ()
         heads = {tag: source.head_manifest(repository, tag) for tag in sorted(tags - {stand_in(digest)})}
         return About(digest, referrers, {tag: head.digest for tag, head in heads.items() if head})
 
-    def _tags_of(self, source: Source, registry: str, repository: str, digest: str, *, is_first: bool) -> set[str]:
+    def _tags_of(self, source: Source, registry: str, repository: str, digest: str, *, is_image: bool) -> set[str]:
         candidates = {stand_in(digest), *(stand_in(digest) + suffix for suffix in SUFFIXES)}
         listed = self._tags.do((registry, repository), lambda: _listed(source, repository))
         if listed is not None:
             return candidates & listed
         # Four questions for each manifest of each image would be many; for the image itself they are worth it.
-        return {tag for tag in candidates if source.head_manifest(repository, tag)} if is_first else set()
+        return {tag for tag in candidates if source.head_manifest(repository, tag)} if is_image else set()
 
 
 class Bringer:
@@ -180,12 +184,12 @@ class Company:
         self,
         target: Target,
         tree: Callable[[Place, str], RawManifest],
-        workers: Workers,
+        finder: Finder,
         kept: KeptManifests | None,
         platforms: Sequence[str],
     ) -> None:
         self._target, self._kept, self._platforms = target, kept, platforms
-        self._finder, self._bringer = Finder(workers), Bringer(target, tree)
+        self._finder, self._bringer = finder, Bringer(target, tree)
 
     def look(self, place: Place, registry: str, digest: str) -> Companions:
         """Look for what is about an image itself, whatever it names."""

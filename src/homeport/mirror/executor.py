@@ -10,7 +10,7 @@ import msgspec
 from homeport.errors import ContentError, HomeportError, NotFoundError, RegistryError
 from homeport.mapping import Mapping
 from homeport.mirror.blobs import BlobScheduler, Homes, Place
-from homeport.mirror.companions import Company
+from homeport.mirror.companions import Company, Finder
 from homeport.mirror.explore import Explorer
 from homeport.mirror.kept import KeptManifests, metered
 from homeport.mirror.observer import Observer
@@ -19,7 +19,9 @@ from homeport.mirror.platforms import MAX_DEPTH, rebuilt, wanted_children
 from homeport.mirror.ports import Source, Target
 from homeport.mirror.resolve import not_there, resolve
 from homeport.mirror.result import ImageResult, MirrorResult, Status
+from homeport.mirror.signatures import Demand, check_signed
 from homeport.mirror.traffic import Meter, MeteredTarget, Patience
+from homeport.mirror.wishes import Wishes
 from homeport.mirror.workers import Flights, StoppedError, Workers
 from homeport.oci.manifest import Manifest, RawManifest, is_index, parse_manifest
 from homeport.reference import Reference
@@ -53,6 +55,7 @@ def mirror(
     patience: bool = False,
     rebuild_index: bool = False,
     fail_fast: bool = False,
+    demands: Sequence[Demand] = (),
 ) -> MirrorResult:
     """Bring images to the target under the names of the mapping, with everything that they name.
 
@@ -61,13 +64,14 @@ def mirror(
     digest at the source is refused, and the source is not asked for what the target has. `kept` has manifests of earlier runs.
     With `referrers` signatures and all else that is about an image come along; with `keep_tags` images that are known by digest alone
     get a tag, so that no clean-up takes them for waste. With `patience` a pull limit that is used up is waited for.
-    With `rebuild_index` indexes are made anew for `platforms` and have another digest at the target.
+    With `rebuild_index` indexes are made anew for `platforms` and have another digest at the target. `demands` says whose signatures images
+    must have, also those that are there; one that has none fails before anything of it is copied.
 
     One that fails does not stop the others, unless `fail_fast` says so. Raises CollisionError, UsageError before anything is done; on KeyboardInterrupt
     nothing more is begun, and nothing half-done is visible at the target.
     """
     wanted = want(references, mapping, locked)
-    wishes = _Wishes(
+    wishes = Wishes(
         tuple(platforms),
         homes or {},
         kept,
@@ -76,6 +80,7 @@ def mirror(
         patience=patience,
         rebuild_index=rebuild_index,
         fail_fast=fail_fast,
+        demands=tuple(demands),
     )
     job = _Job(sources, target, observer or Observer(), concurrency or Concurrency(), wishes)
     try:
@@ -104,26 +109,13 @@ def forecast(
     With `deep` manifests are fetched, which counts, into `kept`: then a mirror does not fetch them again.
     """
     wanted = want(references, mapping, locked)
-    wishes = _Wishes(tuple(platforms), {}, kept, referrers=referrers, keep_tags=keep_tags, rebuild_index=rebuild_index)
+    wishes = Wishes(tuple(platforms), {}, kept, referrers=referrers, keep_tags=keep_tags, rebuild_index=rebuild_index)
     job = _Job(sources, target, Observer(), concurrency or Concurrency(), wishes)
     try:
         seen = job.look(wanted)
         return plan(*job.explore(seen)) if deep else plan(seen)
     finally:
         job.stop()
-
-
-class _Wishes(msgspec.Struct, frozen=True):
-    """What a job is to keep to; see `mirror`."""
-
-    platforms: tuple[str, ...] = ()
-    homes: Homes = {}
-    kept: KeptManifests | None = None
-    referrers: bool = False
-    keep_tags: bool = False
-    patience: bool = False
-    rebuild_index: bool = False
-    fail_fast: bool = False
 
 
 class _Job:
@@ -135,7 +127,7 @@ class _Job:
         target: Target,
         observer: Observer,
         concurrency: Concurrency,
-        wishes: "_Wishes",
+        wishes: Wishes,
     ) -> None:
         self._wishes = wishes
         self._platforms, self._kept = wishes.platforms, wishes.kept
@@ -149,10 +141,9 @@ class _Job:
         self._images = Workers(concurrency.images, "image")
         self._manifests = Workers(concurrency.manifests, "manifest")
         self._carriers = Workers(concurrency.blobs, "blob")
+        self._finder = Finder(self._manifests)
         self._company = (
-            Company(self._target, self._tree, self._manifests, self._kept, self._platforms)
-            if wishes.referrers
-            else None
+            Company(self._target, self._tree, self._finder, self._kept, self._platforms) if wishes.referrers else None
         )
         self._blobs = BlobScheduler(self._target, self._carriers, self._meter, observer, wishes.homes)
         self._learned: Flights[tuple[str, str], RawManifest | None] = Flights()
@@ -212,7 +203,9 @@ class _Job:
         try:
             self._meter.check()
             source = self._source(wanted.source.registry)
-            seen = self._rebuilt(self._resolve(wanted, source), source)
+            seen = self._resolve(wanted, source)
+            check_signed(wanted.source, seen.digest or "", self._wishes.demands, source, self._finder)
+            seen = self._rebuilt(seen, source)
             if seen.digest and not seen.present:
                 note = self._bring(seen, seen.digest, source)
                 seen = self._look_again(msgspec.structs.replace(seen, note=note or seen.note), source)
