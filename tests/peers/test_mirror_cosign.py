@@ -51,7 +51,7 @@ class Cosign:
             *arguments,
             COSIGN_PASSWORD="",
             COSIGN_EXPERIMENTAL="1",
-            HOME=str(self.folder),  # noqa: S106
+            HOME=str(self.folder),
         )
 
 
