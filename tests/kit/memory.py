@@ -128,7 +128,7 @@ class MemoryRegistry:
         try:
             self._trouble("KEEP blob", repository, blob.digest)
         except UnreachableError:
-            content.rewind()
+            content.seek(0)
             data = _read_all(content)
         if digest_of(data, blob.digest.partition(":")[0]) != blob.digest:
             raise RegistryError(f"{self.host}: digest of the upload differs", host=self.host, status=400)
@@ -154,12 +154,12 @@ class _VerifiedReader:
     def __init__(self, data: bytes, blob: Descriptor, look: Callable[[], None]) -> None:
         self._data = data
         self._look = look
-        self.rewind()
+        self.seek(0)
         self._true = len(data) == blob.size and digest_of(data, blob.digest.partition(":")[0]) == blob.digest
         self._name = blob.digest
 
-    def rewind(self) -> None:
-        self._rest = memoryview(self._data)
+    def seek(self, offset: int, /) -> None:
+        self._rest = memoryview(self._data)[offset:]
 
     def readinto(self, buffer: memoryview, /) -> int:
         self._look()

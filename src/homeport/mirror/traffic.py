@@ -201,11 +201,11 @@ class CountedReader:
         self._add(count)
         return count
 
-    def rewind(self) -> None:
-        """Start over."""
+    def seek(self, offset: int, /) -> None:
+        """Go back; what is read again counts once."""
         self._meter.check()
-        self.take_back()
-        self._content.rewind()
+        self._add(offset - self._count)
+        self._content.seek(offset)
 
     def take_back(self) -> None:
         """Let what was read count as not copied."""

@@ -98,15 +98,7 @@ class RegistryClient:
 
     def has_blob(self, repository: str, digest: str) -> bool:
         """Tell whether a blob is in a repository."""
-        ask = Ask(
-            "HEAD",
-            f"/v2/{repository}/blobs/{digest}",
-            f"blob {repository}@{digest}",
-            repository=repository,
-            scopes=(pull_scope(repository),),
-            expected=frozenset({200, 404}),
-        )
-        return self._host.request(ask, lambda answer: answer.status == 200)
+        return self._uploads.has(repository, digest)
 
     @contextmanager
     def open_blob(self, repository: str, blob: Descriptor) -> Iterator[BlobReader]:
@@ -122,7 +114,10 @@ class RegistryClient:
         return self._uploads.start(repository, digest, mount_from)
 
     def put_blob(self, repository: str, blob: Descriptor, content: BlobReader, upload: Upload) -> None:
-        """Stream content into an upload and close it; sent anew after a cut, in pieces where whole blobs are refused."""
+        """Stream content, from the upload's offset on, and close it; a cut upload goes on where the registry has it.
+
+        Where the registry does not say, the content is sent anew; in pieces where whole blobs are refused.
+        """
         self._uploads.put(repository, blob, content, upload)
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:

@@ -10,6 +10,9 @@ from homeport.registry.http import Answer, Ask, Host
 from homeport.registry.retry import ATTEMPTS, backoff
 from homeport.registry.transport import BLOCK
 
+_MARK = 4 << 20
+"""Bytes between two places to which one can go back without hashing again what is before them."""
+
 
 class BlobDownload:
     """A blob as it streams from a registry: hashed on the way, asked for again from where a cut came.
@@ -21,6 +24,7 @@ class BlobDownload:
         self._host, self._repository, self._blob = host, repository, blob
         self._hasher = hasher_for(blob.digest)
         self._offset = 0
+        self._marks = [(0, self._hasher.copy())]
         self._answer: Answer | None = None
         # The place is kept while a cut is mended: who took it meanwhile could wait for this one's upload to end.
         self._leave = host.enter("download")
@@ -38,16 +42,26 @@ class BlobDownload:
         count = self._read(buffer[:wanted])
         self._hasher.update(buffer[:count])
         self._offset += count
+        if self._offset - self._marks[-1][0] >= _MARK:
+            self._marks.append((self._offset, self._hasher.copy()))
         self._host.received(count)
         if self._offset == self._blob.size:
             self._finish()
         return count
 
-    def rewind(self) -> None:
-        """Start over."""
+    def seek(self, offset: int, /) -> None:
+        """Go back: what lies between the last mark and the offset is fetched and hashed again."""
+        if offset == self._offset:
+            return
         self._disconnect()
-        self._hasher, self._offset = hasher_for(self._blob.digest), 0
+        while self._marks[-1][0] > offset:
+            self._marks.pop()
+        self._offset, hasher = self._marks[-1]
+        self._hasher = hasher.copy()
         self._open()
+        before = memoryview(bytearray(min(BLOCK, offset - self._offset)))
+        while self._offset < offset:
+            self.readinto(before[: offset - self._offset])
 
     def close(self) -> None:
         """Be done, at the end or before; once."""

@@ -178,13 +178,16 @@ class FileBlob:
         size = files.size(path)
         if size != blob.size:
             raise ContentError(f"{files.name(path)}: {blob.digest} has {size} bytes in it, {blob.size} are named")
-        self.rewind()
+        self._hasher, self._offset = hasher_for(blob.digest), 0
         if blob.size == 0 and not matches(self._hasher, blob.digest):
             raise damaged(files, path, blob.digest)
 
-    def rewind(self) -> None:
-        """Start over."""
+    def seek(self, offset: int, /) -> None:
+        """Go to an offset; what is before it is read again, for the digest's sake."""
         self._hasher, self._offset = hasher_for(self._blob.digest), 0
+        before = memoryview(bytearray(min(offset, 1 << 20)))
+        while self._offset < offset:
+            self.readinto(before[: offset - self._offset])
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer from its start; return the number of bytes, 0 at the end. Raises ContentError."""
