@@ -1,8 +1,10 @@
 """Content on its way: what hands it out, and where it goes."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
+
+from homeport.oci.digest import Hasher
 
 
 class BlobReader(Protocol):
@@ -13,6 +15,20 @@ class BlobReader(Protocol):
 
     def seek(self, offset: int, /) -> None:
         """Go back to an offset that was reached before, so that an upload that was cut goes on there."""
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """The first bytes of a blob, which are at hand elsewhere: how many, and their running hash.
+
+    Without a hash nobody here has seen them: then what follows cannot be verified as it streams, and the whole must be before it
+    is used.
+    """
+
+    offset: int = 0
+    hasher: Hasher | None = None
+
+
+NOTHING: Final = Begun()
 
 
 class Upload(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import msgspec
 from homeport.errors import ContentError, InvalidReferenceError, NotFoundError, UsageError
 from homeport.oci.digest import digest_of, hasher_for, is_digest, matches
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, parse_manifest
-from homeport.oci.transfer import BlobReader
+from homeport.oci.transfer import NOTHING, Begun, BlobReader
 from homeport.reference import Reference
 from homeport.store.files import Files, Reading, read_whole
 
@@ -157,9 +157,11 @@ class LayoutSource:
         return self._layout.manifest(digest)
 
     @contextmanager
-    def open_blob(self, repository: str, blob: Descriptor) -> Iterator[BlobReader]:  # noqa: ARG002  # a layout has blobs once
-        """Read a blob, verified; raises NotFoundError, ContentError."""
-        yield self._layout.blob(blob)
+    def open_blob(self, repository: str, blob: Descriptor, begun: Begun = NOTHING, /) -> Iterator[BlobReader]:  # noqa: ARG002  # a layout has blobs once
+        """Read a blob, or what follows its first bytes, verified; raises NotFoundError, ContentError."""
+        reader = self._layout.blob(blob)
+        reader.seek(begun.offset)
+        yield reader
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:  # noqa: ARG002  # a layout has one list
         """List the manifests of the layout that are about another one."""
