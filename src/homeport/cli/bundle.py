@@ -28,6 +28,7 @@ from homeport.mirror.bundle.load import verify as check
 from homeport.mirror.bundle.save import Saved, Wishes
 from homeport.mirror.bundle.save import save as write
 from homeport.mirror.kept import KeptManifests
+from homeport.mirror.spool import Spool
 from homeport.reference import Reference
 from homeport.store.oci_layout import Layout
 
@@ -213,7 +214,7 @@ def _load(paths: Sequence[Path], mapping: Mapping, wishes: _Loading, options: Re
         if wishes.name:
             layout.name_the_only_one(Reference.parse(wishes.name).pinned)
         target = registries.client(mapping.target.registry)
-        result = bring(layout, mapping, target, keep_tags=wishes.keep_tag, observer=watcher)
+        result = bring(layout, mapping, target, keep_tags=wishes.keep_tag, observer=watcher, spool=Spool.of_user())
         if wishes.extract:
             for file in write_riders(layout, wishes.extract):
                 print(f"wrote {file}", file=sys.stderr)

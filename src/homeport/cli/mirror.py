@@ -26,6 +26,7 @@ from homeport.mirror.executor import mirror as bring
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock
 from homeport.mirror.selection import Selection
+from homeport.mirror.spool import Spool
 from homeport.store.oci_layout import Layout
 
 
@@ -145,6 +146,7 @@ def _run(job: _Job) -> Report:
             referrers=job.referrers,
             keep_tags=job.keep_tags,
             patience=job.patience,
+            spool=Spool.of_user(),
         )
     if job.lock:
         before.after(result).write(job.lock)

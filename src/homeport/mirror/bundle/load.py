@@ -12,6 +12,7 @@ from homeport.mirror.observer import Observer
 from homeport.mirror.platforms import wanted_children
 from homeport.mirror.ports import Target
 from homeport.mirror.result import MirrorResult
+from homeport.mirror.spool import Spool
 from homeport.oci.manifest import Descriptor, Manifest, parse_manifest
 from homeport.reference import Reference
 from homeport.store.durable import write_file
@@ -27,10 +28,11 @@ def load(
     references: Sequence[Reference] | None = None,
     keep_tags: bool = False,
     observer: Observer | None = None,
+    spool: Spool | None = None,
 ) -> MirrorResult:
     """Bring the images of a layout, or some of them, to a registry, as `mirror` does from a registry; nothing is unpacked.
 
-    What a delta left out is taken from where the target has it.
+    What a delta left out is taken from where the target has it. `spool` knows the uploads that a run before this has left.
     """
     contents = read_contents(layout.files)
     return mirror(
@@ -43,6 +45,7 @@ def load(
         homes=_homes(contents, mapping) if contents else {},
         referrers=True,
         keep_tags=keep_tags,
+        spool=spool,
     )
 
 
