@@ -19,6 +19,7 @@ from homeport.mirror.platforms import MAX_DEPTH, wanted_children
 from homeport.mirror.ports import Source, Target
 from homeport.mirror.resolve import not_there, resolve
 from homeport.mirror.result import ImageResult, MirrorResult
+from homeport.mirror.spool import Spool
 from homeport.mirror.traffic import Meter, MeteredTarget, Patience
 from homeport.mirror.workers import Flights, Workers
 from homeport.oci.manifest import Manifest, RawManifest, is_index, parse_manifest
@@ -29,7 +30,7 @@ Sources = Callable[[str], Source]
 
 
 class Concurrency(msgspec.Struct, frozen=True):
-    """How much is done at once; each blob on its way holds 1 MiB of memory."""
+    """How much is done at once; each blob on its way holds up to 2 MiB of memory."""
 
     images: int = 16
     manifests: int = 16
@@ -51,6 +52,7 @@ def mirror(
     referrers: bool = False,
     keep_tags: bool = False,
     patience: bool = False,
+    spool: Spool | None = None,
 ) -> MirrorResult:
     """Bring images to the target under the names of the mapping, with everything that they name.
 
@@ -58,13 +60,18 @@ def mirror(
     `homes` says in which repositories of the target some blobs are. With `locked`, digests by reference, a tag that has another
     digest at the source is refused, and the source is not asked for what the target has. `kept` has manifests of earlier runs.
     With `referrers` signatures and all else that is about an image come along; with `keep_tags` images that are known by digest alone
-    get a tag, so that no clean-up takes them for waste. With `patience` a pull limit that is used up is waited for.
+    get a tag, so that no clean-up takes them for waste. With `patience` a pull limit that is used up is waited for. `spool` has what
+    transfers that broke have left, also those of processes that were killed: they go on there.
 
     One that fails does not stop the others. Raises CollisionError, UsageError before anything is done; on KeyboardInterrupt
     nothing more is begun, and nothing half-done is visible at the target.
     """
     wanted = want(references, mapping, locked)
-    wishes = _Wishes(tuple(platforms), homes or {}, kept, referrers, keep_tags, patience)
+    if spool:
+        spool.sweep()
+    wishes = _Wishes(
+        tuple(platforms), homes or {}, kept, referrers, keep_tags, patience, spool, mapping.target.registry
+    )
     job = _Job(sources, target, observer or Observer(), concurrency or Concurrency(), wishes)
     try:
         return job.run(wanted)
@@ -109,6 +116,8 @@ class _Wishes(msgspec.Struct, frozen=True):
     referrers: bool = False
     keep_tags: bool = False
     patience: bool = False
+    spool: Spool | None = None
+    registry: str = ""
 
 
 class _Job:
@@ -133,7 +142,15 @@ class _Job:
         self._images = Workers(concurrency.images, "image")
         self._manifests = Workers(concurrency.manifests, "manifest")
         self._carriers = Workers(concurrency.blobs, "blob")
-        self._blobs = BlobScheduler(self._target, self._carriers, self._meter, observer, wishes.homes)
+        self._blobs = BlobScheduler(
+            self._target,
+            self._carriers,
+            self._meter,
+            observer,
+            homes=wishes.homes,
+            spool=wishes.spool,
+            registry=wishes.registry,
+        )
         self._learned: Flights[tuple[str, str], RawManifest | None] = Flights()
         self._trees: Flights[tuple[str, str], RawManifest] = Flights()
         self._pushed: Flights[tuple[str, str], None] = Flights()

@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_OUT_OF_DATE = frozenset({400, 403, 410})
+"""What object stores answer to a signed address whose time is over; asked again, the registry signs another."""
 _LASTING = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierror)
 """Causes at the first contact that a second try does not heal: a name or port is wrong, rather than a registry restarting."""
 
@@ -163,6 +165,9 @@ class Host:
 
     def _expected(self, ask: Ask, auth: Authorizer, number: int) -> tuple[Response, str]:
         response, url = self._authorized(ask, auth)
+        if response.status in _OUT_OF_DATE and ask.method == "GET" and not ask.is_pull and not self._is_own(url):
+            response.close()
+            response, url = self._authorized(ask, auth)
         self._places.heard(number, well=response.status != 429 and response.status < 500)
         self._note(ask, response)
         if response.status in ask.expected:
@@ -179,8 +184,13 @@ class Host:
             return response, url
         auth.learn(parse_challenges(response.header_list("WWW-Authenticate")))
         fresh = auth.header(ask.repository, ask.scopes, rejected=header or "")
-        if fresh is None or not isinstance(ask.body, bytes | None):
+        if fresh is None:
             return response, url
+        if not isinstance(ask.body, bytes | None):
+            # What was streamed is gone: who streams it finds out what has arrived, and asks with the fresh token.
+            refusal = self._refusal(response, url, ask.shown, auth.identity(ask.repository)).failure()
+            response.close()
+            raise Transient(refusal, 0.0) if isinstance(refusal, RegistryError) else refusal
         response.close()
         return self._followed(ask, fresh)
 
