@@ -159,10 +159,10 @@ class BytesReader:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self.rewind()
+        self.seek(0)
 
-    def rewind(self) -> None:
-        self._rest = memoryview(self._data)
+    def seek(self, offset: int, /) -> None:
+        self._rest = memoryview(self._data)[offset:]
 
     def readinto(self, buffer: memoryview, /) -> int:
         count = min(len(buffer), len(self._rest))

@@ -214,7 +214,7 @@ class Company:
 
     def _at_hand(self, place: Place, digest: str) -> RawManifest:
         """Return a manifest that the target has without paying for it: one of a file, one that is kept, or the target's."""
-        if getattr(place.source, "is_local", False):
+        if place.source.is_local:
             return place.source.get_manifest(place.origin, digest)
         if self._kept and (raw := self._kept.get(digest)):
             return raw

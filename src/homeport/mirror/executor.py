@@ -20,6 +20,7 @@ from homeport.mirror.ports import Source, Target
 from homeport.mirror.resolve import not_there, resolve
 from homeport.mirror.result import ImageResult, MirrorResult, Status
 from homeport.mirror.signatures import Demand, check_signed
+from homeport.mirror.spool import Spool
 from homeport.mirror.traffic import Meter, MeteredTarget, Patience
 from homeport.mirror.wishes import Wishes
 from homeport.mirror.workers import Flights, StoppedError, Workers
@@ -31,7 +32,7 @@ Sources = Callable[[str], Source]
 
 
 class Concurrency(msgspec.Struct, frozen=True):
-    """How much is done at once; each blob on its way holds 1 MiB of memory."""
+    """How much is done at once; each blob on its way holds up to 2 MiB of memory."""
 
     images: int = 16
     manifests: int = 16
@@ -56,6 +57,7 @@ def mirror(
     rebuild_index: bool = False,
     fail_fast: bool = False,
     demands: Sequence[Demand] = (),
+    spool: Spool | None = None,
 ) -> MirrorResult:
     """Bring images to the target under the names of the mapping, with everything that they name.
 
@@ -65,12 +67,15 @@ def mirror(
     With `referrers` signatures and all else that is about an image come along; with `keep_tags` images that are known by digest alone
     get a tag, so that no clean-up takes them for waste. With `patience` a pull limit that is used up is waited for.
     With `rebuild_index` indexes are made anew for `platforms` and have another digest at the target. `demands` says whose signatures images
-    must have, also those that are there; one that has none fails before anything of it is copied.
+    must have, also those that are there; one that has none fails before anything of it is copied. `spool` has what transfers that broke have
+    left, also those of processes that were killed: they go on there.
 
-    One that fails does not stop the others, unless `fail_fast` says so. Raises CollisionError, UsageError before anything is done; on KeyboardInterrupt
-    nothing more is begun, and nothing half-done is visible at the target.
+    One that fails does not stop the others, unless `fail_fast` says so. Raises CollisionError, UsageError before anything is done; on
+    KeyboardInterrupt nothing more is begun, and nothing half-done is visible at the target.
     """
     wanted = want(references, mapping, locked)
+    if spool:
+        spool.sweep()
     wishes = Wishes(
         tuple(platforms),
         homes or {},
@@ -81,6 +86,8 @@ def mirror(
         rebuild_index=rebuild_index,
         fail_fast=fail_fast,
         demands=tuple(demands),
+        spool=spool,
+        registry=mapping.target.registry,
     )
     job = _Job(sources, target, observer or Observer(), concurrency or Concurrency(), wishes)
     try:
@@ -145,7 +152,15 @@ class _Job:
         self._company = (
             Company(self._target, self._tree, self._finder, self._kept, self._platforms) if wishes.referrers else None
         )
-        self._blobs = BlobScheduler(self._target, self._carriers, self._meter, observer, wishes.homes)
+        self._blobs = BlobScheduler(
+            self._target,
+            self._carriers,
+            self._meter,
+            observer,
+            homes=wishes.homes,
+            spool=wishes.spool,
+            registry=wishes.registry,
+        )
         self._learned: Flights[tuple[str, str], RawManifest | None] = Flights()
         self._trees: Flights[tuple[str, str], RawManifest] = Flights()
         self._pushed: Flights[tuple[str, str], None] = Flights()

@@ -5,6 +5,7 @@ import msgspec
 from homeport.mirror.blobs import Homes
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.signatures import Demand
+from homeport.mirror.spool import Spool
 
 
 class Wishes(msgspec.Struct, frozen=True):
@@ -19,3 +20,6 @@ class Wishes(msgspec.Struct, frozen=True):
     rebuild_index: bool = False
     fail_fast: bool = False
     demands: tuple[Demand, ...] = ()
+    spool: Spool | None = None
+    registry: str = ""
+    """The name of the target's."""
