@@ -157,12 +157,18 @@ def test_an_encrypted_key_asks_for_its_password(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["p384", "rsa"])
-def test_keys_of_other_kinds_are_refused(tmp_path: Path, kind: str):
-    private, public = write_keys(tmp_path, "own", kind)
+def test_keys_of_other_kinds_do_not_sign(tmp_path: Path, kind: str):
+    private, _ = write_keys(tmp_path, "own", kind)
     with pytest.raises(UsageError, match="is a key of another kind"):
         open_signer(private, _no_password)
-    with pytest.raises(UsageError, match="is a key of another kind"):
-        PublicKey(public)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("secp256k1", "over another curve, secp256k1"), ("rsa1024", "only 1024 bits")]
+)
+def test_keys_that_are_weak_or_strange_check_nothing(tmp_path: Path, kind: str, words: str):
+    with pytest.raises(UsageError, match=words):
+        PublicKey(write_keys(tmp_path, "own", kind)[1])
 
 
 def test_files_that_are_no_keys_are_said(tmp_path: Path):

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from homeport.errors import UsageError
 from homeport.mirror.bundle.signature import Signer, VerifyKey
+from homeport.mirror.signatures import Demand
 
 VerifyKeys = Annotated[tuple[Path, ...], Parameter(name="--verify-key", negative="", show_default=False)]
 
@@ -30,6 +31,17 @@ def read_verify_keys(files: Sequence[Path]) -> tuple[VerifyKey, ...]:
     from homeport.mirror.bundle.keys import PublicKey
 
     return tuple(map(PublicKey, files))
+
+
+def read_demands(texts: Sequence[str]) -> tuple[Demand, ...]:
+    """Read what images are to be signed by, KEY or PATTERN=KEY; raises UsageError."""
+    if not texts:
+        return ()
+    _require_cryptography()
+    from homeport.mirror.bundle.keys import PublicKey
+
+    split = [("*", "", text) if Path(text).exists() else text.rpartition("=") for text in texts]
+    return tuple(Demand(PublicKey(Path(file)), pattern or "*") for pattern, _, file in split)
 
 
 def _password(file: Path, password_file: Path | None) -> bytes:

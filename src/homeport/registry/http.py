@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Literal, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -24,11 +25,14 @@ from homeport.registry.retry import Pace, Transient
 from homeport.registry.settings import Endpoint
 from homeport.registry.traffic import Traffic
 from homeport.registry.transport import SILENCE_SECONDS, Body, Request, Response, Transport, root_cause
+from homeport.registry.window import Places, Window
 
 T = TypeVar("T")
 
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_OUT_OF_DATE = frozenset({400, 403, 410})
+"""What object stores answer to a signed address whose time is over; asked again, the registry signs another."""
 _LASTING = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierror)
 """Causes at the first contact that a second try does not heal: a name or port is wrong, rather than a registry restarting."""
 
@@ -100,15 +104,13 @@ class Host:
         resolve: Callable[[str], Credential | None],
         pace: Pace,
         traffic: Traffic,
-        connections: int,
+        window: Window,
     ) -> None:
         self.endpoint = endpoint
         self.name = endpoint.name
         self.pace = pace
         self._transport, self._resolve, self._traffic = transport, resolve, traffic
-        self._lanes: dict[Lane, threading.BoundedSemaphore] = {
-            lane: threading.BoundedSemaphore(connections) for lane in ("ask", "download", "upload")
-        }
+        self._places = Places(window)
         self._scheme = ""
         self._reach = Reach.PUBLIC
         self._auth: Authorizer | None = None
@@ -132,8 +134,8 @@ class Host:
 
     def enter(self, lane: Lane) -> Callable[[], None]:
         """Wait for a place in a lane; return what gives it back."""
-        self._lanes[lane].acquire()
-        return self._lanes[lane].release
+        self._places.enter(lane)
+        return partial(self._places.leave, lane)
 
     def received(self, amount: int) -> None:
         """Count content that came."""
@@ -147,11 +149,13 @@ class Host:
         """Ask once; the answer has an expected status. Raises Transient where asking again may help, else RegistryError."""
         auth = self._meet()
         leave = self.enter(ask.lane) if ask.lane else _stay
+        number = self._places.begin()
         try:
-            response, url = self._expected(ask, auth)
+            response, url = self._expected(ask, auth, number)
         except UnreachableError as error:
             leave()
             if isinstance(ask.body, bytes | None) or ask.body.failure is not error:
+                self._places.heard(number, well=False)
                 raise Transient(error) from error
             raise
         except BaseException:
@@ -159,8 +163,12 @@ class Host:
             raise
         return Answer(response, url, leave)
 
-    def _expected(self, ask: Ask, auth: Authorizer) -> tuple[Response, str]:
+    def _expected(self, ask: Ask, auth: Authorizer, number: int) -> tuple[Response, str]:
         response, url = self._authorized(ask, auth)
+        if response.status in _OUT_OF_DATE and ask.method == "GET" and not ask.is_pull and not self._is_own(url):
+            response.close()
+            response, url = self._authorized(ask, auth)
+        self._places.heard(number, well=response.status != 429 and response.status < 500)
         self._note(ask, response)
         if response.status in ask.expected:
             return response, url
@@ -176,8 +184,13 @@ class Host:
             return response, url
         auth.learn(parse_challenges(response.header_list("WWW-Authenticate")))
         fresh = auth.header(ask.repository, ask.scopes, rejected=header or "")
-        if fresh is None or not isinstance(ask.body, bytes | None):
+        if fresh is None:
             return response, url
+        if not isinstance(ask.body, bytes | None):
+            # What was streamed is gone: who streams it finds out what has arrived, and asks with the fresh token.
+            refusal = self._refusal(response, url, ask.shown, auth.identity(ask.repository)).failure()
+            response.close()
+            raise Transient(refusal, 0.0) if isinstance(refusal, RegistryError) else refusal
         response.close()
         return self._followed(ask, fresh)
 

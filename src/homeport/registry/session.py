@@ -14,6 +14,7 @@ from homeport.registry.settings import Endpoint, Settings
 from homeport.registry.traffic import Traffic
 from homeport.registry.transport import PooledTransport
 from homeport.registry.trust import Trust
+from homeport.registry.window import Window
 
 
 class Registries:
@@ -79,6 +80,6 @@ class Registries:
             resolve=lambda repository: self._credentials.resolve(endpoint.credential_name, repository),
             pace=Pace(endpoint.shown, self._clock, self._on_wait),
             traffic=self.traffic,
-            connections=self._settings.connections,
+            window=Window(most=self._settings.connections),
         )
         return RegistryClient(host)

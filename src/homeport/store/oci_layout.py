@@ -9,7 +9,7 @@ import msgspec
 from homeport.errors import ContentError, InvalidReferenceError, NotFoundError, UsageError
 from homeport.oci.digest import digest_of, hasher_for, is_digest, matches
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, parse_manifest
-from homeport.oci.transfer import BlobReader
+from homeport.oci.transfer import NOTHING, Begun, BlobReader
 from homeport.reference import Reference
 from homeport.store.files import Files, Reading, read_whole
 
@@ -157,9 +157,11 @@ class LayoutSource:
         return self._layout.manifest(digest)
 
     @contextmanager
-    def open_blob(self, repository: str, blob: Descriptor) -> Iterator[BlobReader]:  # noqa: ARG002  # a layout has blobs once
-        """Read a blob, verified; raises NotFoundError, ContentError."""
-        yield self._layout.blob(blob)
+    def open_blob(self, repository: str, blob: Descriptor, begun: Begun = NOTHING, /) -> Iterator[BlobReader]:  # noqa: ARG002  # a layout has blobs once
+        """Read a blob, or what follows its first bytes, verified; raises NotFoundError, ContentError."""
+        reader = self._layout.blob(blob)
+        reader.seek(begun.offset)
+        yield reader
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:  # noqa: ARG002  # a layout has one list
         """List the manifests of the layout that are about another one."""
@@ -178,13 +180,16 @@ class FileBlob:
         size = files.size(path)
         if size != blob.size:
             raise ContentError(f"{files.name(path)}: {blob.digest} has {size} bytes in it, {blob.size} are named")
-        self.rewind()
+        self._hasher, self._offset = hasher_for(blob.digest), 0
         if blob.size == 0 and not matches(self._hasher, blob.digest):
             raise damaged(files, path, blob.digest)
 
-    def rewind(self) -> None:
-        """Start over."""
+    def seek(self, offset: int, /) -> None:
+        """Go to an offset; what is before it is read again, for the digest's sake."""
         self._hasher, self._offset = hasher_for(self._blob.digest), 0
+        before = memoryview(bytearray(min(offset, 1 << 20)))
+        while self._offset < offset:
+            self.readinto(before[: offset - self._offset])
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer from its start; return the number of bytes, 0 at the end. Raises ContentError."""

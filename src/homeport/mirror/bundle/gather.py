@@ -123,19 +123,21 @@ class Gathering:
         return digest
 
     def _with_companions(self, tree: Tree) -> Tree:
-        """Add what is about the image; its own manifest is at hand already."""
+        """Add what is about the image and its platforms; its own manifests are at hand already."""
         source, of = tree.source, tree.reference
         companions = (
-            self._finder.find(source, of.registry, of.repository, tree.root.digest) if self._finder else Companions()
+            self._finder.find(source, of.registry, of.repository, list(tree.manifests))
+            if self._finder
+            else Companions()
         )
-        for referrer in companions.referrers:
-            tree.referrers[referrer.digest] = raw = self._fetch(source, of, referrer.digest)
-            self._below(tree, raw, 0)
-        for tag in companions.tags:
-            named = msgspec.structs.replace(of, tag=tag, digest=None)
-            raw = self._fetch(source, of, self._digest(Wanted(named, named), source))
-            tree.tags[named] = raw
-            self._below(tree, raw, 0)
+        for about in companions.found:
+            for referrer in about.referrers:
+                tree.referrers[referrer.digest] = raw = self._fetch(source, of, referrer.digest)
+                self._below(tree, raw, 0)
+            for tag, digest in about.tags.items():
+                named = msgspec.structs.replace(of, tag=tag, digest=None)
+                tree.tags[named] = raw = self._fetch(source, of, digest)
+                self._below(tree, raw, 0)
         return msgspec.structs.replace(tree, note=companions.note)
 
     def _digest(self, wanted: Wanted, source: Source) -> str:
