@@ -13,7 +13,7 @@ from homeport.cli.bundle import check_files
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.mirror_report import Image, Report, failures, joined, report_result, report_table
 from homeport.cli.output import Form, render
-from homeport.cli.platforms import check_platforms
+from homeport.cli.platforms import check_platforms, warn_of_other_digests
 from homeport.cli.progress import watching
 from homeport.cli.registry_options import RegistryOptions
 from homeport.cli.signing import VerifyKeys, read_verify_keys
@@ -33,6 +33,7 @@ class _Loading(msgspec.Struct, frozen=True):
     name: str | None
     extract: Path | None
     platforms: tuple[str, ...]
+    rebuild_index: bool
     keep_tag: bool
     keys: tuple[VerifyKey, ...]
 
@@ -43,6 +44,7 @@ def load(
     name: str | None = None,
     platform: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     extract: Path | None = None,
+    rebuild_index: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     keep_tag: bool = True,
     verify_key: VerifyKeys = (),
     report: Annotated[Form, Parameter(name=["--report", "--output", "-o"])] = "table",
@@ -57,6 +59,7 @@ def load(
         name: What the image is, REPOSITORY:TAG, where the archive holds one that has no name.
         platform: Bring only this platform, os/architecture, of images that have several; may be repeated. Index and digest stay as
             they are, so the target must take an index that lacks platforms.
+        rebuild_index: With --platform, make the index anew for these platforms: any target takes it, and its digest is another one.
         keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
         extract: Write the files that came along (save --include) to this folder.
         verify_key: Load nothing that is not a bundle signed by this public key (PEM), or another that is named; may be repeated.
@@ -67,9 +70,11 @@ def load(
     mapping = names.mapping(to)
     check_files(files)
     check_platforms(platform)
+    if rebuild_index:
+        warn_of_other_digests(platform)
     if extract and not extract.is_dir():
         raise UsageError(f"--extract {extract}: there is no such folder", hint="Make it first.")
-    wishes = _Loading(name, extract, platform, keep_tag, read_verify_keys(verify_key))
+    wishes = _Loading(name, extract, platform, rebuild_index, keep_tag, read_verify_keys(verify_key))
     try:
         reports = [_load(paths, mapping, wishes, registries) for paths in bundles(files)]
     except CollisionError as error:
@@ -90,6 +95,7 @@ def _load(paths: Sequence[Path], mapping: Mapping, wishes: _Loading, options: Re
             mapping,
             target,
             platforms=wishes.platforms,
+            rebuild_index=wishes.rebuild_index,
             keep_tags=wishes.keep_tag,
             observer=watcher,
             spool=Spool.of_user(),

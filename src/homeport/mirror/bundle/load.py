@@ -29,13 +29,14 @@ def load(
     *,
     references: Sequence[Reference] | None = None,
     platforms: Sequence[str] = (),
+    rebuild_index: bool = False,
     keep_tags: bool = False,
     observer: Observer | None = None,
     spool: Spool | None = None,
 ) -> MirrorResult:
     """Bring the images of a layout, or some of them, to a registry, as `mirror` does from a registry; nothing is unpacked.
 
-    With `platforms`, as for mirror(), only these of images that have several. What a delta left out is taken from where the target
+    With `platforms`, and `rebuild_index`, as for mirror(), only these of images that have several. What a delta left out is taken from where the target
     has it; an image of which the target lacks something fails before anything is brought. `spool` knows the uploads that a run
     before this has left.
     """
@@ -58,6 +59,7 @@ def load(
         platforms=platforms or (contents.platforms if contents else ()),
         homes=homes_of(contents, mapping) if contents else {},
         referrers=True,
+        rebuild_index=rebuild_index,
         keep_tags=keep_tags,
         spool=spool,
     )
