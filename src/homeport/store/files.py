@@ -1,7 +1,7 @@
 """Named files to read: a folder, or an archive that stays packed."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -64,6 +64,31 @@ class Folder:
 
     def _failed(self, path: str, error: OSError) -> InputError:
         return InputError(error.strerror or str(error), file=str(self._root / path))
+
+
+class Held:
+    """Files at hand, by path."""
+
+    def __init__(self, files: Mapping[str, bytes], name: str) -> None:
+        self._files, self._name = files, name
+
+    def size(self, path: str) -> int | None:
+        """Return a file's size in bytes, None where there is none."""
+        body = self._files.get(path)
+        return None if body is None else len(body)
+
+    def read_at(self, path: str, offset: int, buffer: memoryview, /) -> int:
+        """Fill the buffer from its start; return the number of bytes, 0 at the end."""
+        part = self._files[path][offset : offset + len(buffer)]
+        buffer[: len(part)] = part
+        return len(part)
+
+    def name(self, path: str = "") -> str:  # noqa: ARG002  # one name for all
+        """Name what holds a file, for a message."""
+        return self._name
+
+    def close(self) -> None:
+        """Be done."""
 
 
 class Archive:
