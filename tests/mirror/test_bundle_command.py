@@ -25,8 +25,10 @@ class Shell:
         self.home = home
         self.from_source = Tally()
         self.source = stack.enter_context(running_registry(app_wrapper=self.from_source.wrap))
-        self.target = stack.enter_context(running_registry())
+        self.at_target = Tally()
+        self.target = stack.enter_context(running_registry(app_wrapper=self.at_target.wrap))
         stack.callback(self.from_source.go.set)
+        stack.callback(self.at_target.go.set)
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200"}
 
     def publish(self, content: images.Content, name: str) -> str:
@@ -209,3 +211,20 @@ def test_a_bundle_is_signed_and_checked(shell: Shell):
     assert shell.target.store.repositories(limit=1) == []
     assert "and signed" in shell.run("verify", "b.tar", "--verify-key", public.name)[1]
     assert shell.run("load", "--to", shell.target.host, "b.tar", "--verify-key", public.name)[0] == 0
+
+
+def test_a_killed_load_gives_no_tag_and_the_next_sends_no_blob_again(shell: Shell):
+    name = shell.publish(images.multi_arch("redis"), "app:1")
+    assert shell.run("save", "-o", "b.tar", name)[0] == 0
+    shell.at_target.hold = lambda asked: asked.method == "PUT" and asked.path.endswith("/manifests/1")
+    with shell.begin("load", "--to", shell.target.host, "b.tar") as process:
+        assert shell.at_target.held.wait(30)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert shell.target.store.tags("app", limit=9) == []
+    shell.at_target.hold = lambda _asked: False
+    shell.at_target.requests.clear()
+    code, out, _ = shell.run("load", "--to", shell.target.host, "b.tar", "--report", "json")
+    assert code == 0
+    assert json.loads(out)["bytes"] == 0
+    assert shell.at_target.count("POST blobs", "PATCH blobs", "PUT blobs") == 0
