@@ -65,9 +65,13 @@ def test_images_cross_the_gap(shell: Shell):
     content = images.multi_arch("redis")
     name = shell.publish(content, "redislabs/redis:7.2.4-64")
     (shell.home / "app.yaml").write_text("kind: List\n")
-    (shell.home / "out").mkdir()
+    for folder in ("out", "crds", "relocated"):
+        (shell.home / folder).mkdir()
+    (shell.home / "crds/rec.yaml").write_text("kind: CustomResourceDefinition\n")
+    (shell.home / "relocated/app.yaml").write_text("kind: Other\n")
 
-    code, out, _ = shell.run("save", "-o", "b.tar", "--include", "app.yaml", "--report", "json", name)
+    riders = [word for name in ("app.yaml", "crds", "relocated") for word in ("--include", name)]
+    code, out, _ = shell.run("save", "-o", "b.tar", *riders, "--report", "json", name)
     assert code == 0
     report = json.loads(out)
     assert report["images"] == [{"reference": name, "digest": content.digest, "status": "saved"}]
@@ -82,6 +86,8 @@ def test_images_cross_the_gap(shell: Shell):
     assert report["images"][0]["digest"] == content.digest
     assert report["counted_pulls"] == 0
     assert (shell.home / "out/app.yaml").read_text() == "kind: List\n"
+    assert (shell.home / "out/crds/rec.yaml").read_text() == "kind: CustomResourceDefinition\n"
+    assert (shell.home / "out/relocated/app.yaml").read_text() == "kind: Other\n"
 
     code, out, _ = shell.run("list", "b.tar", "-o", "json")
     assert json.loads(out)["images"] == [{"reference": name, "digest": content.digest}]
@@ -166,6 +172,9 @@ def test_an_image_without_a_name_is_reported_and_can_be_given_one(shell: Shell):
         (("save", "-o", "none/b.tar", "app:1"), "there is no folder none"),
         (("save", "-o", "b.tar", "--split-size", "lots", "app:1"), "is no size"),
         (("save", "-o", "b.tar", "--include", "none", "app:1"), "--include none: No such file"),
+        (("save", "-o", "b.tar", "--include", "homeport.lock", "app:1"), "has a homeport.lock of its own"),
+        (("save", "-o", "b.tar", "--chart", "demo:1", "app:1"), "is no chart"),
+        (("save", "-o", "b.tar", "--sign-key", "none", "app:1"), "none cannot be read: No such file"),
         (("load", "--to", "registry.example"), "no file is named"),
         (("load", "--to", "registry.example", "--extract", "none", "b.tar"), "there is no such folder"),
     ],
