@@ -172,6 +172,7 @@ def _run(job: _Job) -> Report:
             fail_fast=job.fail_fast,
             demands=job.demands,
             spool=Spool.of_user(),
+            quotas=registries.quota,
         )
     if job.lock:
         before.after(result).write(job.lock)
