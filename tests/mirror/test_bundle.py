@@ -3,17 +3,26 @@
 import io
 import tarfile
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from homeport.errors import ContentError, HomeportError, InputError, RegistryError, StoreError, UnreachableError
+from homeport.errors import (
+    ContentError,
+    HomeportError,
+    InputError,
+    RateLimitedError,
+    RegistryError,
+    StoreError,
+    UnreachableError,
+)
 from homeport.mapping import Mapping, Target
-from homeport.mirror import MirrorResult
+from homeport.mirror import ImageResult, MirrorResult, Observer
 from homeport.mirror.bundle.archives import bundles, open_layout
-from homeport.mirror.bundle.load import content_of, load, verify, write_riders
+from homeport.mirror.bundle.contents import Contents
+from homeport.mirror.bundle.delta import content_of
+from homeport.mirror.bundle.load import load, verify, write_riders
 from homeport.mirror.bundle.save import Saved, Wishes, save
 from homeport.mirror.lock import Lock
 from homeport.reference import Reference
@@ -41,10 +50,10 @@ class Gap:
     def save(self, *references: str, to: str = "b.tar", **wishes: object) -> Saved:
         return save(map(Reference.parse, references), lambda _: self.source, self.folder / to, wishes=Wishes(**wishes))
 
-    def load(self, *names: str) -> MirrorResult:
+    def load(self, *names: str, observer: Observer | None = None) -> MirrorResult:
         self.target.forget_calls()
         with open_layout([self.folder / name for name in names]) as layout:
-            return load(layout, Mapping(Target.parse("target.example/mirror")), self.target)
+            return load(layout, Mapping(Target.parse("target.example/mirror")), self.target, observer=observer)
 
     def wrong(self, *names: str) -> list[str]:
         paths = [self.folder / name for name in names]
@@ -285,6 +294,67 @@ def test_a_delta_is_loaded_where_nothing_is_mounted_and_all_is_there(gap: Gap):
     assert not gap.load("again.tar").failed
 
 
+def test_what_is_missing_at_the_target_is_named_before_anything_is_pushed(gap: Gap):
+    images.put(images.image(images.layer("else")), gap.source, "team/else", "1")
+    gap.save(REDIS, to="first.tar")
+    with open_layout([gap.folder / "first.tar"]) as layout:
+        left_out = content_of(layout)
+    gap.save(REDIS, OPERATOR, "source.example/team/else:1", to="second.tar", left_out=left_out)
+
+    told: list[tuple[str, str, int]] = []
+
+    class Told(Observer):
+        def image_finished(self, result: ImageResult) -> None:
+            told.append((str(result.wanted.source), result.status, gap.target.count("PUT blob", "PUT manifest")))
+
+    result = gap.load("second.tar", observer=Told())
+    assert sorted(told[:2]) == [(OPERATOR, "failed", 0), (REDIS, "failed", 0)]
+    assert told[2][1] == "copied"
+    assert [image.status for image in result.images] == ["failed", "failed", "copied"]
+    assert [repository for repository, held in gap.target.manifests.items() if held] == ["mirror/team/else"]
+    assert f"has {REDIS}" in result.images[0].hint
+
+    gap.load("first.tar")
+    assert [image.status for image in gap.load("second.tar").images] == ["copied", "present", "present"]
+
+
+def test_what_a_lock_says_is_there_is_left_out(gap: Gap):
+    gap.load(gap.save(REDIS, to="first.tar").files[0].name)
+    since = {REDIS: gap.redis.digest, "source.example/gone:1": gap.operator.digest}
+    saved = gap.save(REDIS, OPERATOR, to="second.tar", since=since)
+    assert [note.partition(" cannot")[0] for note in saved.notes] == ["source.example/gone:1 of the lock"]
+    with open_layout([gap.folder / "second.tar"]) as layout:
+        held = {digest for digest in gap.redis.all_blobs | gap.operator.all_blobs if layout.holds(digest)}
+    assert held == set(gap.operator.all_blobs) - set(gap.redis.all_blobs)
+    assert not gap.load("second.tar").failed
+
+
+def test_a_tag_that_moved_since_the_lock_makes_no_bundle(gap: Gap):
+    locked = {REDIS: gap.redis.digest, OPERATOR: gap.operator.digest}
+    assert gap.save(REDIS, OPERATOR, locked=locked).files
+    (gap.folder / "b.tar").unlink()
+    moved = images.image(images.layer("moved"))
+    images.put(moved, gap.source, "redislabs/operator", "7.2.4-7")
+    saved = gap.save(REDIS, OPERATOR, locked=locked)
+    assert saved.files == ()
+    assert gap.operator.digest in saved.images[1].error
+    assert moved.digest in saved.images[1].error
+    assert "the lock does not have" in gap.save(REDIS, locked={}).images[0].error
+
+
+def test_a_pull_limit_is_waited_for(gap: Gap):
+    refused: list[float] = []
+
+    def trouble(call: Call) -> None:
+        if call.verb == "GET manifest" and not refused:
+            refused.append(0.0)
+            raise RateLimitedError("the pull limit is used up", host="source.example", retry_after=0.0)
+
+    gap.source.trouble = trouble
+    assert gap.save(OPERATOR, patience=True).files
+    assert refused
+
+
 def test_only_the_chosen_platforms_travel(gap: Gap):
     gap.target.validates = False
     gap.save(REDIS, platforms=("linux/arm64",))
@@ -332,9 +402,8 @@ def _entry(
 
 
 def _contents(value: object) -> list[tuple[tarfile.TarInfo, bytes]]:
-    body = msgspec.json.encode(value)
-    name = "homeport-bundle.json"
-    return [_entry(name, body), _entry(f"{name}.sha256", f"{sha256(body).hexdigest()}  {name}\n".encode())]
+    contents = msgspec.convert(value, Contents)
+    return [_entry("homeport-bundle.json", contents.encode()), _entry("homeport-bundle.sha256", contents.sums())]
 
 
 @pytest.mark.parametrize(

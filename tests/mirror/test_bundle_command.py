@@ -13,6 +13,7 @@ import pytest
 
 from tests.kit import images
 from tests.kit.clients import open_registries
+from tests.kit.keys import write_keys
 from tests.kit.servers import HOMEPORT, running_registry
 from tests.kit.tally import Tally
 
@@ -38,6 +39,7 @@ class Shell:
     def begin(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             (*HOMEPORT, "bundle", *arguments),
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -97,11 +99,27 @@ def test_a_delta_is_made_since_a_bundle(shell: Shell):
     assert shell.run("load", "--to", shell.target.host, "one.tar", "two.tar")[0] == 0
 
 
+def test_a_lock_is_written_kept_to_and_saved_since(shell: Shell):
+    one = shell.publish(images.multi_arch("redis"), "redislabs/redis:1")
+    assert shell.run("save", "-o", "one.tar", "--lock", "homeport.lock", one)[0] == 0
+    assert shell.run("load", "--to", shell.target.host, "one.tar")[0] == 0
+
+    two = shell.publish(images.multi_arch("other"), "redislabs/redis:2")
+    code, _, errors = shell.run("save", "-o", "two.tar", "--locked", two)
+    assert code == 1
+    assert "failed" in errors
+    assert not (shell.home / "two.tar").exists()
+    assert shell.run("save", "-o", "two.tar", "--since", "homeport.lock", "--lock", "new.lock", one, two)[0] == 0
+    assert shell.run("load", "--to", shell.target.host, "two.tar")[0] == 0
+    assert list(json.loads((shell.home / "new.lock").read_text())) == [one, two]
+    assert (shell.home / "two.tar").stat().st_size < (shell.home / "one.tar").stat().st_size
+
+
 def test_a_damaged_bundle_is_said_in_two_lines(shell: Shell):
     name = shell.publish(images.image(images.layer("app", 9000)), "app:1")
     shell.run("save", "-o", "b.tar", name)
     file = shell.home / "b.tar"
-    file.write_bytes(file.read_bytes()[:6000])
+    file.write_bytes(file.read_bytes()[:-3000])
     for arguments in (("load", "--to", shell.target.host), ("verify",), ("list",)):
         code, out, errors = shell.run(*arguments, "b.tar")
         assert code == 1
@@ -154,3 +172,23 @@ def test_a_killed_save_leaves_no_bundle_and_the_next_goes_on(shell: Shell):
     asked = Counter(asked.path for asked in shell.from_source.requests if asked.kind == "GET blobs")
     assert max(asked.values()) <= 2  # once by either; the killed one's last requests may reach the source after its end
     assert shell.run("verify", "b.tar")[0] == 0
+
+
+def test_a_bundle_is_signed_and_checked(shell: Shell):
+    private, public = write_keys(shell.home, "own", password="open sesame")
+    _, other = write_keys(shell.home, "other")
+    (shell.home / "word").write_text("open sesame\n")
+    name = shell.publish(images.image(), "app:1")
+    code, _, errors = shell.run("save", "-o", "b.tar", "--sign-key", private.name, name)
+    assert code == 2
+    assert "--sign-password-file FILE" in errors
+
+    assert shell.run("save", "-o", "b.tar", "--sign-key", private.name, "--sign-password-file", "word", name)[0] == 0
+    assert "signed; --verify-key KEY checks by whom" in shell.run("list", "b.tar")[1]
+    for command in (("load", "--to", shell.target.host), ("verify",), ("list",)):
+        code, out, errors = shell.run(*command, "b.tar", "--verify-key", other.name)
+        assert (code, out) == (1, "")
+        assert "b.tar is not signed by other.pub" in errors
+    assert shell.target.store.repositories(limit=1) == []
+    assert "and signed" in shell.run("verify", "b.tar", "--verify-key", public.name)[1]
+    assert shell.run("load", "--to", shell.target.host, "b.tar", "--verify-key", public.name)[0] == 0

@@ -14,6 +14,7 @@ go_peers=(
   "regctl github.com/regclient/regclient/cmd/regctl@v0.11.7"
   "regsync github.com/regclient/regclient/cmd/regsync@v0.11.7"
   "oras oras.land/oras/cmd/oras@v1.3.6"
+  "cosign github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3"
   "registry github.com/distribution/distribution/v3/cmd/registry@v3.1.2"
   "ggcr-registry github.com/google/go-containerregistry/cmd/registry@v0.22.1"
   "helm3 helm.sh/helm/v3/cmd/helm@v3.22.0"

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.image_list import choose, read_list
 from homeport.cli.local_sources import LocalSource, split_local
+from homeport.cli.locks import read_lock
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.mirror_report import Report, failures, joined, refused, report_plan, report_result, report_table
 from homeport.cli.output import Form, render
@@ -18,7 +19,8 @@ from homeport.cli.platforms import check_platforms
 from homeport.cli.progress import watching
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
-from homeport.errors import CollisionError, InputError, UsageError
+from homeport.cli.signing import read_demands
+from homeport.errors import CollisionError, UsageError
 from homeport.mapping import Mapping
 from homeport.mirror.bundle.archives import open_layout
 from homeport.mirror.executor import forecast
@@ -26,6 +28,7 @@ from homeport.mirror.executor import mirror as bring
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock
 from homeport.mirror.selection import Selection
+from homeport.mirror.signatures import Demand
 from homeport.store.oci_layout import Layout
 
 
@@ -36,11 +39,14 @@ def mirror(
     image_list: Annotated[Path | None, Parameter(name="--list")] = None,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
     platform: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    rebuild_index: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     lock: Path | None = None,
     locked: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     referrers: bool = True,
     keep_tag: bool = True,
+    verify_key: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     on_limit: Literal["stop", "wait"] = "stop",
+    fail_fast: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     dry_run: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     deep: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
@@ -57,12 +63,17 @@ def mirror(
         output: How the report is written to stdout: table, json or yaml.
         platform: Bring only this platform, os/architecture, of images that have several; may be repeated. Index and digest stay as
             they are, so the target must take an index that lacks platforms; Docker Registry and Harbor may not.
+        rebuild_index: With --platform, make indexes anew that name these platforms alone. Their digests change: what names an image by its
+            digest will not find it, and signatures of the whole image do not fit.
         lock: Write the digest that each tag had to this file.
         locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since, and ask the source for nothing
             that the target has.
         referrers: Bring along what is about an image: signatures, SBOMs, attestations.
         keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
+        verify_key: Bring only images that cosign has signed with this key, the file of a public one in PEM; PATTERN=KEY demands it of
+            repositories that match, as in 'docker.io/redislabs/*=redis.pub'. May be repeated: one of the keys that match must have signed.
         on_limit: What to do when a pull limit is used up: stop asking that registry, or wait and go on when it gives pulls again.
+        fail_fast: Begin nothing more once an image has failed.
         dry_run: Only say what would be done and cost; asks by HEAD alone, which no registry counts as a pull.
         deep: With --dry-run, fetch the manifests too, which counts as pulls, and say exactly what would be copied. They are kept: the
             mirror afterwards does not fetch them again.
@@ -71,6 +82,8 @@ def mirror(
     """
     mapping = names.mapping(to)
     check_platforms(platform)
+    if rebuild_index:
+        _warn_of_other_digests(platform)
     if deep and not dry_run:
         raise UsageError("--deep is about a dry run", hint="Add --dry-run, or leave --deep out.")
     remote, local = split_local(references)
@@ -83,12 +96,15 @@ def mirror(
         registries,
         wishes=read_list(image_list) if image_list else (),
         platforms=platform,
-        locked=_read_lock(lock or Path(LOCK)) if locked else None,
+        locked=read_lock(lock or Path(LOCK)) if locked else None,
         lock=lock if not locked else None,
         deep=deep,
         referrers=referrers,
         keep_tags=keep_tag,
         patience=on_limit == "wait",
+        rebuild_index=rebuild_index,
+        fail_fast=fail_fast,
+        demands=read_demands(verify_key),
     )
     try:
         do = _forecast if dry_run else _run
@@ -114,20 +130,26 @@ class _Job(msgspec.Struct, frozen=True):
     referrers: bool
     keep_tags: bool
     patience: bool
+    rebuild_index: bool
+    fail_fast: bool
+    demands: tuple[Demand, ...]
     layout: Layout | None = None
+
+
+def _warn_of_other_digests(platforms: tuple[str, ...]) -> None:
+    if not platforms:
+        raise UsageError("--rebuild-index is about platforms", hint="Add --platform, or leave --rebuild-index out.")
+    print(
+        f"warning: --rebuild-index: images of more than {', '.join(platforms)} get ANOTHER DIGEST at the target; a name with a digest "
+        "will not find them, and a signature of the whole image does not fit",
+        file=sys.stderr,
+    )
 
 
 def _from_files(job: _Job, source: LocalSource, do: Callable[[_Job], Report]) -> Report:
     with open_layout([source.path]) as layout:
         named = Named(source.references(layout))
         return do(msgspec.structs.replace(job, named=named, wishes=(), locked=None, lock=None, layout=layout))
-
-
-def _read_lock(file: Path) -> dict[str, str]:
-    try:
-        return Lock.read(file).digests
-    except InputError as error:
-        raise UsageError(error.message, hint=error.hint or "Run once with --lock FILE: that writes it.") from None
 
 
 def _run(job: _Job) -> Report:
@@ -145,6 +167,9 @@ def _run(job: _Job) -> Report:
             referrers=job.referrers,
             keep_tags=job.keep_tags,
             patience=job.patience,
+            rebuild_index=job.rebuild_index,
+            fail_fast=job.fail_fast,
+            demands=job.demands,
         )
     if job.lock:
         before.after(result).write(job.lock)
@@ -163,6 +188,7 @@ def _forecast(job: _Job) -> Report:
             kept=KeptManifests.of_user(),
             referrers=job.referrers,
             keep_tags=job.keep_tags,
+            rebuild_index=job.rebuild_index,
             deep=job.deep,
         )
     return report_plan(plan, refused(job.named.open, job.mapping))

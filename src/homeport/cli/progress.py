@@ -35,7 +35,7 @@ class Lines(Watcher):
 
     def job_started(self, images: int) -> None:
         """Remember how many there are."""
-        self._images = images
+        self._images += images
 
     def image_finished(self, result: ImageResult) -> None:
         """Print what became of an image."""
@@ -66,7 +66,7 @@ class Bars(Watcher):
 
     def job_started(self, images: int) -> None:
         """Show how many images there are."""
-        self._images = images
+        self._images += images
         self._describe()
 
     def bytes_expected(self, count: int) -> None:

@@ -8,7 +8,7 @@ class Observer:
     """Is told what happens, by many threads; the methods do nothing here and are quick elsewhere."""
 
     def job_started(self, images: int) -> None:
-        """So many images are looked at now."""
+        """So many images are looked at now, besides those of before."""
 
     def image_started(self, wanted: Wanted) -> None:
         """An image is looked at."""

@@ -227,6 +227,12 @@ def blob_path(digest: str) -> str:
     return "blobs/" + digest.replace(":", "/", 1)
 
 
+def digest_in(path: str) -> str:
+    """Return the digest that a path of a layout states; "" where it is no blob's."""
+    digest = path.removeprefix("blobs/").replace("/", ":", 1)
+    return digest if is_digest(digest) else ""
+
+
 def damaged(files: Reading, path: str, digest: str) -> ContentError:
     """Return the error for content that is not what its name says."""
     return ContentError(

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from homeport.errors import ContentError, StoreError, UsageError
+from homeport.mirror.bundle.contents import SIGNATURE
 from homeport.mirror.ports import BlobReader
 from homeport.oci.manifest import Descriptor
-from homeport.store.durable import sync_directory, write_file
+from homeport.store.durable import remove_file, sync_directory, write_file
 from homeport.store.files import Folder
 from homeport.store.oci_layout import INDEX, FileBlob, blob_path
 from homeport.store.pieces import Pieces
@@ -218,11 +219,13 @@ class FolderOutput:
                 temporary.unlink()
 
     def finish(self) -> tuple[Path, ...]:
-        """Write the small files, the index last."""
+        """Write the small files, the index last; of an earlier bundle in the folder no signature stays."""
         order = sorted(self._small, key=lambda path: path == INDEX)
         try:
             for path in order:
                 write_file(self._folder / path, self._small[path], (self._folder / path).parent)
+            if SIGNATURE not in self._small:
+                remove_file(self._folder / SIGNATURE)
         except OSError as error:
             raise self._failed(error) from None
         return (self._folder,)
