@@ -22,6 +22,7 @@ from homeport.mirror.bundle.archives import bundles, open_layout
 from homeport.mirror.bundle.load import load as bring
 from homeport.mirror.bundle.load import write_riders
 from homeport.mirror.bundle.signature import VerifyKey
+from homeport.mirror.spool import Spool
 from homeport.reference import Reference
 from homeport.store.oci_layout import Layout
 
@@ -77,7 +78,7 @@ def _load(paths: Sequence[Path], mapping: Mapping, wishes: _Loading, options: Re
         if wishes.name:
             layout.name_the_only_one(Reference.parse(wishes.name).pinned)
         target = registries.client(mapping.target.registry)
-        result = bring(layout, mapping, target, keep_tags=wishes.keep_tag, observer=watcher)
+        result = bring(layout, mapping, target, keep_tags=wishes.keep_tag, observer=watcher, spool=Spool.of_user())
         if wishes.extract:
             for file in write_riders(layout, wishes.extract):
                 print(f"wrote {file}", file=sys.stderr)

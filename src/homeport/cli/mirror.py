@@ -29,6 +29,7 @@ from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock
 from homeport.mirror.selection import Selection
 from homeport.mirror.signatures import Demand
+from homeport.mirror.spool import Spool
 from homeport.store.oci_layout import Layout
 
 
@@ -170,6 +171,7 @@ def _run(job: _Job) -> Report:
             rebuild_index=job.rebuild_index,
             fail_fast=job.fail_fast,
             demands=job.demands,
+            spool=Spool.of_user(),
         )
     if job.lock:
         before.after(result).write(job.lock)

@@ -72,11 +72,11 @@ def mirror(
     With `referrers` signatures and all else that is about an image come along; with `keep_tags` images that are known by digest alone
     get a tag, so that no clean-up takes them for waste. With `patience` a pull limit that is used up is waited for.
     With `rebuild_index` indexes are made anew for `platforms` and have another digest at the target. `demands` says whose signatures images
-    must have, also those that are there; one that has none fails before anything of it is copied. `spool` has what transfers that broke
-    have left, also those of processes that were killed: they go on there.
+    must have, also those that are there; one that has none fails before anything of it is copied. `spool` has what transfers that broke have
+    left, also those of processes that were killed: they go on there.
 
-    One that fails does not stop the others, unless `fail_fast` says so. Raises CollisionError, UsageError before anything is done; on KeyboardInterrupt
-    nothing more is begun, and nothing half-done is visible at the target.
+    One that fails does not stop the others, unless `fail_fast` says so. Raises CollisionError, UsageError before anything is done; on
+    KeyboardInterrupt nothing more is begun, and nothing half-done is visible at the target.
     """
     wanted = want(references, mapping, locked)
     if spool:

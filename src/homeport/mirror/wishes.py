@@ -22,4 +22,4 @@ class Wishes(msgspec.Struct, frozen=True):
     demands: tuple[Demand, ...] = ()
     spool: Spool | None = None
     registry: str = ""
-    """The target's name, for the spool."""
+    """The name of the target's."""

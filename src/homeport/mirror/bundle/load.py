@@ -14,6 +14,7 @@ from homeport.mirror.executor import mirror
 from homeport.mirror.observer import Observer
 from homeport.mirror.ports import Target
 from homeport.mirror.result import MirrorResult
+from homeport.mirror.spool import Spool
 from homeport.oci.manifest import Descriptor
 from homeport.reference import Reference
 from homeport.store.durable import write_file
@@ -29,11 +30,12 @@ def load(
     references: Sequence[Reference] | None = None,
     keep_tags: bool = False,
     observer: Observer | None = None,
+    spool: Spool | None = None,
 ) -> MirrorResult:
     """Bring the images of a layout, or some of them, to a registry, as `mirror` does from a registry; nothing is unpacked.
 
     What a delta left out is taken from where the target has it; an image of which the target lacks something fails before anything
-    is brought.
+    is brought. `spool` knows the uploads that a run before this has left.
     """
     contents = read_contents(layout.files)
     observer = observer or Observer()
@@ -55,6 +57,7 @@ def load(
         homes=homes_of(contents, mapping) if contents else {},
         referrers=True,
         keep_tags=keep_tags,
+        spool=spool,
     )
     traffic = msgspec.structs.replace(loaded.traffic, target=loaded.traffic.target + asked)
     results = {result.wanted.source: result for result in (*lacking, *loaded.images)}
