@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from cyclopts import Parameter
@@ -11,7 +11,6 @@ from cyclopts import Parameter
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.image_list import choose, read_list
 from homeport.cli.local_sources import LocalSource, split_local
-from homeport.cli.locks import read_lock
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.mirror_report import Report, failures, joined, refused, report_plan, report_result, report_table
 from homeport.cli.output import Form, render
@@ -19,18 +18,18 @@ from homeport.cli.platforms import check_platforms
 from homeport.cli.progress import watching
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
-from homeport.cli.signing import read_demands
 from homeport.errors import CollisionError, UsageError
 from homeport.mapping import Mapping
-from homeport.mirror.bundle.archives import open_layout
 from homeport.mirror.executor import forecast
 from homeport.mirror.executor import mirror as bring
 from homeport.mirror.kept import KeptManifests
-from homeport.mirror.lock import LOCK, Lock
-from homeport.mirror.selection import Selection
-from homeport.mirror.signatures import Demand
 from homeport.mirror.spool import Spool
-from homeport.store.oci_layout import Layout
+
+if TYPE_CHECKING:
+    from homeport.mirror.lock import Lock
+    from homeport.mirror.selection import Selection
+    from homeport.mirror.signatures import Demand
+    from homeport.store.oci_layout import Layout
 
 
 def mirror(
@@ -97,7 +96,7 @@ def mirror(
         registries,
         wishes=read_list(image_list) if image_list else (),
         platforms=platform,
-        locked=read_lock(lock or Path(LOCK)) if locked else None,
+        locked=_locked(lock) if locked else None,
         lock=lock if not locked else None,
         deep=deep,
         referrers=referrers,
@@ -105,7 +104,7 @@ def mirror(
         patience=on_limit == "wait",
         rebuild_index=rebuild_index,
         fail_fast=fail_fast,
-        demands=read_demands(verify_key),
+        demands=_demands(verify_key),
     )
     try:
         do = _forecast if dry_run else _run
@@ -123,7 +122,7 @@ class _Job(msgspec.Struct, frozen=True):
     named: Named
     mapping: Mapping
     options: RegistryOptions
-    wishes: tuple[str | Selection, ...]
+    wishes: "tuple[str | Selection, ...]"
     platforms: tuple[str, ...]
     locked: dict[str, str] | None
     lock: Path | None
@@ -133,8 +132,8 @@ class _Job(msgspec.Struct, frozen=True):
     patience: bool
     rebuild_index: bool
     fail_fast: bool
-    demands: tuple[Demand, ...]
-    layout: Layout | None = None
+    demands: "tuple[Demand, ...]"
+    layout: "Layout | None" = None
 
 
 def _warn_of_other_digests(platforms: tuple[str, ...]) -> None:
@@ -148,13 +147,39 @@ def _warn_of_other_digests(platforms: tuple[str, ...]) -> None:
 
 
 def _from_files(job: _Job, source: LocalSource, do: Callable[[_Job], Report]) -> Report:
+    from homeport.mirror.bundle.archives import open_layout
+
     with open_layout([source.path]) as layout:
         named = Named(source.references(layout))
         return do(msgspec.structs.replace(job, named=named, wishes=(), locked=None, lock=None, layout=layout))
 
 
+# What few jobs need is imported by those: a mirror that has nothing to do is to be done in no time.
+
+
+def _locked(file: Path | None) -> dict[str, str]:
+    from homeport.cli.locks import read_lock
+    from homeport.mirror.lock import LOCK
+
+    return read_lock(file or Path(LOCK))
+
+
+def _lock(file: Path) -> "Lock":
+    from homeport.mirror.lock import Lock
+
+    return Lock.read(file) if file.exists() else Lock()
+
+
+def _demands(keys: tuple[str, ...]) -> "tuple[Demand, ...]":
+    if not keys:
+        return ()
+    from homeport.cli.signing import read_demands
+
+    return read_demands(keys)
+
+
 def _run(job: _Job) -> Report:
-    before = Lock.read(job.lock) if job.lock and job.lock.exists() else Lock()
+    before = _lock(job.lock) if job.lock else None
     with watching() as watcher, job.options.open(watcher.waits) as registries:
         result = bring(
             (*job.named.references, *choose(job.wishes, registries)),
@@ -174,7 +199,7 @@ def _run(job: _Job) -> Report:
             spool=Spool.of_user(),
             quotas=registries.quota,
         )
-    if job.lock:
+    if before and job.lock:
         before.after(result).write(job.lock)
     return report_result(result, refused(job.named.open, job.mapping))
 

@@ -33,11 +33,16 @@ Sources = Callable[[str], Source]
 
 
 class Concurrency(msgspec.Struct, frozen=True):
-    """How much is done at once; each blob on its way holds up to 2 MiB of memory."""
+    """How much is done at once; each large blob on its way holds up to 2 MiB of memory, a small one twice its size.
 
-    images: int = 16
-    manifests: int = 16
-    blobs: int = 6
+    Small things wait for answers, large ones for the line: more of those at once would only be slower each. How many requests a
+    registry gets at a time is its own affair (registry.window).
+    """
+
+    images: int = 32
+    manifests: int = 32
+    blobs: int = 32
+    large_blobs: int = 6
 
 
 def mirror(
@@ -165,6 +170,7 @@ class _Job:
             homes=wishes.homes,
             spool=wishes.spool,
             registry=wishes.registry,
+            large=concurrency.large_blobs,
         )
         self._learned: Flights[tuple[str, str], RawManifest | None] = Flights()
         self._trees: Flights[tuple[str, str], RawManifest] = Flights()

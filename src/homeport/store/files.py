@@ -3,11 +3,13 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from homeport.errors import ContentError, InputError
 from homeport.store.pieces import Pieces
-from homeport.store.tar import Entry, read_table
+
+if TYPE_CHECKING:
+    from homeport.store.tar import Entry
 
 
 class Reading(Protocol):
@@ -68,6 +70,8 @@ class Archive:
     """The files of a tar archive, in one piece or several, read where they lie."""
 
     def __init__(self, files: Sequence[Path]) -> None:
+        from homeport.store.tar import read_table  # tarfile is large, and a folder needs none
+
         self.pieces = Pieces.open(files)
         try:
             self.table: dict[str, Entry] = read_table(self.pieces)
@@ -88,8 +92,12 @@ class Archive:
 
     def name(self, path: str = "") -> str:
         """Name what holds a file, for a message."""
-        entry = self.table.get(path, Entry(0, self.pieces.size))
-        return self.pieces.name(entry.offset, entry.offset + entry.size)
+        entry = self.table.get(path)
+        return (
+            self.pieces.name(entry.offset, entry.offset + entry.size)
+            if entry
+            else self.pieces.name(0, self.pieces.size)
+        )
 
     def close(self) -> None:
         """Be done."""
