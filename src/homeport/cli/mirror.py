@@ -14,7 +14,7 @@ from homeport.cli.local_sources import LocalSource, split_local
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.mirror_report import Report, failures, joined, refused, report_plan, report_result, report_table
 from homeport.cli.output import Form, render
-from homeport.cli.platforms import check_platforms
+from homeport.cli.platforms import check_platforms, warn_of_other_digests
 from homeport.cli.progress import watching
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
@@ -83,7 +83,7 @@ def mirror(
     mapping = names.mapping(to)
     check_platforms(platform)
     if rebuild_index:
-        _warn_of_other_digests(platform)
+        warn_of_other_digests(platform)
     if deep and not dry_run:
         raise UsageError("--deep is about a dry run", hint="Add --dry-run, or leave --deep out.")
     remote, local = split_local(references)
@@ -134,16 +134,6 @@ class _Job(msgspec.Struct, frozen=True):
     fail_fast: bool
     demands: "tuple[Demand, ...]"
     layout: "Layout | None" = None
-
-
-def _warn_of_other_digests(platforms: tuple[str, ...]) -> None:
-    if not platforms:
-        raise UsageError("--rebuild-index is about platforms", hint="Add --platform, or leave --rebuild-index out.")
-    print(
-        f"warning: --rebuild-index: images of more than {', '.join(platforms)} get ANOTHER DIGEST at the target; a name with a digest "
-        "will not find them, and a signature of the whole image does not fit",
-        file=sys.stderr,
-    )
 
 
 def _from_files(job: _Job, source: LocalSource, do: Callable[[_Job], Report]) -> Report:

@@ -178,13 +178,18 @@ class Authorizer:
         return Request("GET", url, {"Authorization": self._basic(credential)} if credential else {})
 
     def _basic(self, credential: Credential) -> str:
-        if credential.is_identity_token:
-            raise AuthenticationError(
-                f"{self._endpoint.shown} asks for user and password; an identity token is stored in {credential.source}",
-                host=self._endpoint.name,
-                hint=f"Log in with user and password, or an access token as password: docker login {self._endpoint.credential_name}",
-            )
-        return "Basic " + base64.b64encode(f"{credential.username}:{credential.secret}".encode()).decode()
+        return basic(credential, self._endpoint.shown, self._endpoint.credential_name)
+
+
+def basic(credential: Credential, host: str, login: str) -> str:
+    """Return the header of Basic authentication; `login` is the name that `docker login` takes. Raises AuthenticationError."""
+    if credential.is_identity_token:
+        raise AuthenticationError(
+            f"{host} asks for user and password; an identity token is stored in {credential.source}",
+            host=login,
+            hint=f"Log in with user and password, or an access token as password: docker login {login}",
+        )
+    return "Basic " + base64.b64encode(f"{credential.username}:{credential.secret}".encode()).decode()
 
 
 def pull_scope(repository: str) -> str:
