@@ -1,4 +1,4 @@
-"""Show a job while it runs: bars on a terminal, plain lines elsewhere, both on stderr."""
+"""Show a job while it runs: bars on a terminal, plain lines or events elsewhere, all on stderr."""
 
 import sys
 import threading
@@ -112,10 +112,10 @@ class Bars(Watcher):
 
 
 @contextmanager
-def watching() -> Iterator[Watcher]:
-    """Show what happens until the end of the with statement."""
+def watching(form: str = "table") -> Iterator[Watcher]:
+    """Show what happens until the end of the with statement; to a program that wants its report in JSON, in JSON too."""
     if not sys.stderr.isatty():
-        yield Lines()
+        yield _events() if form == "json" else Lines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -129,6 +129,12 @@ def watching() -> Iterator[Watcher]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield Bars(progress)
+
+
+def _events() -> Watcher:
+    from homeport.cli.events import Events
+
+    return Events()
 
 
 def describe_wait(wait: "Wait") -> str:
