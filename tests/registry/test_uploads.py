@@ -201,6 +201,28 @@ def test_an_upload_that_was_spoilt_where_it_was_cut_begins_anew():
         assert play.blob == DATA
 
 
+def test_a_registry_that_was_still_taking_in_what_came_is_asked_again():
+    """Distribution v3 names an offset while the request that was cut is not done; the next PUT finds another (416)."""
+    with session(100_000) as server:
+        play = server.session
+        told = iter([Reply(204, {"Range": "0-49999", "Location": "up?moved=0"})])
+        server.play = lambda seen: (
+            next(told, None) or play(seen) if seen.method == "GET" and play.content else play(seen)
+        )
+        upload(server, BytesReader(DATA))
+        assert puts(server) == ["whole", "50000-299999", "100000-299999"]
+        assert play.blob == DATA
+
+
+def test_an_upload_whose_place_is_never_right_begins_anew():
+    with session(100_000) as server:
+        play = server.session
+        server.play = lambda seen: Reply(416) if "content-range" in seen.headers else play(seen)
+        upload(server, BytesReader(DATA))
+        assert puts(server) == ["whole", "100000-299999", "100000-299999", "whole"]
+        assert play.blob == DATA
+
+
 def test_a_registry_that_names_more_than_there_is_is_not_believed():
     with session(100_000) as server:
         play = server.session

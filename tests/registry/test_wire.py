@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from homeport.registry import wire
 from homeport.registry.wire import MOST_HEAD, Answer, Connection, WireError, parse_head
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -77,6 +78,13 @@ def test_a_body_is_the_same_however_it_is_framed_and_cut(content: bytes, chunks:
         answer = ask(*pieces, whole[start:])
         assert body(answer, step) == content
         assert answer.may_follow
+
+
+def test_what_trickles_in_is_handed_on_before_the_other_side_takes_it_for_silence(monkeypatch: pytest.MonkeyPatch):
+    seconds = iter(range(0, 1000, 2))
+    monkeypatch.setattr(wire, "monotonic", lambda: float(next(seconds)))
+    answer = ask(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", *[b"x"] * 100)
+    assert [answer.readinto(memoryview(bytearray(100))) for _ in range(2)] == [3, 3]
 
 
 @pytest.mark.parametrize(

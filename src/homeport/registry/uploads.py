@@ -198,7 +198,7 @@ class _Sending:
         self._upload = upload
         self._sent = upload.offset
         self._begun = self._is_spoilt = self._is_anew = False
-        self._refused_at = -1
+        self._refused_at = self._misplaced_at = -1
         self.reached = upload.offset
         """How many bytes the registry is known to have."""
 
@@ -214,11 +214,7 @@ class _Sending:
             self._check_refusal(failure)
             raise
         except RegistryError as error:
-            spoilt = _SPOILT if self._upload.offset else _LOST
-            if error is body.failure or self._is_anew or error.status not in spoilt:
-                raise
-            self._is_spoilt = self._is_anew = True
-            raise Transient(error, 0.0) from error
+            raise self._second_chance(error, body) from error
         finally:
             self._sent = self._upload.offset + body.count
 
@@ -234,6 +230,18 @@ class _Sending:
         self._content.seek(0)
         self._upload, self._is_spoilt = Upload(self._uploads.reopen(self._repository).location), False
         return True
+
+    def _second_chance(self, error: RegistryError, body: "UploadBody") -> Exception:
+        """Return what to raise: a new upload may do what this one cannot."""
+        spoilt = _SPOILT if self._upload.offset else _LOST
+        if error is body.failure or self._is_anew or error.status not in spoilt:
+            return error
+        if error.status == 416 and self._upload.offset and self._misplaced_at != self.reached:
+            # It was still taking in what had come before the cut: by now it knows a later offset.
+            self._misplaced_at = self.reached
+            return Transient(error)
+        self._is_spoilt = self._is_anew = True
+        return Transient(error, 0.0)
 
     def _check_refusal(self, failure: Transient) -> None:
         """A token that ran out meanwhile is renewed once; a refusal of the fresh one is an answer."""

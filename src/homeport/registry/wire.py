@@ -7,11 +7,14 @@ reader's buffer and from its buffer to the socket, with no copy between: that is
 import re
 import select
 from collections.abc import Iterator, Mapping, Sequence
+from time import monotonic
 from typing import Final, Protocol
 from urllib.parse import quote
 
 MOST_HEAD: Final = 64 << 10
 """Bytes of an answer's head, or of a line within a body."""
+LONGEST_FILL: Final = 5.0
+"""Seconds after which a buffer is handed on as it is: whoever it is sent to takes a long silence for the end."""
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
 _FIELD: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*")
@@ -98,7 +101,8 @@ class Connection:
         return self._receive(method)
 
     def read_into(self, buffer: memoryview) -> int:
-        """Fill a buffer as far as content comes; return the number of bytes. Raises OSError if none came."""
+        """Fill a buffer as far as content comes in some seconds; return the number of bytes. Raises OSError if none came."""
+        until = monotonic() + LONGEST_FILL
         filled = min(len(buffer), len(self._held))
         buffer[:filled] = self._held[:filled]
         self._held = self._held[filled:]
@@ -109,9 +113,9 @@ class Connection:
                 if not filled:
                     raise
                 break  # what came counts; the next call meets the error again
-            if not count:
-                break
             filled += count
+            if not count or monotonic() > until:
+                break
         return filled
 
     def read_line(self) -> bytes:

@@ -4,13 +4,15 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from homeport.errors import ContentError, InputError
 from homeport.store.packed import Packed
 from homeport.store.pieces import Bytes, Pieces
-from homeport.store.tar import Entry, read_table
 from homeport.store.unpack import GZIP, ZSTD, unpack
+
+if TYPE_CHECKING:
+    from homeport.store.tar import Entry
 
 
 class Reading(Protocol):
@@ -97,6 +99,8 @@ class Archive:
     """The files of a tar archive, in one piece or several, read where they lie; one that is compressed as a whole too."""
 
     def __init__(self, files: Sequence[Path]) -> None:
+        from homeport.store.tar import read_table  # tarfile is large, and a folder needs none
+
         self.pieces = _plain(Pieces.open(files))
         try:
             self.table: dict[str, Entry] = read_table(self.pieces)
@@ -117,8 +121,12 @@ class Archive:
 
     def name(self, path: str = "") -> str:
         """Name what holds a file, for a message."""
-        entry = self.table.get(path, Entry(0, self.pieces.size))
-        return self.pieces.name(entry.offset, entry.offset + entry.size)
+        entry = self.table.get(path)
+        return (
+            self.pieces.name(entry.offset, entry.offset + entry.size)
+            if entry
+            else self.pieces.name(0, self.pieces.size)
+        )
 
     def close(self) -> None:
         """Be done."""
