@@ -115,6 +115,23 @@ def test_a_lock_is_written_kept_to_and_saved_since(shell: Shell):
     assert (shell.home / "two.tar").stat().st_size < (shell.home / "one.tar").stat().st_size
 
 
+def test_images_of_files_and_of_a_registry_go_into_one_bundle(shell: Shell):
+    redis, other = images.multi_arch("redis"), images.image(images.layer("other"))
+    one, two = shell.publish(redis, "redislabs/redis:1"), shell.publish(other, "team/other:2")
+    assert shell.run("save", "-o", "one.tar", one, two)[0] == 0
+    three = shell.publish(images.image(images.layer("three")), "team/three:3")
+    code, out, _ = shell.run("save", "-o", "both.tar", f"oci-archive:one.tar:{one}", three, "--report", "json")
+    assert code == 0
+    assert [image["reference"] for image in json.loads(out)["images"]] == [three, one]
+    assert [asked.path for asked in shell.from_source.requests if redis.digest in asked.path] == []
+    assert shell.run("load", "--to", shell.target.host, "both.tar")[0] == 0
+    assert shell.run("list", "both.tar", "-o", "json")[1].count(redis.digest) == 1
+
+    code, _, errors = shell.run("save", "-o", "none.tar", "oci-archive:one.tar:team/none:1")
+    assert code == 2
+    assert "there is no team/none:1 in it" in errors
+
+
 def test_a_damaged_bundle_is_said_in_two_lines(shell: Shell):
     name = shell.publish(images.image(images.layer("app", 9000)), "app:1")
     shell.run("save", "-o", "b.tar", name)

@@ -11,9 +11,10 @@ from homeport.cli.app import DONE, WRONG
 from homeport.cli.output import Form, columns, count, render
 from homeport.cli.signing import VerifyKeys, read_verify_keys
 from homeport.errors import UsageError
-from homeport.mirror.bundle.archives import bundles, open_layout
+from homeport.mirror.bundle.archives import open_layout
 from homeport.mirror.bundle.contents import SIGNATURE, read_contents
 from homeport.mirror.bundle.load import verify as check
+from homeport.mirror.bundle.parts import bundles
 
 bundle = App(name="bundle", help_format="plaintext", help_formatter="plain")
 for _name, _help in {

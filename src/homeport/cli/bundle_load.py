@@ -13,14 +13,16 @@ from homeport.cli.bundle import check_files
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.mirror_report import Image, Report, failures, joined, report_result, report_table
 from homeport.cli.output import Form, render
+from homeport.cli.platforms import check_platforms, warn_of_other_digests
 from homeport.cli.progress import watching
 from homeport.cli.registry_options import RegistryOptions
 from homeport.cli.signing import VerifyKeys, read_verify_keys
 from homeport.errors import CollisionError, UsageError
 from homeport.mapping import Mapping
-from homeport.mirror.bundle.archives import bundles, open_layout
+from homeport.mirror.bundle.archives import open_layout
 from homeport.mirror.bundle.load import load as bring
 from homeport.mirror.bundle.load import write_riders
+from homeport.mirror.bundle.parts import bundles
 from homeport.mirror.bundle.signature import VerifyKey
 from homeport.mirror.spool import Spool
 from homeport.reference import Reference
@@ -30,6 +32,8 @@ from homeport.store.oci_layout import Layout
 class _Loading(msgspec.Struct, frozen=True):
     name: str | None
     extract: Path | None
+    platforms: tuple[str, ...]
+    rebuild_index: bool
     keep_tag: bool
     keys: tuple[VerifyKey, ...]
 
@@ -38,7 +42,9 @@ def load(
     *files: Path,
     to: str,
     name: str | None = None,
+    platform: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     extract: Path | None = None,
+    rebuild_index: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     keep_tag: bool = True,
     verify_key: VerifyKeys = (),
     report: Annotated[Form, Parameter(name=["--report", "--output", "-o"])] = "table",
@@ -51,6 +57,9 @@ def load(
         files: Bundles, in parts or whole, or archives of `docker save`, crane and skopeo, or folders with an OCI layout.
         to: The target, REGISTRY[/PATH]; the source's registry is dropped from names, the path is kept.
         name: What the image is, REPOSITORY:TAG, where the archive holds one that has no name.
+        platform: Bring only this platform, os/architecture, of images that have several; may be repeated. Index and digest stay as
+            they are, so the target must take an index that lacks platforms.
+        rebuild_index: With --platform, make the index anew for these platforms: any target takes it, and its digest is another one.
         keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
         extract: Write the files that came along (save --include) to this folder.
         verify_key: Load nothing that is not a bundle signed by this public key (PEM), or another that is named; may be repeated.
@@ -60,9 +69,12 @@ def load(
     """
     mapping = names.mapping(to)
     check_files(files)
+    check_platforms(platform)
+    if rebuild_index:
+        warn_of_other_digests(platform)
     if extract and not extract.is_dir():
         raise UsageError(f"--extract {extract}: there is no such folder", hint="Make it first.")
-    wishes = _Loading(name, extract, keep_tag, read_verify_keys(verify_key))
+    wishes = _Loading(name, extract, platform, rebuild_index, keep_tag, read_verify_keys(verify_key))
     try:
         reports = [_load(paths, mapping, wishes, registries) for paths in bundles(files)]
     except CollisionError as error:
@@ -78,7 +90,16 @@ def _load(paths: Sequence[Path], mapping: Mapping, wishes: _Loading, options: Re
         if wishes.name:
             layout.name_the_only_one(Reference.parse(wishes.name).pinned)
         target = registries.client(mapping.target.registry)
-        result = bring(layout, mapping, target, keep_tags=wishes.keep_tag, observer=watcher, spool=Spool.of_user())
+        result = bring(
+            layout,
+            mapping,
+            target,
+            platforms=wishes.platforms,
+            rebuild_index=wishes.rebuild_index,
+            keep_tags=wishes.keep_tag,
+            observer=watcher,
+            spool=Spool.of_user(),
+        )
         if wishes.extract:
             for file in write_riders(layout, wishes.extract):
                 print(f"wrote {file}", file=sys.stderr)

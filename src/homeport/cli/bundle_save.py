@@ -10,7 +10,9 @@ import msgspec
 from cyclopts import Parameter
 
 from homeport.cli.app import DONE, WRONG
+from homeport.cli.bundle_sources import at_hand, read_charts
 from homeport.cli.image_list import choose, read_list
+from homeport.cli.local_sources import split_local
 from homeport.cli.locks import read_lock
 from homeport.cli.mirror_report import refused
 from homeport.cli.output import Form, columns, count, render
@@ -21,8 +23,10 @@ from homeport.cli.registry_options import RegistryOptions
 from homeport.cli.signing import open_sign_key
 from homeport.errors import UsageError
 from homeport.mapping import Mapping, Target
-from homeport.mirror.bundle.archives import bundles, open_layout
+from homeport.mirror.bundle.archives import open_layout
 from homeport.mirror.bundle.delta import content_of
+from homeport.mirror.bundle.local import with_layouts
+from homeport.mirror.bundle.parts import bundles
 from homeport.mirror.bundle.save import Saved, Wishes
 from homeport.mirror.bundle.save import save as write
 from homeport.mirror.kept import KeptManifests
@@ -64,8 +68,10 @@ def save(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     from_scan: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     image_list: Annotated[Path | None, Parameter(name="--list")] = None,
+    chart: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     platform: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     split_size: str | None = None,
+    compress: Literal["zstd"] | None = None,
     lock: Path | None = None,
     locked: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     since: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
@@ -80,12 +86,16 @@ def save(
     """Write images into one file. It appears whole or not at all; run again, an interrupted save goes on.
 
     Args:
-        references: Images, as in nginx:1.27 or quay.io/org/app@sha256:...; - reads them from stdin, one a line.
+        references: Images, as in nginx:1.27 or quay.io/org/app@sha256:...; - reads them from stdin, one a line. oci:FOLDER,
+            oci-archive:FILE and docker-archive:FILE, each with :NAME or for all in it, are images in files.
         output: The file, or a folder that exists: an OCI layout in a tar archive, or in the folder.
         from_scan: Take the images of a report of `homeport scan -o json`; - reads it from stdin.
         image_list: Take the images of this list, which can choose the tags of a repository by pattern, by version, or the latest few.
+        chart: Take this Helm chart along, https://HOST/PATH/NAME:VERSION of a classic repository or oci://HOST/PATH/NAME:VERSION; it
+            is loaded as an OCI chart. May be repeated.
         platform: Take only this platform, os/architecture, of images that have several; may be repeated.
         split_size: Split the file into parts of at most this size, as in 4GB or 700MiB, with a list of their checksums.
+        compress: Compress the file as a whole, as one is whose name ends on .zst. Layers are compressed already, as a rule.
         since: Leave out what the other side has: what this bundle holds, or what the images of this lock had; may be repeated.
         lock: Write the digest that each tag had to this file.
         locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since.
@@ -98,12 +108,15 @@ def save(
         registries: How registries are reached.
     """
     check_platforms(platform)
-    named = read_references(references, from_scan, optional=image_list is not None)
+    remote, local = split_local(references)
+    charts, oci_charts = read_charts(chart)
+    named = read_references(remote, from_scan, optional=bool(image_list or local or chart))
     listed = read_list(image_list) if image_list else ()
     for warning in named.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     wishes = Wishes(
         split_size=_bytes(split_size) if split_size else None,
+        packed=compress is not None,
         platforms=platform,
         riders=_riders(include),
         left_out=_content_of(file for file in since if not is_lock(file)),
@@ -114,16 +127,28 @@ def save(
         sign=open_sign_key(sign_key, sign_password_file) if sign_key else None,
     )
     with watching() as watcher, registries.open(watcher.waits) as opened:
-        chosen = (*named.references, *choose(listed, opened))
-        saved = write(chosen, opened.client, output, wishes=wishes, kept=KeptManifests.of_user(), observer=watcher)
+        asked = (*named.references, *choose(listed, opened), *oci_charts)
+        with at_hand(local, charts, opened) as layouts:
+            saved = write(
+                (*asked, *layouts.references),
+                with_layouts(layouts.layouts, asked, opened.client),
+                output,
+                wishes=wishes,
+                kept=KeptManifests.of_user(),
+                observer=watcher,
+            )
     for note in saved.notes:
         print(f"warning: {note}", file=sys.stderr)
     if lock and not locked and saved.files:
-        before = Lock.read(lock) if lock.exists() else Lock()
-        before.after(MirrorResult(saved.images, saved.traffic)).write(lock)
+        _write_lock(lock, saved)
     made = _report_saved(saved, named)
     print(render(made, report, _saved_table(made, output)))
     return WRONG if any(image.status == "failed" for image in made.images) else DONE
+
+
+def _write_lock(file: Path, saved: Saved) -> None:
+    before = Lock.read(file) if file.exists() else Lock()
+    before.after(MirrorResult(saved.images, saved.traffic)).write(file)
 
 
 def _riders(files: Sequence[Path]) -> dict[str, bytes]:

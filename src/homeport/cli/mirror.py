@@ -1,6 +1,7 @@
 """`homeport mirror`: bring images to a registry."""
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,9 +13,10 @@ from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.image_list import choose, read_list
 from homeport.cli.local_sources import LocalSource, split_local
 from homeport.cli.mapping_options import MappingOptions
+from homeport.cli.metrics_file import check_metrics_file, write_metrics
 from homeport.cli.mirror_report import Report, failures, joined, refused, report_plan, report_result, report_table
 from homeport.cli.output import Form, render
-from homeport.cli.platforms import check_platforms
+from homeport.cli.platforms import check_platforms, warn_of_other_digests
 from homeport.cli.progress import watching
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
@@ -47,6 +49,7 @@ def mirror(
     verify_key: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     on_limit: Literal["stop", "wait"] = "stop",
     fail_fast: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    metrics_file: Path | None = None,
     dry_run: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     deep: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
@@ -60,7 +63,8 @@ def mirror(
         to: The target, REGISTRY[/PATH]; the source's registry is dropped from names, the path is kept.
         from_scan: Take the images of a report of `homeport scan -o json`; - reads it from stdin.
         image_list: Take the images of this list, which can choose the tags of a repository by pattern, by version, or the latest few.
-        output: How the report is written to stdout: table, json or yaml.
+        output: How the report is written to stdout: table, json or yaml. With json, what happens meanwhile is written to stderr as one JSON
+            object a line, unless that is a terminal.
         platform: Bring only this platform, os/architecture, of images that have several; may be repeated. Index and digest stay as
             they are, so the target must take an index that lacks platforms; Docker Registry and Harbor may not.
         rebuild_index: With --platform, make indexes anew that name these platforms alone. Their digests change: what names an image by its
@@ -74,6 +78,7 @@ def mirror(
             repositories that match, as in 'docker.io/redislabs/*=redis.pub'. May be repeated: one of the keys that match must have signed.
         on_limit: What to do when a pull limit is used up: stop asking that registry, or wait and go on when it gives pulls again.
         fail_fast: Begin nothing more once an image has failed.
+        metrics_file: Write the figures of the run to this file as Prometheus reads them, for node_exporter's textfile collector.
         dry_run: Only say what would be done and cost; asks by HEAD alone, which no registry counts as a pull.
         deep: With --dry-run, fetch the manifests too, which counts as pulls, and say exactly what would be copied. They are kept: the
             mirror afterwards does not fetch them again.
@@ -83,9 +88,12 @@ def mirror(
     mapping = names.mapping(to)
     check_platforms(platform)
     if rebuild_index:
-        _warn_of_other_digests(platform)
+        warn_of_other_digests(platform)
     if deep and not dry_run:
         raise UsageError("--deep is about a dry run", hint="Add --dry-run, or leave --deep out.")
+    if metrics_file:
+        check_metrics_file(metrics_file, dry_run=dry_run)
+    begun = time.monotonic()
     remote, local = split_local(references)
     named = read_references(remote, from_scan, optional=bool(image_list or local))
     for warning in named.warnings:
@@ -104,6 +112,7 @@ def mirror(
         patience=on_limit == "wait",
         rebuild_index=rebuild_index,
         fail_fast=fail_fast,
+        form=output,
         demands=_demands(verify_key),
     )
     try:
@@ -112,6 +121,8 @@ def mirror(
     except CollisionError as error:
         complain(error)
         return NOT_STARTED
+    if metrics_file:
+        write_metrics(metrics_file, report, seconds=time.monotonic() - begun, at=time.time())
     print(render(report, output, report_table(report, mapping.target)))
     return WRONG if failures(report) else DONE
 
@@ -132,18 +143,9 @@ class _Job(msgspec.Struct, frozen=True):
     patience: bool
     rebuild_index: bool
     fail_fast: bool
+    form: Form
     demands: "tuple[Demand, ...]"
     layout: "Layout | None" = None
-
-
-def _warn_of_other_digests(platforms: tuple[str, ...]) -> None:
-    if not platforms:
-        raise UsageError("--rebuild-index is about platforms", hint="Add --platform, or leave --rebuild-index out.")
-    print(
-        f"warning: --rebuild-index: images of more than {', '.join(platforms)} get ANOTHER DIGEST at the target; a name with a digest "
-        "will not find them, and a signature of the whole image does not fit",
-        file=sys.stderr,
-    )
 
 
 def _from_files(job: _Job, source: LocalSource, do: Callable[[_Job], Report]) -> Report:
@@ -180,7 +182,7 @@ def _demands(keys: tuple[str, ...]) -> "tuple[Demand, ...]":
 
 def _run(job: _Job) -> Report:
     before = _lock(job.lock) if job.lock else None
-    with watching() as watcher, job.options.open(watcher.waits) as registries:
+    with watching(job.form) as watcher, job.options.open(watcher.waits) as registries:
         result = bring(
             (*job.named.references, *choose(job.wishes, registries)),
             job.mapping,
@@ -197,6 +199,7 @@ def _run(job: _Job) -> Report:
             fail_fast=job.fail_fast,
             demands=job.demands,
             spool=Spool.of_user(),
+            quotas=registries.quota,
         )
     if before and job.lock:
         before.after(result).write(job.lock)

@@ -236,6 +236,16 @@ class Company:
 _CHANGED_THERE = "its signatures were added to at the target: those under a tag of cosign's are left as they are there"
 
 
+def news(brought: int) -> str:
+    """Say that something new came to an image that was there."""
+    many = (
+        "1 signature, or what else is about it, was"
+        if brought == 1
+        else f"{brought} signatures, or what else is about it, were"
+    )
+    return f"it was there; {many} not"
+
+
 def stand_in(digest: str) -> str:
     """Return the tag under which the referrers of a digest are listed where a registry has no API for it."""
     return digest.replace(":", "-", 1)[:128]

@@ -10,12 +10,13 @@ import msgspec
 from homeport.errors import ContentError, HomeportError, NotFoundError, RegistryError
 from homeport.mapping import Mapping
 from homeport.mirror.blobs import BlobScheduler, Homes, Place
-from homeport.mirror.companions import Company, Finder
+from homeport.mirror.companions import Company, Finder, news
 from homeport.mirror.explore import Explorer
 from homeport.mirror.kept import KeptManifests, metered
 from homeport.mirror.observer import Observer
+from homeport.mirror.outlook import Look, Outlook, Quotas
 from homeport.mirror.plan import Known, Plan, Seen, Wanted, plan, want
-from homeport.mirror.platforms import MAX_DEPTH, rebuilt, wanted_children
+from homeport.mirror.platforms import MAX_DEPTH, explain_refusal, rebuilt, wanted_children
 from homeport.mirror.ports import Source, Target
 from homeport.mirror.resolve import not_there, resolve
 from homeport.mirror.result import ImageResult, MirrorResult, Status
@@ -63,6 +64,7 @@ def mirror(
     fail_fast: bool = False,
     demands: Sequence[Demand] = (),
     spool: Spool | None = None,
+    quotas: Quotas | None = None,
 ) -> MirrorResult:
     """Bring images to the target under the names of the mapping, with everything that they name.
 
@@ -73,7 +75,8 @@ def mirror(
     get a tag, so that no clean-up takes them for waste. With `patience` a pull limit that is used up is waited for.
     With `rebuild_index` indexes are made anew for `platforms` and have another digest at the target. `demands` says whose signatures images
     must have, also those that are there; one that has none fails before anything of it is copied. `spool` has what transfers that broke have
-    left, also those of processes that were killed: they go on there.
+    left, also those of processes that were killed: they go on there. Where `quotas` knows that a registry limits pulls, the observer is told
+    what is to be counted there before any pull is spent.
 
     One that fails does not stop the others, unless `fail_fast` says so. Raises CollisionError, UsageError before anything is done; on
     KeyboardInterrupt nothing more is begun, and nothing half-done is visible at the target.
@@ -93,6 +96,7 @@ def mirror(
         demands=tuple(demands),
         spool=spool,
         registry=mapping.target.registry,
+        quotas=quotas or (lambda _: None),
     )
     job = _Job(sources, target, observer or Observer(), concurrency or Concurrency(), wishes)
     try:
@@ -150,6 +154,7 @@ class _Job:
         self._sources: Flights[str, Source] = Flights()
         self._find_source = sources
         self._target = MeteredTarget(target, self._meter)
+        self._lookers = Workers(concurrency.images, "look")
         self._images = Workers(concurrency.images, "image")
         self._manifests = Workers(concurrency.manifests, "manifest")
         self._carriers = Workers(concurrency.blobs, "blob")
@@ -174,7 +179,12 @@ class _Job:
     def run(self, wanted: Iterable[Wanted]) -> MirrorResult:
         wanted = tuple(wanted)
         self._observer.job_started(len(wanted))
-        results = self._images.map(self._image, wanted)
+        looks = [self._lookers.submit(partial(self._seen, each)) for each in wanted]
+        by_registry: dict[str, list[Look]] = {}
+        for each, look in zip(wanted, looks, strict=True):
+            by_registry.setdefault(each.source.registry, []).append(look)
+        outlook = Outlook(by_registry, self._wishes.quotas, self._observer)
+        results = self._images.map(lambda pair: self._image(*pair, outlook), zip(wanted, looks, strict=True))
         return MirrorResult(tuple(results), self._meter.traffic)
 
     def look(self, wanted: Iterable[Wanted]) -> list[Seen]:
@@ -190,7 +200,7 @@ class _Job:
 
     def stop(self) -> None:
         self._meter.stop()
-        for workers in (self._images, self._manifests, self._carriers):
+        for workers in (self._lookers, self._images, self._manifests, self._carriers):
             workers.stop()
         self._blobs.stop()
 
@@ -218,13 +228,16 @@ class _Job:
             asked = (1, 0) if isinstance(error, NotFoundError) and not wanted.source.digest else (0, 0)
             return Seen(wanted, wanted.source.digest, asked=asked, error=error.message, hint=error.hint)
 
-    def _image(self, wanted: Wanted) -> ImageResult:
+    def _seen(self, wanted: Wanted) -> Seen:
+        self._meter.check()
+        return self._resolve(wanted, self._source(wanted.source.registry))
+
+    def _image(self, wanted: Wanted, look: Look, outlook: Outlook) -> ImageResult:
         self._observer.image_started(wanted)
         seen = Seen(wanted, wanted.source.digest)
         try:
-            self._meter.check()
-            source = self._source(wanted.source.registry)
-            seen = self._resolve(wanted, source)
+            seen, source = look.result(), self._source(wanted.source.registry)
+            outlook.wait(wanted.source.registry)
             check_signed(wanted.source, seen.digest or "", self._wishes.demands, source, self._finder)
             seen = self._rebuilt(seen, source)
             if seen.digest and not seen.present:
@@ -234,7 +247,7 @@ class _Job:
                 place = _place(wanted, source)
                 raw = rebuilt(self._fetched(place, seen.digest), self._platforms) if seen.rebuilt else None
                 brought, note = self._company.keep(place, seen, raw)
-                note = _news(brought) if brought else note
+                note = news(brought) if brought else note
                 seen = msgspec.structs.replace(seen, present=not brought, note=note or seen.note)
             status: Status = "present" if seen.present else "copied"
             result = ImageResult(wanted, status, seen.digest, note=seen.note, rebuilt=seen.rebuilt)
@@ -330,9 +343,8 @@ class _Job:
         try:
             self._target.put_manifest(repository, seen.tag or raw.digest, raw)
         except RegistryError as error:
-            if self._platforms and not seen.rebuilt and is_index(raw.media_type) and error.status in _REFUSALS:
-                error.message = f"it takes no index that lacks platforms: {error.message}"
-                error.hint = _WHOLE_OR_REBUILT
+            if self._platforms and not seen.rebuilt and is_index(raw.media_type):
+                explain_refusal(error)
             raise
         return note
 
@@ -385,21 +397,6 @@ class _Job:
         return self._sources.do(
             registry, lambda: metered(self._find_source(registry), self._meter, self._kept, self._patience)
         )
-
-
-_REFUSALS = (400, 404, 409, 412, 422)
-_WHOLE_OR_REBUILT = (
-    "Bring all platforms: without --platform. Or let the index be made anew: --rebuild-index, which changes its digest."
-)
-
-
-def _news(brought: int) -> str:
-    many = (
-        "1 signature, or what else is about it, was"
-        if brought == 1
-        else f"{brought} signatures, or what else is about it, were"
-    )
-    return f"it was there; {many} not"
 
 
 def _place(wanted: Wanted, source: Source) -> Place:

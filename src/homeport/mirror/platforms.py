@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from homeport.errors import ContentError
+from homeport.errors import ContentError, RegistryError
 from homeport.oci.manifest import Descriptor, Manifest, Platform, RawManifest, is_index, parse_manifest
 
 MAX_DEPTH = 8
@@ -13,6 +13,8 @@ MAX_DEPTH = 8
 
 _ATTESTED = "vnd.docker.reference.digest"
 """BuildKit's annotation on an attestation manifest: the digest of the image that it is about."""
+
+_REFUSALS = (400, 404, 409, 412, 422)
 
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
 
@@ -61,6 +63,16 @@ def rebuilt(raw: RawManifest, platforms: Sequence[str]) -> RawManifest:
     fields = msgspec.json.decode(raw.body)
     fields["manifests"] = [child for child in fields["manifests"] if child["digest"] in wanted]
     return RawManifest.of(msgspec.json.encode(fields), raw.media_type)
+
+
+def explain_refusal(error: RegistryError) -> None:
+    """Say of the error by which a target refused an index that lacks platforms what it means and what to do."""
+    if error.status in _REFUSALS:
+        error.message = f"it takes no index that lacks platforms: {error.message}"
+        error.hint = (
+            "Bring all platforms: without --platform. "
+            "Or let the index be made anew: --rebuild-index, which changes its digest."
+        )
 
 
 def _runs_on(platform: Platform | None, wanted: str) -> bool:

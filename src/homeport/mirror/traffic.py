@@ -31,6 +31,11 @@ class Meter:
         with self._lock:
             self._tally.update(names)
 
+    def take_back(self, *names: str) -> None:
+        """Count down what was refused."""
+        with self._lock:
+            self._tally.subtract(names)
+
     def add_bytes(self, count: int) -> None:
         """Count bytes that went to the target."""
         with self._lock:
@@ -119,6 +124,7 @@ class MeteredSource:
         try:
             raw = self._source.get_manifest(repository, identifier)
         except RateLimitedError as error:
+            self._meter.take_back(*self._pull)
             self._limited = error
             raise
         self._limited = None

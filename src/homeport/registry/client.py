@@ -169,6 +169,7 @@ class RegistryClient:
             expected=frozenset({200, 404}) if method == "HEAD" else frozenset({200}),
             headers={"Accept": ACCEPT},
             is_pull=method == "GET",
+            is_manifest=True,
         )
 
     def _read_head(self, answer: Answer) -> tuple[ManifestHead | None, Reading | None]:

@@ -9,12 +9,12 @@ from homeport.errors import ContentError
 from homeport.oci.digest import digest_of, hasher_for, is_digest
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, RawManifest
 from homeport.oci.media_types import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
-from homeport.store.files import Files, read_whole
+from homeport.store.files import Files, read_start, read_whole
 from homeport.store.oci_layout import Layout, Named, parse_name, read_json
+from homeport.store.unpack import GZIP, ZSTD
 
 MANIFEST = "manifest.json"
 _PLAIN_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _BLOCK = 1 << 20
 
 
@@ -67,11 +67,10 @@ def _layer(files: Files, path: str, plain: str) -> Descriptor:
     size = files.size(path)
     if size is None:
         raise ContentError(f"{files.name()}: {path} is missing in it")
-    start = memoryview(bytearray(4))
-    files.read_at(path, 0, start)
-    if bytes(start[:2]) == _GZIP:
+    start = read_start(files, path, len(ZSTD))
+    if start.startswith(GZIP):
         return Descriptor(DOCKER_LAYER, _hashed(files, path), size)
-    if bytes(start) == _ZSTD:
+    if start == ZSTD:
         raise ContentError(
             f"{files.name(path)}: layer {path} in it is packed by zstd, which Docker's manifests do not know",
             hint="Save it as an OCI archive: skopeo copy ... oci-archive:FILE",

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from homeport.errors import ContentError
-from homeport.store.pieces import Pieces
+from homeport.store.pieces import Bytes
 
 BLOCK: Final = 512
 END: Final = bytes(2 * BLOCK)
@@ -28,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True):
     size: int
 
 
-def read_table(archive: Pieces) -> dict[str, Entry]:
+def read_table(archive: Bytes) -> dict[str, Entry]:
     """Find the files of an archive by their headers; links to other files of it are followed. Raises ContentError."""
     table: dict[str, Entry] = {}
     links: dict[str, str] = {}
@@ -60,7 +60,7 @@ def padded(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-def _members(archive: Pieces) -> Iterator[tuple[str, Entry, str | None]]:
+def _members(archive: Bytes) -> Iterator[tuple[str, Entry, str | None]]:
     """Yield name, place and target of a link for each file."""
     offset = 0
     extended: dict[str, str] = {}
@@ -88,7 +88,7 @@ def _members(archive: Pieces) -> Iterator[tuple[str, Entry, str | None]]:
         extended = {}
 
 
-def _parse(archive: Pieces, offset: int, block: bytes) -> tarfile.TarInfo:
+def _parse(archive: Bytes, offset: int, block: bytes) -> tarfile.TarInfo:
     try:
         return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError:
@@ -98,7 +98,7 @@ def _parse(archive: Pieces, offset: int, block: bytes) -> tarfile.TarInfo:
         raise _bad(archive, offset, reason) from None
 
 
-def _extension(archive: Pieces, kind: bytes, entry: Entry) -> dict[str, str]:
+def _extension(archive: Bytes, kind: bytes, entry: Entry) -> dict[str, str]:
     """Read what a header says of the next one; a global one (g) is read over, as nothing here depends on it."""
     if entry.size > _MOST_HEADER:
         raise _bad(archive, entry.offset, f"a header of {entry.size} bytes is too large")
@@ -128,14 +128,14 @@ def _records(content: bytes) -> Iterable[tuple[str, str]]:
         yield key.decode(), value[:-1].decode(errors="surrogateescape")
 
 
-def _checked(archive: Pieces, offset: int, name: str) -> str:
+def _checked(archive: Bytes, offset: int, name: str) -> str:
     plain = posixpath.normpath(name)
     if name.startswith("/") or plain.startswith("../") or plain == ".." or "\0" in name:
         raise _bad(archive, offset, f"it names {name[:200]!r}, which is outside of it")
     return plain
 
 
-def _bad(archive: Pieces, offset: int, reason: str) -> ContentError:
+def _bad(archive: Bytes, offset: int, reason: str) -> ContentError:
     return ContentError(
         f"{archive.name(offset, offset + 1)}: {reason}", hint="Copy or make the archive again; nothing of it was used."
     )

@@ -7,9 +7,9 @@ import msgspec
 
 from homeport.errors import ContentError, HomeportError
 from homeport.mapping import Mapping as Names
-from homeport.mirror.bundle.archives import check_sums, part_sums
 from homeport.mirror.bundle.contents import RIDERS, Contents, read_contents
 from homeport.mirror.bundle.delta import homes_of, look_for_left_out, manifests_of
+from homeport.mirror.bundle.parts import check_sums, part_sums
 from homeport.mirror.executor import mirror
 from homeport.mirror.observer import Observer
 from homeport.mirror.ports import Target
@@ -28,14 +28,17 @@ def load(
     target: Target,
     *,
     references: Sequence[Reference] | None = None,
+    platforms: Sequence[str] = (),
+    rebuild_index: bool = False,
     keep_tags: bool = False,
     observer: Observer | None = None,
     spool: Spool | None = None,
 ) -> MirrorResult:
     """Bring the images of a layout, or some of them, to a registry, as `mirror` does from a registry; nothing is unpacked.
 
-    What a delta left out is taken from where the target has it; an image of which the target lacks something fails before anything
-    is brought. `spool` knows the uploads that a run before this has left.
+    With `platforms`, and `rebuild_index`, as for mirror(), only these of images that have several. What a delta left out is taken from where the target
+    has it; an image of which the target lacks something fails before anything is brought. `spool` knows the uploads that a run
+    before this has left.
     """
     contents = read_contents(layout.files)
     observer = observer or Observer()
@@ -53,9 +56,10 @@ def load(
         layout.at,
         target,
         observer=observer,
-        platforms=contents.platforms if contents else (),
+        platforms=platforms or (contents.platforms if contents else ()),
         homes=homes_of(contents, mapping) if contents else {},
         referrers=True,
+        rebuild_index=rebuild_index,
         keep_tags=keep_tags,
         spool=spool,
     )

@@ -34,13 +34,14 @@ class Saved(msgspec.Struct, frozen=True):
 class Wishes(msgspec.Struct, frozen=True):
     """How a bundle is to be.
 
-    `split_size` in bytes; `platforms` as for mirror(); `riders` are files that come along, by name; `left_out` is content that
+    `split_size` in bytes; `packed` by zstd, as is a file whose name ends on .zst; `platforms` as for mirror(); `riders` are files that come along, by name; `left_out` is content that
     the other side has, by digest, with the images that have it there; `since` are images that it has, by name with their digest.
     With `locked`, digests by reference, a tag that has another digest at the source is refused. With `referrers` signatures and all else that is about an image come along;
     with `patience` a pull limit that is used up is waited for; `sign` signs it.
     """
 
     split_size: int | None = None
+    packed: bool = False
     platforms: tuple[str, ...] = ()
     riders: Mapping[str, bytes] = {}
     left_out: Mapping[str, Sequence[str]] = {}
@@ -67,7 +68,7 @@ def save(
     `kept` has manifests of earlier runs. Raises UsageError, StoreError.
     """
     job = _Job(sources, observer or Observer(), concurrency or Concurrency(), wishes or Wishes(), kept)
-    output = open_output(path, job.wishes.split_size)
+    output = open_output(path, job.wishes.split_size, packed=job.wishes.packed)
     try:
         return job.run(dict.fromkeys(reference.pinned for reference in references), output)
     finally:
