@@ -76,7 +76,7 @@ class PooledTransport:
 
     def __init__(self, trust: Trust, connections: int) -> None:
         self._trust = trust
-        self._connections = connections
+        self._kept = 3 * connections
         self._pools: dict[tuple[str, str, Reach], _Pool] = {}
         self._lock = threading.Lock()
 
@@ -94,8 +94,9 @@ class PooledTransport:
         return _Received(answer, connection, pool, host)
 
     def close(self) -> None:
-        """Close idle connections."""
+        """Close idle connections; threads that are not done yet keep none."""
         with self._lock:
+            self._kept = 0
             for pool in self._pools.values():
                 pool.close()
             self._pools.clear()
@@ -104,7 +105,7 @@ class PooledTransport:
         key = scheme, host, limit
         with self._lock:
             if key not in self._pools:
-                self._pools[key] = _Pool(scheme, host, limit, self._trust, 3 * self._connections)
+                self._pools[key] = _Pool(scheme, host, limit, self._trust, self._kept)
             return self._pools[key]
 
 
@@ -150,7 +151,8 @@ class _Pool:
             connection.close()
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close what is idle, and what is given back from now on: threads may still be at their last exchange."""
+        self._most = 0
         while self._idle:
             self._idle.pop().close()
 
