@@ -218,8 +218,12 @@ class Host:
         auth.heard(header, response.status)
         if response.status != 401 or not self._is_own(url):
             return response, url
-        auth.learn(parse_challenges(response.header_list("WWW-Authenticate")))
-        fresh = auth.header(ask.repository, ask.scopes, rejected=header or "")
+        try:
+            auth.learn(parse_challenges(response.header_list("WWW-Authenticate")))
+            fresh = auth.header(ask.repository, ask.scopes, rejected=header or "")
+        except BaseException:
+            response.close()
+            raise
         if fresh is None:
             return response, url
         if not isinstance(ask.body, bytes | None):
