@@ -43,7 +43,10 @@ class Shell:
         return f"{self.source.host}/{name}"
 
     def run(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        command = (*HOMEPORT, "mirror", "--to", self.target.host, *arguments)
+        return self.run_to(self.target.host, *arguments, typed=typed)
+
+    def run_to(self, target: str, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        command = (*HOMEPORT, "mirror", "--to", target, *arguments)
         return subprocess.run(
             command, input=typed, capture_output=True, text=True, check=False, timeout=60, env=self.environment
         )
@@ -408,3 +411,14 @@ def test_figures_are_what_a_parser_of_prometheus_reads():
     assert families["homeport_mirror_images"] == {("copied",): 0, ("present",): 0, ("failed",): 1}
     assert families["homeport_mirror_requests"] == {("source",): 3, ("target",): 4}
     assert families["homeport_mirror_duration_seconds"] == {(): 1.5}
+
+
+def test_a_folder_is_a_target_too(shell: Shell, tmp_path: Path):
+    name, folder = shell.publish(images.multi_arch("app"), "app:1"), tmp_path / "layout"
+    for status in ("copied", "present"):
+        done = shell.run_to(f"oci:{folder}", name, "-o", "json")
+        (image,) = json.loads(done.stdout)["images"]
+        assert (image["status"], image["target"]) == (status, f"oci:{folder}:{name}")
+    assert shell.report(f"oci:{folder}")["images"][0]["status"] == "copied"
+    assert "homeport bundle save -o x.tar" in shell.run_to("oci-archive:x.tar", name).stderr
+    assert "keep their full names" in shell.run_to(f"oci:{folder}", name, "--keep-registry").stderr

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.image_list import choose, read_list
 from homeport.cli.local_sources import LocalSource, split_local
+from homeport.cli.local_targets import folder_of, full_names, in_folder, open_folder
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.metrics_file import check_metrics_file, write_metrics
 from homeport.cli.mirror_report import Report, failures, joined, refused, report_plan, report_result, report_table
@@ -26,11 +27,14 @@ from homeport.mirror.executor import forecast
 from homeport.mirror.executor import mirror as bring
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.spool import Spool
+from homeport.reference import Reference
 
 if TYPE_CHECKING:
     from homeport.mirror.lock import Lock
+    from homeport.mirror.ports import Target
     from homeport.mirror.selection import Selection
     from homeport.mirror.signatures import Demand
+    from homeport.registry.session import Registries
     from homeport.store.oci_layout import Layout
 
 
@@ -60,7 +64,8 @@ def mirror(
     Args:
         references: Images, as in nginx:1.27 or quay.io/org/app@sha256:...; - reads them from stdin, one a line. oci:FOLDER,
             oci-archive:FILE and docker-archive:FILE, each with :NAME or for all in it, are images in files.
-        to: The target, REGISTRY[/PATH]; the source's registry is dropped from names, the path is kept.
+        to: The target, REGISTRY[/PATH]; the source's registry is dropped from names, the path is kept. Or oci:FOLDER, an OCI layout, in
+            which images have their full names.
         from_scan: Take the images of a report of `homeport scan -o json`; - reads it from stdin.
         image_list: Take the images of this list, which can choose the tags of a repository by pattern, by version, or the latest few.
         output: How the report is written to stdout: table, json or yaml. With json, what happens meanwhile is written to stderr as one JSON
@@ -85,7 +90,8 @@ def mirror(
         names: What images are called at the target.
         registries: How registries are reached.
     """
-    mapping = names.mapping(to)
+    folder = folder_of(to)
+    mapping = full_names(names) if folder else names.mapping(to)
     check_platforms(platform)
     if rebuild_index:
         warn_of_other_digests(platform)
@@ -113,6 +119,7 @@ def mirror(
         rebuild_index=rebuild_index,
         fail_fast=fail_fast,
         form=output,
+        folder=folder,
         demands=_demands(verify_key),
     )
     try:
@@ -123,7 +130,9 @@ def mirror(
         return NOT_STARTED
     if metrics_file:
         write_metrics(metrics_file, report, seconds=time.monotonic() - begun, at=time.time())
-    print(render(report, output, report_table(report, mapping.target)))
+    if folder:
+        report = in_folder(report, folder)
+    print(render(report, output, report_table(report, to if folder else mapping.target)))
     return WRONG if failures(report) else DONE
 
 
@@ -144,6 +153,7 @@ class _Job(msgspec.Struct, frozen=True):
     rebuild_index: bool
     fail_fast: bool
     form: Form
+    folder: Path | None
     demands: "tuple[Demand, ...]"
     layout: "Layout | None" = None
 
@@ -180,14 +190,21 @@ def _demands(keys: tuple[str, ...]) -> "tuple[Demand, ...]":
     return read_demands(keys)
 
 
+def _target(job: _Job, references: Iterable[Reference], registries: "Registries") -> "Target":
+    if job.folder:
+        return open_folder(job.folder, job.mapping, references)
+    return registries.client(job.mapping.target.registry)
+
+
 def _run(job: _Job) -> Report:
     before = _lock(job.lock) if job.lock else None
     with watching(job.form) as watcher, job.options.open(watcher.waits) as registries:
+        references = (*job.named.references, *choose(job.wishes, registries))
         result = bring(
-            (*job.named.references, *choose(job.wishes, registries)),
+            references,
             job.mapping,
             job.layout.at if job.layout else registries.client,
-            registries.client(job.mapping.target.registry),
+            _target(job, references, registries),
             observer=watcher,
             platforms=job.platforms,
             locked=job.locked,
@@ -208,11 +225,12 @@ def _run(job: _Job) -> Report:
 
 def _forecast(job: _Job) -> Report:
     with job.options.open() as registries:
+        references = (*job.named.references, *choose(job.wishes, registries))
         plan = forecast(
-            (*job.named.references, *choose(job.wishes, registries)),
+            references,
             job.mapping,
             job.layout.at if job.layout else registries.client,
-            registries.client(job.mapping.target.registry),
+            _target(job, references, registries),
             platforms=job.platforms,
             locked=job.locked,
             kept=KeptManifests.of_user(),
