@@ -30,7 +30,9 @@ from homeport.mirror.spool import Spool
 from homeport.reference import Reference
 
 if TYPE_CHECKING:
+    from homeport.mapping import Target as Place
     from homeport.mirror.lock import Lock
+    from homeport.mirror.mirrors import Mirrors
     from homeport.mirror.ports import Target
     from homeport.mirror.selection import Selection
     from homeport.mirror.signatures import Demand
@@ -51,6 +53,7 @@ def mirror(
     referrers: bool = True,
     keep_tag: bool = True,
     verify_key: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
+    source_mirror: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     on_limit: Literal["stop", "wait"] = "stop",
     fail_fast: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     metrics_file: Path | None = None,
@@ -81,6 +84,8 @@ def mirror(
         keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
         verify_key: Bring only images that cosign has signed with this key, the file of a public one in PEM; PATTERN=KEY demands it of
             repositories that match, as in 'docker.io/redislabs/*=redis.pub'. May be repeated: one of the keys that match must have signed.
+        source_mirror: NAME=REGISTRY[/PATH], as in docker.io=mirror.gcr.io: take content of the registry NAME from there, by digest and verified,
+            and from NAME itself what is not there. May be repeated.
         on_limit: What to do when a pull limit is used up: stop asking that registry, or wait and go on when it gives pulls again.
         fail_fast: Begin nothing more once an image has failed.
         metrics_file: Write the figures of the run to this file as Prometheus reads them, for node_exporter's textfile collector.
@@ -119,6 +124,7 @@ def mirror(
         rebuild_index=rebuild_index,
         fail_fast=fail_fast,
         form=output,
+        mirrors=_mirrors(source_mirror),
         folder=folder,
         demands=_demands(verify_key),
     )
@@ -153,6 +159,7 @@ class _Job(msgspec.Struct, frozen=True):
     rebuild_index: bool
     fail_fast: bool
     form: Form
+    mirrors: "dict[str, tuple[Place, ...]]"
     folder: Path | None
     demands: "tuple[Demand, ...]"
     layout: "Layout | None" = None
@@ -190,6 +197,20 @@ def _demands(keys: tuple[str, ...]) -> "tuple[Demand, ...]":
     return read_demands(keys)
 
 
+def _mirrors(texts: tuple[str, ...]) -> "dict[str, tuple[Place, ...]]":
+    if not texts:
+        return {}
+    from homeport.mirror.mirrors import parse_mirrors
+
+    return parse_mirrors(texts)
+
+
+def _mirrored(job: _Job, registries: "Registries") -> "Mirrors":
+    from homeport.mirror.mirrors import mirrors_of
+
+    return mirrors_of(job.mirrors, registries.client)
+
+
 def _target(job: _Job, references: Iterable[Reference], registries: "Registries") -> "Target":
     if job.folder:
         return open_folder(job.folder, job.mapping, references)
@@ -217,6 +238,7 @@ def _run(job: _Job) -> Report:
             demands=job.demands,
             spool=Spool.of_user(),
             quotas=registries.quota,
+            mirrors=_mirrored(job, registries),
         )
     if before and job.lock:
         before.after(result).write(job.lock)
