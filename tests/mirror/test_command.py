@@ -18,6 +18,7 @@ from homeport.cli.metrics_file import metrics_text
 from homeport.cli.mirror_report import Image, Report, Requests
 from tests.kit import images
 from tests.kit.clients import open_registries
+from tests.kit.scripted import Reply, Seen, scripted
 from tests.kit.servers import HOMEPORT, RunningRegistry, running_registry
 from tests.kit.tally import Tally
 
@@ -422,3 +423,29 @@ def test_a_folder_is_a_target_too(shell: Shell, tmp_path: Path):
     assert shell.report(f"oci:{folder}")["images"][0]["status"] == "copied"
     assert "homeport bundle save -o x.tar" in shell.run_to("oci-archive:x.tar", name).stderr
     assert "keep their full names" in shell.run_to(f"oci:{folder}", name, "--keep-registry").stderr
+
+
+def test_repositories_are_created_where_amazon_wants_that(shell: Shell):
+    ecr, made = "123456789012.dkr.ecr.eu-west-1.amazonaws.com", []
+
+    def amazon(seen: Seen) -> Reply:
+        if seen.headers["x-amz-target"].endswith("CreateRepository"):
+            made.append(json.loads(seen.body)["repositoryName"])
+            return Reply(200, {}, b"{}")
+        return Reply(200, {}, json.dumps({"repositories": [{"repositoryName": name} for name in made]}).encode())
+
+    name = shell.publish(images.image(), "app:1")
+    with scripted(amazon) as api:
+        shell.environment |= {
+            "AWS_ACCESS_KEY_ID": "A",
+            "AWS_SECRET_ACCESS_KEY": "s",
+            "AWS_ENDPOINT_URL_ECR": api.url,
+            "HOMEPORT_ENDPOINTS": f"{ecr}={shell.target.url}",
+        }
+        first = shell.run_to(f"{ecr}/team", name, "--create-repositories")
+        second = shell.run_to(f"{ecr}/team", name, "--create-repositories")
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr
+    assert made == ["team/app"]
+    assert f"created repository {ecr}/team/app" in first.stderr
+    assert "created" not in second.stderr
+    assert "is no registry of Amazon ECR" in shell.run(name, "--create-repositories").stderr

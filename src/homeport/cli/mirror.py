@@ -53,6 +53,7 @@ def mirror(
     referrers: bool = True,
     keep_tag: bool = True,
     verify_key: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
+    create_repositories: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     source_mirror: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     on_limit: Literal["stop", "wait"] = "stop",
     fail_fast: Annotated[bool, Parameter(negative="", show_default=False)] = False,
@@ -84,6 +85,8 @@ def mirror(
         keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
         verify_key: Bring only images that cosign has signed with this key, the file of a public one in PEM; PATTERN=KEY demands it of
             repositories that match, as in 'docker.io/redislabs/*=redis.pub'. May be repeated: one of the keys that match must have signed.
+        create_repositories: Create the repositories that are missing at an Amazon ECR, which takes no push to others. Other registries make
+            them by themselves.
         source_mirror: NAME=REGISTRY[/PATH], as in docker.io=mirror.gcr.io: take content of the registry NAME from there, by digest and verified,
             and from NAME itself what is not there. May be repeated.
         on_limit: What to do when a pull limit is used up: stop asking that registry, or wait and go on when it gives pulls again.
@@ -123,6 +126,7 @@ def mirror(
         patience=on_limit == "wait",
         rebuild_index=rebuild_index,
         fail_fast=fail_fast,
+        create=create_repositories,
         form=output,
         mirrors=_mirrors(source_mirror),
         folder=folder,
@@ -158,6 +162,7 @@ class _Job(msgspec.Struct, frozen=True):
     patience: bool
     rebuild_index: bool
     fail_fast: bool
+    create: bool
     form: Form
     mirrors: "dict[str, tuple[Place, ...]]"
     folder: Path | None
@@ -211,6 +216,14 @@ def _mirrored(job: _Job, registries: "Registries") -> "Mirrors":
     return mirrors_of(job.mirrors, registries.client)
 
 
+def _create_repositories(job: _Job, references: Iterable[Reference], registries: "Registries") -> None:
+    registry = job.mapping.target.registry
+    for name in registries.create_repositories(
+        registry, [job.mapping.relocate(each).repository for each in references]
+    ):
+        print(f"created repository {registry}/{name}", file=sys.stderr)
+
+
 def _target(job: _Job, references: Iterable[Reference], registries: "Registries") -> "Target":
     if job.folder:
         return open_folder(job.folder, job.mapping, references)
@@ -221,6 +234,8 @@ def _run(job: _Job) -> Report:
     before = _lock(job.lock) if job.lock else None
     with watching(job.form) as watcher, job.options.open(watcher.waits) as registries:
         references = (*job.named.references, *choose(job.wishes, registries))
+        if job.create:
+            _create_repositories(job, references, registries)
         result = bring(
             references,
             job.mapping,
