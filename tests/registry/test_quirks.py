@@ -1,5 +1,7 @@
 """What registries are known to do otherwise than written, played by stand-ins."""
 
+from urllib.parse import parse_qs, urlsplit
+
 import msgspec
 import pytest
 
@@ -70,3 +72,31 @@ def test_a_list_of_referrers_behind_a_redirect_of_the_same_host_is_read():
     with scripted(answer) as server, open_registries() as registries:
         found = registries.client(server.host).referrers("app", CONTENT.digest)
     assert [each.digest for each in found or ()] == [SIGNATURE.digest]
+
+
+def test_quay_is_told_from_which_repository_a_blob_is_mounted():
+    with scripted(lambda seen: Reply(201 if seen.method == "POST" else 200)) as quay, open_registries() as registries:
+        assert registries.client(quay.host).start_blob("a/two", CONTENT.digest, mount_from="a/one") is None
+    (asked,) = quay.asked("POST")
+    assert parse_qs(urlsplit(asked).query) == {"mount": [CONTENT.digest], "from": ["a/one"]}
+
+
+def test_amazon_answers_201_to_a_part_of_a_blob():
+    blob, data = CONTENT.blobs[1]
+    received = bytearray()
+
+    def ecr(seen: Seen) -> Reply:
+        session = {"Location": "/v2/app/blobs/uploads/1", "Range": f"0-{len(received) - 1}"}
+        if seen.method == "PATCH":
+            received.extend(seen.body)
+            return Reply(201, {**session, "Range": f"0-{len(received) - 1}"})
+        if seen.method == "PUT":
+            return Reply(413) if seen.body else Reply(201, {"Docker-Content-Digest": blob.digest})
+        return Reply(202, session) if seen.method == "POST" else Reply(200)
+
+    with scripted(ecr) as server, open_registries() as registries:
+        client = registries.client(server.host)
+        upload = client.start_blob("app", blob.digest)
+        assert upload
+        client.put_blob("app", blob, images.BytesReader(data), upload)
+    assert bytes(received) == data
