@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from homeport.errors import AuthenticationError, ConfigError, UsageError
+from homeport.oci.unreadable import UNREADABLE
 from homeport.registry.addresses import is_loopback
 from homeport.registry.transport import Request, Response
 
@@ -179,13 +180,13 @@ class Ecr:
     def _read(self, answer: bytes, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(answer, type=kind)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise self._refusal("the cloud", 200, b"") from None
 
     def _refusal(self, action: str, status: int, answer: bytes) -> AuthenticationError:
         try:
             refused = msgspec.json.decode(answer, type=_Refused)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             refused = _Refused()
         what = "the cloud creates no repository" if action == "CreateRepository" else "the cloud gives no password"
         said = ": ".join(filter(None, (refused.type.rpartition("#")[2], refused.message[:200])))

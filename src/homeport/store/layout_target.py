@@ -15,6 +15,7 @@ from homeport.errors import ContentError, NotFoundError, StoreError, UsageError
 from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, parse_manifest
 from homeport.oci.transfer import BlobReader, Upload
+from homeport.oci.unreadable import UNREADABLE
 from homeport.store.durable import write_file
 from homeport.store.files import Folder
 from homeport.store.oci_layout import IMAGE_NAME, INDEX, LAYOUT, REF_NAME, FileBlob, blob_path
@@ -146,7 +147,7 @@ class LayoutTarget:
             msgspec.convert(index["manifests"], list[Descriptor])
         except FileNotFoundError:
             return {"schemaVersion": 2, "manifests": []}
-        except (OSError, msgspec.MsgspecError, KeyError, TypeError):
+        except (*UNREADABLE, OSError, msgspec.ValidationError, KeyError, TypeError):
             raise ContentError(f"{self._folder}: {INDEX} in it cannot be read", hint="Name another folder.") from None
         return dict(index)
 
