@@ -59,6 +59,8 @@ class Ask(msgspec.Struct, frozen=True):
     lane: Lane | None = "ask"
     """Where to wait for a place; None where the asker has one (`Host.enter`)."""
     silence: float = SILENCE_SECONDS
+    leaves: bool = True
+    """Whether it is followed to another host; where not, the redirect is the answer."""
     is_pull: bool = False
     """Whether a limited registry counts it: the GET of a manifest."""
     is_manifest: bool = False
@@ -240,6 +242,8 @@ class Host:
             response = self._send(ask, url, authorization)
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or not location or not isinstance(ask.body, bytes | None):
+                return response, url
+            if not ask.leaves and not self._is_own(urljoin(url, location)):
                 return response, url
             response.close()
             url = urljoin(url, location)
