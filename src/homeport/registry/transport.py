@@ -48,6 +48,7 @@ class Response(Protocol):
 
     status: int
     headers: Mapping[str, str]
+    """By their names, in whatever case."""
     reach: Reach
     """Of the address that was dialled."""
 
@@ -86,9 +87,8 @@ class PooledTransport:
         host = parts.netloc.rpartition("@")[2]
         pool = self._pool(parts.scheme, host, request.limit)
         try:
-            connection, answer = pool.exchange(
-                request, parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
-            )
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection, answer = pool.exchange(request, target)
         except (WireError, OSError) as error:
             raise _failure(error, request, host) from error
         return _Received(answer, connection, pool, host)

@@ -13,14 +13,16 @@ from urllib.parse import quote
 
 MOST_HEAD: Final = 64 << 10
 """Bytes of an answer's head, or of a line within a body."""
+_HEAD: Final = 8 << 10
 LONGEST_FILL: Final = 5.0
 """Seconds after which a buffer is handed on as it is: whoever it is sent to takes a long silence for the end."""
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
-_FIELD: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*")
+_TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?")
 _UNSENDABLE: Final = re.compile(r"[\r\n\0]")
 _SAFE: Final = "%/:=&?~#+!$,;'@()*[]|"
+_SENDABLE: Final = re.compile(r"[%/:=&?~#+!$,;'@()*\[\]|\w.-]*", re.ASCII)
 _WITHOUT_BODY: Final = frozenset({204, 304})
 
 
@@ -82,6 +84,7 @@ class Connection:
     def __init__(self, stream: Stream, block: int) -> None:
         self._stream, self._block = stream, block
         self._held = b""
+        self._heads = memoryview(bytearray(_HEAD))
 
     def exchange(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | Content | None, silence: float
@@ -172,11 +175,10 @@ class Connection:
     def _hold_more(self, what: str) -> None:
         if len(self._held) > MOST_HEAD:
             raise WireError(f"{what} is longer than {MOST_HEAD >> 10} KiB")
-        buffer = memoryview(bytearray(MOST_HEAD))
-        count = self._stream.recv_into(buffer)
+        count = self._stream.recv_into(self._heads)
         if not count:
             raise WireError("it hung up in the middle of an answer" if self._held else "it hung up without an answer")
-        self._held += buffer[:count]
+        self._held += self._heads[:count]
 
 
 class Answer:
@@ -252,10 +254,10 @@ def parse_head(head: bytes) -> tuple[int, int, Headers]:
         if line[:1] in (b" ", b"\t") and fields:  # a line that goes on (RFC 9112 section 5.2)
             fields[-1] = fields[-1][0], f"{fields[-1][1]} {line.strip().decode('latin-1')}"
             continue
-        field = _FIELD.fullmatch(line)
-        if not field or b"\0" in line or b"\r" in line:
+        name, _, value = line.partition(b":")
+        if not name or name.translate(None, _TOKEN) or b"\0" in value or b"\r" in value or len(name) == len(line):
             raise WireError("a header came that is none")
-        fields.append((field[1].decode(), field[2].decode("latin-1")))
+        fields.append((name.decode(), value.strip(b" \t").decode("latin-1")))
     return int(status[1]), int(status[2]), Headers(fields)
 
 
@@ -264,7 +266,8 @@ def _request_head(method: str, target: str, headers: Mapping[str, str], body: by
     if isinstance(body, bytes) or (body is None and method not in ("GET", "HEAD", "CONNECT")):
         fields["Content-Length"] = str(len(body or b""))
     # A registry may name an address as a person would write it; a request's line takes no space and no umlaut.
-    lines = [f"{method} {quote(target, safe=_SAFE)} HTTP/1.1"]
+    target = target if _SENDABLE.fullmatch(target) else quote(target, safe=_SAFE)
+    lines = [f"{method} {target} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in fields.items()]
     if _UNSENDABLE.search("".join(lines)):
         raise WireError("a header to be sent holds a line's end")
