@@ -84,9 +84,16 @@ class ServeProcess:
         self, data: Path, *options: str, prefix: tuple[str, ...], listen: str, program: tuple[str, ...] = HOMEPORT
     ) -> None:
         """Start it and wait until it answers."""
-        command = (*prefix, *program, "serve", "--data", str(data), "--listen", listen, *options)
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        self._command = (*prefix, *program, "serve", "--data", str(data), *options, "--listen")
         self.lines: list[str] = []
+        self.host = listen
+        self.start()
+
+    def start(self) -> None:
+        """Start it, again at the same address if it was stopped, and wait until it answers."""
+        self.process = subprocess.Popen(
+            (*self._command, self.host), stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
         assert self.process.stderr
         self.url = self._wait_for_url(self.process.stderr)
         self.host = self.url.partition("://")[2]

@@ -12,6 +12,7 @@ debian_packages=(buildah busybox-static ca-certificates containerd containernetw
 go_peers=(
   "crane github.com/google/go-containerregistry/cmd/crane@v0.22.1"
   "regctl github.com/regclient/regclient/cmd/regctl@v0.11.7"
+  "regsync github.com/regclient/regclient/cmd/regsync@v0.11.7"
   "oras oras.land/oras/cmd/oras@v1.3.6"
   "cosign github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3"
   "registry github.com/distribution/distribution/v3/cmd/registry@v3.1.2"
