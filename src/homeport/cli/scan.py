@@ -19,6 +19,7 @@ from homeport.discovery.cyclonedx import cyclonedx_of
 from homeport.discovery.findings import Scan, Unresolved
 from homeport.discovery.inputs import MAX_SIZE, Source
 from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.mirror_sets import Mirrored, mirror_rules, mirrored
 from homeport.discovery.report import Image, Report, names_of, only, report_of
 from homeport.discovery.rules import Rules, read_rules
 from homeport.discovery.scan import scan_source
@@ -93,7 +94,12 @@ def scan(
     if why is not None:
         found = only(found, why)
         all_ = True
-    _show(found, output, uncertain=all_)
+    _show(
+        found,
+        output,
+        uncertain=all_,
+        mirrors=mirrored(found.findings, (it for one in read for it in mirror_rules(one))),
+    )
     if broken and not cluster:
         return NOT_STARTED
     if why is not None:
@@ -118,11 +124,11 @@ def _scan_all(sources: Iterable[Source], rules: Knowledge, default_registry: str
     return Scan.joined(scan_source(source, rules, default_registry) for source in sources)
 
 
-def _show(found: Scan, output: Form, *, uncertain: bool) -> None:
+def _show(found: Scan, output: Form, *, uncertain: bool, mirrors: tuple[Mirrored, ...]) -> None:
     if output == "names":
         written = "\n".join(names_of(found))
     else:
-        report = report_of(found, uncertain=uncertain)
+        report = report_of(found, uncertain=uncertain, mirrored=mirrors)
         if output == "cyclonedx":
             written = json.dumps(cyclonedx_of(report, __version__), indent=2)
         else:
@@ -151,6 +157,9 @@ def _table(report: Report) -> Iterator[str]:
         yield _summary(report)
     for spelling in report.spellings:
         yield f"written in several ways: {spelling.reference}: {', '.join(spelling.texts)}"
+    for image in report.mirrored:
+        fallback = "then from its source" if image.source_allowed else "never from its source"
+        yield f"pulled by a mirror set: {image.reference}: {', '.join(image.mirrors)}, {fallback}  ({image.object})"
     if report.uncertain:
         yield ""
         yield "uncertain, and counted nowhere:"
