@@ -64,12 +64,14 @@ class SecretField(msgspec.Struct, frozen=True):
 class Implied(msgspec.Struct, frozen=True):
     """An image that an object pulls although its `field` does not name the repository.
 
-    `reference` is what belongs there, where that is known; `reason` says in words why it is pulled, or what is not known.
+    `reference` is what belongs there, where that is known; `reason` says in words why it is pulled, or what is not known. `default` is
+    what is pulled until that stands there, where it is another image.
     """
 
     field: ImageField
     reason: str
     reference: Reference | None = None
+    default: Reference | None = None
 
 
 class Knowledge(msgspec.Struct, frozen=True):

@@ -33,6 +33,7 @@ from homeport.applications.redis_enterprise.releases import (
     RED_HAT_NAMES,
     Images,
     call_home_with_redis,
+    default_images,
     has_call_home,
     release_images,
     version_of,
@@ -40,6 +41,7 @@ from homeport.applications.redis_enterprise.releases import (
 from homeport.discovery.findings import Finding, ObjectKey
 from homeport.discovery.knowledge import ImageField, Implied, Knowledge, group_of
 from homeport.discovery.tree import dig, is_map, is_true, text_of
+from homeport.reference import Reference
 
 _RUNNERS: Final = ("Deployment", "Pod")
 
@@ -89,7 +91,8 @@ def implied_images(choice: Choice, key: ObjectKey, rec: Mapping[str, Any]) -> It
             yield Implied(field, f"{absent}; {unknown}")
         else:
             images = release_images(operators[0], choice.redis, openshift=bool(openshift))
-            yield _imply(field, spec if is_map(spec) else {}, images, absent)
+            defaults = default_images(operators[0], choice.redis, openshift=bool(openshift))
+            yield _imply(field, spec if is_map(spec) else {}, images, defaults, absent=absent)
 
 
 def implied_by_values(choice: Choice, key: ObjectKey, values: Mapping[str, Any]) -> Iterator[Implied]:
@@ -129,15 +132,22 @@ def _unknown(operators: tuple[str, ...], openshift: bool | None) -> str:
     return "operators for Kubernetes and for OpenShift are given" if openshift is None else ""
 
 
-def _imply(field: ImageField, spec: Mapping[str, Any], images: Images, absent: str) -> Implied:
-    default = {REDIS: images.redis, BOOTSTRAPPER: images.operator, RIGGER: images.rigger, CALL_HOME: images.call_home}[
-        field
-    ]
-    tag = text_of(spec.get(field.tag)) or default.tag
+def _imply(field: ImageField, spec: Mapping[str, Any], images: Images, defaults: Images, *, absent: str) -> Implied:
+    tag = text_of(spec.get(field.tag)) or _image_of(field, images).tag
     if tag is None:
         return Implied(field, f"{absent}; no Redis tag is known for operator {images.operator.tag}")
-    reference = msgspec.structs.replace(default, tag=tag, digest=text_of(spec.get(field.digest)) or None)
-    return Implied(field, f"{absent}, which is {reference}", reference)
+    digest = text_of(spec.get(field.digest)) or None
+    right, taken = (
+        msgspec.structs.replace(_image_of(field, each), tag=tag, digest=digest) for each in (images, defaults)
+    )
+    if right == taken:
+        return Implied(field, f"{absent}, which is {taken}", right)
+    return Implied(field, f"{absent}, which is {taken}; {right} belongs there", right, taken)
+
+
+def _image_of(field: ImageField, images: Images) -> Reference:
+    named = {REDIS: images.redis, BOOTSTRAPPER: images.operator, RIGGER: images.rigger, CALL_HOME: images.call_home}
+    return named[field]
 
 
 def calls_home(rec: Mapping[str, Any], operators: tuple[str, ...]) -> bool:
