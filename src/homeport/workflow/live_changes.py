@@ -164,11 +164,12 @@ def _left(finding: Finding, reason: str) -> Left:
 
 def _secured(value: Mapping[str, Any], key: ObjectKey, noted: Walk, secret: str) -> tuple[tuple[Change, ...], str]:
     """Add the pull secret to the lists that an object has; else return the service account that is to lend it."""
-    own = [place.path for place in noted.secrets if place.names or not is_built_in(key)]
-    if not secret or not noted.secrets:
+    places = [place for place in noted.secrets if not place.inside]
+    own = [place.path for place in places if place.names or not is_built_in(key)]
+    if not secret or not places:
         return (), ""
     changes = tuple(change for path in own for change in _listed(value, path, secret))
-    return changes, "" if own else _account_of(value, noted.secrets[0].path)
+    return changes, "" if own else _account_of(value, places[0].path)
 
 
 def _account_of(value: Mapping[str, Any], path: tuple[str | int, ...]) -> str:

@@ -115,12 +115,13 @@ def implied_by_values(choice: Choice, key: ObjectKey, values: Mapping[str, Any])
 
 
 def implied_by_text(choice: Choice, key: ObjectKey, config: Mapping[str, Any]) -> Iterator[Implied]:
-    """Yield the images that the cluster in a rendered chart's ConfigMap pulls unnamed: nothing can be added in there."""
+    """Yield the images that the cluster in a rendered chart's ConfigMap pulls unnamed."""
     if (found := cluster_in(key, config)) is None:
         return
     for implied in implied_images(choice, ObjectKey(f"{GROUP}/v1", KIND), found[0]):
         field = msgspec.structs.replace(implied.field, path=(*CLUSTER_TEXT, *implied.field.path))
-        yield Implied(field, f"{implied.reason}; write it under cluster.spec of the chart's values")
+        reason = f"{implied.reason}; write it under cluster.spec of the chart's values"
+        yield msgspec.structs.replace(implied, field=field, reason=reason, inside=len(CLUSTER_TEXT))
 
 
 def _unknown(operators: tuple[str, ...], openshift: bool | None) -> str:
