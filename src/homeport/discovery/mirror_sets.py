@@ -4,15 +4,15 @@ ImageDigestMirrorSet and ImageContentSourcePolicy are about pulls by digest, Ima
 that matches a name counts; its part of the name is replaced by the mirror (github.com/openshift/api config/v1, operator/v1alpha1).
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import msgspec
 
 from homeport.discovery.documents import parse_documents
 from homeport.discovery.findings import Finding, ObjectKey
 from homeport.discovery.inputs import Source
-from homeport.discovery.tree import Scalar, is_list, is_map, line_of, text_of
+from homeport.discovery.tree import NOWHERE, Scalar, is_list, is_map, line_of, text_of
 from homeport.discovery.walk import objects_of
 from homeport.errors import InputError
 from homeport.reference import Reference
@@ -68,16 +68,21 @@ def mirror_rules(source: Source) -> Iterator[MirrorRule]:
         return
     for document in documents:
         for value, _, key in objects_of(document.root):
-            field, by_digest = _KINDS.get((key.group, key.kind), ("", False))
-            spec = value.get("spec")
-            entries = spec.get(field) if field and is_map(spec) else None
-            for entry in entries if is_list(entries) else ():
-                if is_map(entry) and isinstance(name := entry.get("source"), Scalar) and text_of(name):
-                    mirrors = entry.get("mirrors")
-                    places = tuple(filter(None, map(text_of, mirrors if is_list(mirrors) else ())))
-                    never = text_of(entry.get("mirrorSourcePolicy")) == _NEVER
-                    where = (name.start, name.end)
-                    yield MirrorRule(source.name, line_of(name), key, str(name), places, by_digest, never, where)
+            yield from rules_of(value, key, source.name)
+
+
+def rules_of(value: Mapping[str, Any], key: ObjectKey, file: str) -> Iterator[MirrorRule]:
+    """Yield what one object says, if it is a mirror set."""
+    field, by_digest = _KINDS.get((key.group, key.kind), ("", False))
+    spec = value.get("spec")
+    entries = spec.get(field) if field and is_map(spec) else None
+    for entry in entries if is_list(entries) else ():
+        if is_map(entry) and (text := text_of(name := entry.get("source"))):
+            mirrors = entry.get("mirrors")
+            places = tuple(filter(None, map(text_of, mirrors if is_list(mirrors) else ())))
+            never = text_of(entry.get("mirrorSourcePolicy")) == _NEVER
+            where = (name.start, name.end) if isinstance(name, Scalar) else (NOWHERE, NOWHERE)
+            yield MirrorRule(file, line_of(name), key, text, places, by_digest, never, where)
 
 
 def mirrored(findings: Iterable[Finding], rules: Iterable[MirrorRule]) -> tuple[Mirrored, ...]:
@@ -86,12 +91,13 @@ def mirrored(findings: Iterable[Finding], rules: Iterable[MirrorRule]) -> tuple[
     found: dict[str, Mirrored] = {}
     for finding in findings if every else ():
         text = str(finding.reference)
-        if text not in found and not finding.open and (made := _mirrored(finding.reference, every)) is not None:
+        if text not in found and not finding.open and (made := mirrored_image(finding.reference, every)) is not None:
             found[text] = made
     return tuple(found[text] for text in sorted(found))
 
 
-def _mirrored(reference: Reference, rules: tuple[MirrorRule, ...]) -> Mirrored | None:
+def mirrored_image(reference: Reference, rules: tuple[MirrorRule, ...]) -> Mirrored | None:
+    """Return from where mirror sets have one image pulled; None where they do not speak of it."""
     fitting = [it for it in rules if it.by_digest == bool(reference.digest) and it.rest(reference) is not None]
     if not fitting:
         return None
