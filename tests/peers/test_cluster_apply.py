@@ -1,7 +1,6 @@
 """`homeport apply --cluster` and `homeport rollback` on a real cluster whose pods really pull."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,12 +26,6 @@ CRON = {
         },
     },
 }
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with kube_site.running(tmp_path_factory.mktemp("site"), tls=True) as site:
-        yield site
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """`homeport verify --cluster` on a cluster whose pods really pull: events as evidence, probes, drift."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,18 +16,11 @@ from homeport.registry.credentials import Credential
 from homeport.workflow.live_probe import Wish, probe
 from tests.kit.images import put
 from tests.kit.servers import docker_config
-from tests.peers import kube_site
 from tests.peers.kube_images import sleepers
 from tests.peers.kube_node import NODE
 from tests.peers.kube_site import PASSWORD, USER, Site, workload
 
 pytestmark = pytest.mark.peers
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with kube_site.running(tmp_path_factory.mktemp("site")) as site:
-        yield site
 
 
 @pytest.fixture(autouse=True)
@@ -44,18 +36,18 @@ def shop(site: Site) -> str:
     with site.login() as registries:
         put(sleepers("app"), registries.client(site.own.host), "team/app", "1")
     image = f"{site.own.host}/team/app:1"
-    site.node.namespace("shop")
-    site.node.api.create(make_pull_secret("pull", "shop", Target.parse(site.own.host), Credential(USER, PASSWORD)))
+    site.node.namespace("proof")
+    site.node.api.create(make_pull_secret("pull", "proof", Target.parse(site.own.host), Credential(USER, PASSWORD)))
     lend(site, "pull")
-    web = workload("Deployment", "web", "shop", image, replicas=2)
+    web = workload("Deployment", "web", "proof", image, replicas=2)
     site.node.kubectl("apply", "-f", "-", text=json.dumps(web))
-    site.node.kubectl("rollout", "status", "deployment/web", "-n", "shop", "--timeout=60s")
+    site.node.kubectl("rollout", "status", "deployment/web", "-n", "proof", "--timeout=60s")
     return image
 
 
 def lend(site: Site, *secrets: str) -> None:
     patch = json.dumps({"imagePullSecrets": [{"name": name} for name in secrets]})
-    site.node.kubectl("patch", "serviceaccount", "default", "-n", "shop", "--type=merge", "-p", patch)
+    site.node.kubectl("patch", "serviceaccount", "default", "-n", "proof", "--type=merge", "-p", patch)
 
 
 def lock(tmp_path: Path, site: Site) -> list[str]:
@@ -63,7 +55,18 @@ def lock(tmp_path: Path, site: Site) -> list[str]:
         head = registries.client(site.own.host).head_manifest("team/app", "1")
     file = tmp_path / "homeport.lock"
     file.write_text(json.dumps({"docker.io/team/app:1": head.digest}))
-    return ["verify", "--registry", site.own.host, "--cluster", "-n", "shop", "--lock", str(file)]
+    return [
+        "verify",
+        "--ca-file",
+        str(site.ca_file),
+        "--registry",
+        site.own.host,
+        "--cluster",
+        "-n",
+        "proof",
+        "--lock",
+        str(file),
+    ]
 
 
 def pods(site: Site, labels: str) -> str:
@@ -83,7 +86,7 @@ def test_events_tell_who_pulled_and_a_probe_that_the_node_can(
 
     assert run([*verify, "--probe"]) == 0
     err = capsys.readouterr().err
-    assert f"{NODE}: {shop} in shop: pulled\n" in err
+    assert f"{NODE}: {shop} in proof: pulled\n" in err
     assert "1 proven" in err
     assert pods(site, "app.kubernetes.io/component=probe") == ""
 
@@ -97,8 +100,8 @@ def test_a_service_account_that_lends_no_longer_is_wrong_although_all_pods_run(
         out, err = capsys.readouterr()
         assert out == f"{shop}\n"
         assert "no pull secret is named, and service account default lends none" in err
-        assert "    Deployment/shop/web spec.template.spec.containers[0].image\n" in err
-        assert "    Pod/shop/web-" not in err
+        assert "    Deployment/proof/web spec.template.spec.containers[0].image\n" in err
+        assert "    Pod/proof/web-" not in err
     finally:
         lend(site, "pull")
 
@@ -107,7 +110,7 @@ def test_a_probe_says_why_a_node_cannot_pull_and_leaves_nothing(site: Site, shop
     said: list[str] = []
     with Api(load_config()) as api:
         absent = Reference.parse(f"{site.own.host}/team/none:1")
-        (probed,) = probe(api, [Wish(NODE, "shop", absent, Access(secrets=("pull",)))], said.append)
+        (probed,) = probe(api, [Wish(NODE, "proof", absent, Access(secrets=("pull",)))], said.append)
         assert probed.pulled is False
         assert "the registry has no such image" in probed.reason
         (probed,) = probe(api, [Wish(NODE, "nowhere", absent, Access())], said.append)
@@ -116,7 +119,7 @@ def test_a_probe_says_why_a_node_cannot_pull_and_leaves_nothing(site: Site, shop
 
 
 def test_an_interrupted_probe_removes_its_pods_and_the_next_what_a_killed_one_left(site: Site, shop: str) -> None:
-    secret = make_pull_secret("pull", "shop", Target.parse(site.own.host), Credential(USER, PASSWORD))
+    secret = make_pull_secret("pull", "proof", Target.parse(site.own.host), Credential(USER, PASSWORD))
     access = Access(held(secret).keyring, ("pull",))
     good, absent = Reference.parse(shop), Reference.parse(f"{site.own.host}/team/none:2")
 
@@ -125,12 +128,12 @@ def test_an_interrupted_probe_removes_its_pods_and_the_next_what_a_killed_one_le
 
     with Api(load_config()) as api:
         with pytest.raises(KeyboardInterrupt):
-            probe(api, [Wish(NODE, "shop", good, access), Wish(NODE, "shop", absent, access)], interrupt)
+            probe(api, [Wish(NODE, "proof", good, access), Wish(NODE, "proof", absent, access)], interrupt)
         assert pods(site, "app.kubernetes.io/component=probe") == ""
         left = {"app.kubernetes.io/managed-by": "homeport", "app.kubernetes.io/component": "probe"}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "left", "namespace": "shop", "labels": left}}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "left", "namespace": "proof", "labels": left}}
         site.node.api.create({**pod, "spec": {"containers": [{"name": "c", "image": shop}]}})
-        assert [each.pulled for each in probe(api, [Wish(NODE, "shop", good, access)], str)] == [True]
+        assert [each.pulled for each in probe(api, [Wish(NODE, "proof", good, access)], str)] == [True]
     site.node.wait(lambda: not pods(site, "app.kubernetes.io/component=probe"), "what was left is still there")
 
 

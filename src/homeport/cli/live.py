@@ -1,7 +1,6 @@
 """The part of `homeport apply` and `homeport rollback` that is about a live cluster."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,6 +16,15 @@ from homeport.workflow.job import Job, versions_of
 from homeport.workflow.rewrite import learner
 
 RECORD_SUFFIX = ".applied"
+
+
+class Where(msgspec.Struct, frozen=True):
+    """Which cluster and namespaces are changed, which one keeps the record, and the field managers whose fields are taken over."""
+
+    context: str | None = None
+    namespaces: tuple[str, ...] = ()
+    record: str | None = None
+    take_over: tuple[str, ...] = ()
 
 
 class LiveReport(msgspec.Struct, frozen=True):
@@ -37,9 +45,7 @@ class LiveReport(msgspec.Struct, frozen=True):
 def apply_to_cluster(
     job: Job,
     registries: Registries,
-    context: str | None,
-    namespaces: Sequence[str],
-    record: str | None,
+    where: Where,
     *,
     dry_run: bool,
 ) -> LiveReport:
@@ -54,18 +60,27 @@ def apply_to_cluster(
     from homeport.workflow.live_cost import cost_of_restarts
     from homeport.workflow.live_plan import plan_live
 
-    chosen = tuple(dict.fromkeys(namespaces)) or namespaces_of(job)
+    chosen = tuple(dict.fromkeys(where.namespaces)) or namespaces_of(job)
     registry, learn = job.config.default_registry, learner(versions_of(job.config))
     secrets = pull_secrets_of(job, registries, chosen)
-    with Api(load_config(context)) as api:
-        plan = plan_live(api, chosen, job.mapping, job.references, learn, secrets=secrets, default_registry=registry)
+    with Api(load_config(where.context)) as api:
+        plan = plan_live(
+            api,
+            chosen,
+            job.mapping,
+            job.references,
+            learn,
+            secrets=secrets,
+            default_registry=registry,
+            take_over=where.take_over,
+        )
         applied = LiveApplied(())
         cost: tuple[Cost, ...] = ()
         unknown: tuple[str, ...] = ()
         if dry_run:
             cost, unknown = cost_of_restarts(api, chosen, plan.restarts, plan.rules.mapping, registry)
         else:
-            home = record or (namespaces_of(job) if job.config.pull_secret else chosen)[0]
+            home = where.record or (namespaces_of(job) if job.config.pull_secret else chosen)[0]
             journal = Journal(api, home, record_file(Path(job.config.file)))
             applied = apply_live(api, plan, journal, namespace=home, say=_say)
         if applied.failed:

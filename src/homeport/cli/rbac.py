@@ -29,11 +29,11 @@ def rbac(
     helm_hooks: Annotated[bool, Parameter(negative="")] = False,
     subject: Annotated[tuple[str, ...], Parameter(name="--for", negative="")] = (),
 ) -> int:
-    """Print the least rights for scan, verify or apply --cluster as a role; pipe it into kubectl apply -f -.
+    """Print the least rights for scan, verify, apply or secret --cluster as a role; pipe it into kubectl apply -f -.
 
     Args:
-        purpose: What is to be allowed: scan, verify (scan, reading events and pull secrets), probe (verify --probe) or apply (and
-            rollback).
+        purpose: What is to be allowed: scan, verify (scan, reading events and pull secrets), probe (verify --probe), apply (and
+            rollback) or secret (secret --cluster).
         namespace: Allow it in this namespace only; may be repeated.
         kind: A kind of custom resource to read as well, PLURAL.GROUP as `kubectl get crd` lists it; may be repeated.
         crds: Read the kinds of these CustomResourceDefinitions as well: a file, a folder, or - for stdin; may be repeated.

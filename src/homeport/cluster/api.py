@@ -90,6 +90,7 @@ class Api:
     def __init__(self, config: SingleConfig) -> None:
         """Prepare a connection; raises UsageError where certificates or tokens cannot be read."""
         self.context = config.context_name
+        self.namespace = config.context.namespace or "default"
         self.server = config.cluster.server
         self._custom: tuple[Kind, ...] | None = None
         self._headers, self._extensions = _headers(config), _extensions(config)
@@ -214,6 +215,8 @@ class Api:
         if response.status_code in (200, 201):
             kept: dict[str, Any] = self._decode(response, dict[str, Any])
             return kept
+        if content_type == JSON_PATCH and response.status_code == 422 and "test failed" in _explanation(response):
+            raise ConflictError(f"cannot {doing}: it was changed since it was read")
         if response.status_code != 409:
             self._refuse(response, doing)
         status = self._decode(response, _Status)

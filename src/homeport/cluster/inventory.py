@@ -20,6 +20,7 @@ from homeport.discovery.findings import Finding
 from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.rules import Rules
 from homeport.discovery.schemas import rules_of
+from homeport.discovery.secret_fields import secret_fields_of
 from homeport.discovery.walk import Walk
 from homeport.errors import ClusterError, UsageError
 
@@ -79,7 +80,7 @@ class Inventory:
         self._view, self._release = view, learn
         self._looker = Looker(self.source, default_registry)
         self._seen: dict[tuple[str, str], Finding] = {}
-        self.taught, self.links = Rules(), Links()
+        self.taught, self.links = Knowledge(), Links()
         self._owned: dict[str, tuple[str, Mapping[str, Any]]] = {}
         self._may_read = False
         for namespace in self._namespaces:
@@ -174,7 +175,7 @@ class Inventory:
         return noted
 
     def _learn(self, kind: Kind) -> None:
-        """Let the definition of a kind say which of its fields name images; without the right to read it, names and shapes do."""
+        """Let the definition of a kind say which of its fields name images and pull secrets; without the right to read it, names and shapes do."""
         try:
             definition = self._api.get(f"{DEFINITIONS}/{kind}")
         except ClusterError as error:
@@ -182,8 +183,10 @@ class Inventory:
                 raise
             return
         if definition:
-            self.taught += Rules(tuple(rules_of(definition)))
-            self.knowledge = self._plain + Knowledge(rules=self.taught)
+            known = {(it.group, it.kind, it.path) for it in self._plain.secrets}
+            secrets = [it for it in secret_fields_of(definition) if (it.group, it.kind, it.path) not in known]
+            self.taught += Knowledge(rules=Rules(tuple(rules_of(definition))), secrets=tuple(secrets))
+            self.knowledge = self._plain + self.taught
 
 
 def _noted(value: dict[str, Any], walk: Walk, known: AbstractSet[str] = frozenset()) -> Noted:

@@ -79,7 +79,8 @@ DefaultTag = Callable[[Mapping[str, Any], ImageField], str]
 class Knowledge(msgspec.Struct, frozen=True):
     """All rules. `implied` are pure functions that tell for an object which images it pulls without naming them.
 
-    `rules` are a person's own; those that come with Homeport are known without.
+    `rules` are a person's own; those that come with Homeport are known without. `examples` count like anything else where a person
+    asks for it.
     """
 
     images: tuple[ImageField, ...] = ()
@@ -89,6 +90,7 @@ class Knowledge(msgspec.Struct, frozen=True):
     implied: tuple[Callable[[ObjectKey, Mapping[str, Any]], Iterable[Implied]], ...] = ()
     default_tags: tuple[DefaultTag, ...] = ()
     rules: Rules = Rules()
+    examples: bool = False
 
     def __add__(self, other: "Knowledge") -> "Knowledge":
         return Knowledge(
@@ -99,6 +101,7 @@ class Knowledge(msgspec.Struct, frozen=True):
             self.implied + other.implied,
             self.default_tags + other.default_tags,
             self.rules + other.rules,
+            self.examples or other.examples,
         )
 
     def default_tag(self, root: Mapping[str, Any], field: ImageField) -> str:
