@@ -111,7 +111,7 @@ def cluster(tmp_path, monkeypatch):
     """Two nodes, of which one holds nginx; three pods of it and one that has ended."""
     with api_server.running(tmp_path) as server:
         monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig()))
-        for name, images in (("n1", [{"names": ["docker.io/library/nginx:1"]}]), ("n2", [])):
+        for name, images in (("n1", [{"names": ["docker.io/library/nginx:1"]}]), ("n2", [{"names": ["r.io/pause:1"]}])):
             server.create(
                 {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": {"images": images}}
             )

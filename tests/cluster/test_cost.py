@@ -9,7 +9,7 @@ WEB = Reference.parse("docker.io/team/web:1")
 OWN = Reference.parse("registry.example.com/team/web:1")
 
 
-def node(name: str, *images: str, reported: int = 0) -> Node:
+def node(name: str, *images: str, reported: int = 1) -> Node:
     listed = [{"names": [image]} for image in images] + [{"names": [f"x/{i}:1"]} for i in range(reported)]
     return Node.of({"metadata": {"name": name}, "status": {"images": listed}})
 
@@ -39,6 +39,10 @@ def test_fifty_images_are_as_many_as_a_node_reports():
     (cost,) = cost_of([Start(WEB, node="b")], nodes)
     assert (cost.pulls, cost.unknown_nodes) == (Bound(0, 1), 1)
     assert Node.of({"metadata": {"name": "d"}, "status": {"images": [{"names": list("vwxyz")}]}}).complete is False
+
+
+def test_a_node_that_reports_nothing_has_not_reported_yet():
+    assert Holdings([Node.of({"metadata": {"name": "new"}})]).of(str(WEB)) == Holding(0, 0, 1)
 
 
 def test_a_pod_that_runs_proves_what_its_node_holds():

@@ -80,9 +80,11 @@ def running_registry(
 class ServeProcess:
     """`homeport serve` as a process of its own."""
 
-    def __init__(self, data: Path, *options: str, prefix: tuple[str, ...], listen: str) -> None:
+    def __init__(
+        self, data: Path, *options: str, prefix: tuple[str, ...], listen: str, program: tuple[str, ...] = HOMEPORT
+    ) -> None:
         """Start it and wait until it answers."""
-        self._command = (*prefix, *HOMEPORT, "serve", "--data", str(data), *options, "--listen")
+        self._command = (*prefix, *program, "serve", "--data", str(data), *options, "--listen")
         self.lines: list[str] = []
         self.host = listen
         self.start()
@@ -118,13 +120,17 @@ class ServeProcess:
 
 @contextmanager
 def serve_process(
-    data: Path, *options: str, prefix: tuple[str, ...] = (), listen: str = "127.0.0.1:0"
+    data: Path,
+    *options: str,
+    prefix: tuple[str, ...] = (),
+    listen: str = "127.0.0.1:0",
+    program: tuple[str, ...] = HOMEPORT,
 ) -> Iterator[ServeProcess]:
     """Run the real `homeport serve` on a free port; the test may stop or kill it at any time.
 
-    `prefix` goes before the command, for example strace.
+    `prefix` goes before the command, for example strace; `program` stands in for it.
     """
-    server = ServeProcess(data, *options, prefix=prefix, listen=listen)
+    server = ServeProcess(data, *options, prefix=prefix, listen=listen, program=program)
     try:
         yield server
     finally:

@@ -14,6 +14,8 @@ class Asked(msgspec.Struct, frozen=True):
 
     method: str
     path: str
+    range: str = ""
+    """The bytes that were asked for, where not all were."""
 
     @property
     def kind(self) -> str:
@@ -63,7 +65,8 @@ class Tally:
             if scope["type"] != "http":
                 await app(scope, receive, send)
                 return
-            asked = Asked(scope["method"], scope["path"])
+            headers = dict(scope["headers"])
+            asked = Asked(scope["method"], scope["path"], headers.get(b"range", b"").decode())
             self.requests.append(asked)
             if self.hold(asked):
                 self.held.set()

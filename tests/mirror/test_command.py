@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
+from homeport.cli.metrics_file import metrics_text
+from homeport.cli.mirror_report import Image, Report, Requests
 from tests.kit import images
 from tests.kit.clients import open_registries
 from tests.kit.servers import HOMEPORT, RunningRegistry, running_registry
@@ -174,6 +177,10 @@ def test_references_come_from_a_scan(shell: Shell, tmp_path: Path):
         (("--locked", "--lock", "none.lock", "app:1"), "", "none.lock: No such file"),
         (("--list", "none.yaml"), "", "none.yaml: cannot be read"),
         (("--deep", "app:1"), "", "--deep is about a dry run"),
+        (("--metrics-file", "none/x.prom", "app:1"), "", "--metrics-file none/x.prom: there is no folder none"),
+        (("--metrics-file", "x.prom", "--dry-run", "app:1"), "", "--metrics-file is about a run"),
+        (("--rebuild-index", "app:1"), "", "--rebuild-index is about platforms"),
+        (("--verify-key", "docker.io/*=none.pub", "app:1"), "", "none.pub cannot be read"),
         (("--authfile", "none.json", "app:1"), "", "--authfile none.json: there is no such file"),
         (("a.example/app:1", "b.example/app:1"), "", "a.example/app:1 and b.example/app:1 would both become"),
     ],
@@ -368,3 +375,36 @@ def test_images_come_from_files_too(shell: Shell, tmp_path: Path):
     done = shell.run(f"oci:{layout}:none:1")
     assert done.returncode == 2
     assert "there is no none:1 in it" in done.stderr
+
+
+def test_a_program_gets_events_and_figures(shell: Shell, tmp_path: Path):
+    name = shell.publish(images.image(), "app:1")
+    done = shell.run(name, f"{name}9", "-o", "json", "--metrics-file", str(tmp_path / "homeport.prom"))
+
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [each["event"] for each in events if each["event"] != "progress"].count("image_finished") == 2
+    assert {each["status"] for each in events if each["event"] == "image_finished"} == {"copied", "failed"}
+    assert {image["status"] for image in json.loads(done.stdout)["images"]} == {"copied", "failed"}
+    figures = dict(
+        line.rsplit(" ", 1)
+        for line in (tmp_path / "homeport.prom").read_text().splitlines()
+        if not line.startswith("#")
+    )
+    assert (
+        figures['homeport_mirror_images{status="copied"}'] == figures['homeport_mirror_images{status="failed"}'] == "1"
+    )
+    assert figures["homeport_mirror_counted_pulls"] == "1"
+    assert figures["homeport_mirror_success"] == "0"
+    assert float(figures["homeport_mirror_last_run_timestamp_seconds"]) > 1e9
+    assert {file.name for file in tmp_path.iterdir()} == {"homeport.prom", ".cache"}
+
+
+def test_figures_are_what_a_parser_of_prometheus_reads():
+    report = Report([Image("a", "b", None, "failed")], Requests(3, 4), 2, 1000)
+    families = {
+        family.name: {tuple(sample.labels.values()): sample.value for sample in family.samples}
+        for family in text_string_to_metric_families(metrics_text(report, seconds=1.5, at=1e9))
+    }
+    assert families["homeport_mirror_images"] == {("copied",): 0, ("present",): 0, ("failed",): 1}
+    assert families["homeport_mirror_requests"] == {("source",): 3, ("target",): 4}
+    assert families["homeport_mirror_duration_seconds"] == {(): 1.5}

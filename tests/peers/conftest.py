@@ -1,14 +1,22 @@
-"""Clusters that the tests of a session share: each starts once, and every test has namespaces of its own.
+"""What the tests of a session share: clusters, which start once, and the registry's two doors.
 
-Tests that need a cluster carry the marker `cluster`, and those of one cluster run in one process.
+Tests that need a cluster carry the marker `cluster`, and those of one cluster run in one process; each has namespaces of its own.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.peers import kube_operator, kube_site
+from tests.peers.door import KINDS, Door, opened
 from tests.peers.kube_site import Site
+
+
+@pytest.fixture(params=KINDS)
+def door(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Door]:
+    with opened(request.param, tmp_path) as door:
+        yield door
 
 
 @pytest.fixture(scope="session")

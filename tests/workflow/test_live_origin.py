@@ -40,7 +40,7 @@ def test_pulls_by_this_name_what_was_there_and_silence_are_apart() -> None:
     (found,) = evidence_of(running, events)
     assert found == Evidence(name, 1, 1, 2, ("n1",))
     gone, there, mirror = unknown_of([found])
-    assert "the images of 2 containers came: their nodes' events are gone" in gone
-    assert "were on the node already" in there
+    assert "the images of 2 containers came: events that nodes write are kept for an hour" in gone
+    assert "the images of 1 container once came: they were on the node already" in there
     assert "mirror" in mirror
     assert unknown_of([]) == ()

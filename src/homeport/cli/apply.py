@@ -15,6 +15,7 @@ from homeport.cli.progress import watching
 from homeport.cli.registry_options import RegistryOptions
 from homeport.errors import UsageError
 from homeport.mirror.kept import KeptManifests
+from homeport.mirror.spool import Spool
 from homeport.workflow.apply import apply_job
 from homeport.workflow.config import load_config
 from homeport.workflow.job import read_job
@@ -70,7 +71,7 @@ def apply(
         print(render(live, output, live_table(live, dry_run=True)))
         return WRONG if live.left or live.errors else DONE
     with watching() as watcher, with_config(registries, config).open(watcher.waits) as opened:
-        applied = apply_job(job, opened, watcher, locked=locked, kept=KeptManifests.of_user())
+        applied = apply_job(job, opened, watcher, locked=locked, kept=KeptManifests.of_user(), spool=Spool.of_user())
     report = report_applied(job, applied)
     whole = applied.is_whole and job.is_clear
     if not cluster or applied.mirror.failed:

@@ -80,8 +80,9 @@ def scan(
     found = _scan_all(read, KNOWLEDGE + own, default_registry)
     if strict and found.errors:
         raise UsageError(found.errors[0])
-    if found.unresolved and (learned := learn_all(found.findings)).operators:
-        # The operator among the inputs tells what clusters beside it pull unnamed.
+    vague = found.unresolved or any(finding.open for finding in found.findings)
+    if vague and (learned := learn_all(found.findings)).operators:
+        # The operator among the inputs tells what clusters beside it pull unnamed, and by which tag.
         found = _scan_all(read, learned.knowledge + own, default_registry)
     if decode_secrets:
         found += Scan.joined(scan_secrets(source, KNOWLEDGE + own, default_registry) for source in read)

@@ -65,7 +65,9 @@ def _grouped(images: Sequence[Image], by: By) -> Iterator[str]:
     """Yield images by the namespaces, owners or nodes of their places, with how many pods run them and what was pulled."""
     groups: dict[tuple[str, str], dict[str, list[Place]]] = {}
     for image in images:
-        for place in image.findings:
+        placed = [place for place in image.findings if _group(place, by)]
+        # What runs somewhere does not run nowhere, whatever else names it.
+        for place in placed if by == "node" and placed else image.findings:
             key = place.source, _group(place, by)
             groups.setdefault(key, {}).setdefault(_name(image), []).append(place)
     for (source, group), found in sorted(groups.items(), key=lambda item: (not item[0][1], item[0])):

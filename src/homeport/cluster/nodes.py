@@ -39,7 +39,8 @@ class Node(msgspec.Struct, frozen=True):
             platform,
             info.get("containerRuntimeVersion", ""),
             tuple(tuple(filter(None, map(full_name, each))) for each in names),
-            len(images) < STATUS_LIMIT and all(len(each) < NAMES_LIMIT for each in names),
+            # A node that runs pods holds something: one that reports nothing has not reported yet.
+            0 < len(images) < STATUS_LIMIT and all(len(each) < NAMES_LIMIT for each in names),
             value["metadata"].get("labels") or {},
         )
 

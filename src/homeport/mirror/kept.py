@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Final, Self
 
-from homeport.mirror.ports import BlobReader, ManifestHead, Source
+from homeport.mirror.ports import NOTHING, Begun, BlobReader, ManifestHead, Source
 from homeport.mirror.traffic import Meter, MeteredSource, Patience
 from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, RawManifest
@@ -87,6 +87,8 @@ class KeptManifests:
 class KeptSource:
     """A source that is asked for a manifest only once, in this run or an earlier one."""
 
+    is_local = False
+
     def __init__(self, source: Source, kept: KeptManifests) -> None:
         self._source = source
         self._kept = kept
@@ -103,9 +105,11 @@ class KeptSource:
         self._kept.keep(raw)
         return raw
 
-    def open_blob(self, repository: str, blob: Descriptor) -> AbstractContextManager[BlobReader]:
-        """Stream a blob."""
-        return self._source.open_blob(repository, blob)
+    def open_blob(
+        self, repository: str, blob: Descriptor, begun: Begun = NOTHING, /
+    ) -> AbstractContextManager[BlobReader]:
+        """Stream a blob, or what follows its first bytes."""
+        return self._source.open_blob(repository, blob, begun)
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
         """List referrers."""
@@ -121,4 +125,4 @@ def metered(
 ) -> Source:
     """Return a source that is counted, and asked for nothing that is kept."""
     counted = MeteredSource(source, meter, patience)
-    return KeptSource(counted, kept) if kept and not getattr(source, "is_local", False) else counted
+    return KeptSource(counted, kept) if kept and not source.is_local else counted

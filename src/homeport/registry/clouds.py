@@ -5,7 +5,6 @@ Asked for only where nothing is stored for a registry: who uses a credential hel
 
 import base64
 import binascii
-import configparser
 import hashlib
 import hmac
 import os
@@ -105,6 +104,8 @@ class CloudCredentials:
 
     def _aws_keys(self) -> "Keys | None":
         """Find keys where AWS's tools do first: the environment, then the shared credentials file."""
+        import configparser
+
         found = self._environment
         if found.get("AWS_ACCESS_KEY_ID") and found.get("AWS_SECRET_ACCESS_KEY"):
             return Keys(found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"], found.get("AWS_SESSION_TOKEN", ""))

@@ -14,6 +14,7 @@ from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import Lock
 from homeport.mirror.observer import Observer
 from homeport.mirror.result import MirrorResult
+from homeport.mirror.spool import Spool
 from homeport.registry.session import Registries
 from homeport.relocation.write import write_whole
 from homeport.workflow.job import Job, holds, locked_digests, versions_of
@@ -45,11 +46,12 @@ def apply_job(
     *,
     locked: bool = False,
     kept: KeptManifests | None = None,
+    spool: Spool | None = None,
 ) -> Applied:
     """Bring the images, then write lock, manifests and pull secret, then prove it.
 
     With `locked` a tag that is not what the lock says is refused, and a source is asked only for what the target lacks.
-    `kept` has the manifests that earlier runs fetched.
+    `kept` has the manifests that earlier runs fetched, `spool` what transfers that broke have left.
     """
     secret = _secret_text(job, registries)
     target = registries.client(job.mapping.target.registry)
@@ -64,6 +66,7 @@ def apply_job(
         kept=kept,
         referrers=True,
         keep_tags=True,
+        spool=spool,
     )
     lock = _lock(job, result)
     written = _write({job.config.lock_file: lock.encode()})

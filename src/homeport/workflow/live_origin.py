@@ -54,13 +54,17 @@ def unknown_of(evidence: Iterable[Evidence]) -> tuple[str, ...]:
     sentences = []
     if silent:
         sentences.append(
-            f"from where the images of {silent} containers came: their nodes' events are gone, which are kept for an hour"
+            f"from where the images of {_containers(silent)} came: events that nodes write are kept for an hour"
         )
     if present:
-        sentences.append(f"from where the images of {present} containers once came: they were on the node already")
+        sentences.append(f"from where the images of {_containers(present)} once came: they were on the node already")
     if every:
         sentences.append("whether a node's runtime sends names on to a mirror: that is in its own configuration")
     return tuple(sentences)
+
+
+def _containers(number: int) -> str:
+    return "1 container" if number == 1 else f"{number} containers"
 
 
 def _named(name: str, default_registry: str) -> str:

@@ -62,7 +62,7 @@ def read_live(
     inventory = Inventory(api, namespaces, plain, default_registry, view=View(whole=True), learn=learn)
     for noted in inventory:
         running += running_in(noted.value, default_registry) if noted.value["kind"] == "Pod" else ()
-        found.append(pulls_of(noted.walk, secrets, inventory.knowledge))
+        found.append(pulls_of(noted.walk, secrets))
         _choose(chosen, noted)
     nodes, no_nodes = read_nodes(api)
     events, no_events = read_pulled(api, namespaces)
