@@ -49,7 +49,7 @@ class Lock(msgspec.Struct, frozen=True):
                 check_digest(digest)
         except OSError as error:
             raise InputError(error.strerror or str(error), file=str(file)) from None
-        except (msgspec.DecodeError, HomeportError) as error:
+        except (ValueError, RecursionError, HomeportError) as error:
             raise InputError(
                 f"is no lock: {error}", file=str(file), hint="A lock is a JSON object of names and digests."
             ) from None

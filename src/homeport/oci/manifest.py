@@ -95,7 +95,7 @@ def parse_manifest(raw: RawManifest) -> Manifest:
     """Read what a manifest names; raises ContentError. A type that is not known is opaque: it names nothing."""
     try:
         wire = msgspec.json.decode(raw.body, type=_Wire)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ContentError(f"manifest {raw.digest} cannot be read: {error}") from None
     if raw.media_type in (SCHEMA1, SCHEMA1_SIGNED) or wire.schema_version == 1:
         raise ContentError(
@@ -123,7 +123,7 @@ def media_type_in(body: bytes) -> str:
     """Return the type that a manifest states or shows by its fields; "" where it does neither."""
     try:
         wire = msgspec.json.decode(body, type=_Wire)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return ""
     if wire.media_type:
         return wire.media_type

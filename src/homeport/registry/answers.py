@@ -195,7 +195,7 @@ def error_text(body: bytes) -> str:
         text = "; ".join(filter(None, map(_one_error, found.errors)))
         if not text and isinstance(found.details, str):
             text = found.details
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         text = "" if body.lstrip().startswith(b"<") else body.decode(errors="replace")
     line = " ".join(_UNPRINTABLE.sub(" ", text).split())
     return line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 3] + "..."

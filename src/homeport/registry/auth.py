@@ -147,7 +147,7 @@ class Authorizer:
                     login=self._endpoint.credential_name,
                 ).failure()
             answer = msgspec.json.decode(response.read(_MOST_BYTES), type=_Answer)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             raise not_a_registry(self._endpoint.shown, asked, "no JSON") from None
         finally:
             response.close()

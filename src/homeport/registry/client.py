@@ -218,7 +218,7 @@ class RegistryClient:
         body = answer.read(_TAGS_BYTES)
         try:
             tags = msgspec.json.decode(body, type=_Tags).tags or []
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             raise not_a_registry(self.registry, "GET tags", "no JSON") from None
         following = _NEXT.search(answer.headers.get("Link", ""))
         return tags, urljoin(answer.url, following[1]) if following and tags else None

@@ -107,7 +107,7 @@ def _parse(raw: RawManifest) -> Manifest:
     try:
         stated = msgspec.json.decode(raw.body, type=_Stated).media_type
         manifest = parse_manifest(raw)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise _invalid(f"it cannot be read: {error}") from None
     except ContentError as error:
         if raw.media_type in _KNOWN_TYPES:
