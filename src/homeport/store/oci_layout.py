@@ -278,5 +278,5 @@ def read_json(files: Files, path: str, kind: type[T]) -> T:
     """Read a small file of JSON; raises ContentError."""
     try:
         return msgspec.json.decode(read_whole(files, path, MOST_INDEX_BYTES), type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ContentError(f"{files.name(path)}: {path} in it cannot be read: {error}") from None
