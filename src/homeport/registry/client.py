@@ -12,6 +12,7 @@ from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, parse_manifest
 from homeport.oci.media_types import ACCEPT, OCI_INDEX
 from homeport.oci.transfer import NOTHING, Begun, BlobReader, Upload
+from homeport.oci.unreadable import UNREADABLE
 from homeport.quota.reading import Reading
 from homeport.registry.answers import is_page, not_a_registry
 from homeport.registry.auth import delete_scope, pull_scope, push_scope
@@ -218,7 +219,7 @@ class RegistryClient:
         body = answer.read(_TAGS_BYTES)
         try:
             tags = msgspec.json.decode(body, type=_Tags).tags or []
-        except (ValueError, RecursionError):
+        except UNREADABLE:
             raise not_a_registry(self.registry, "GET tags", "no JSON") from None
         following = _NEXT.search(answer.headers.get("Link", ""))
         return tags, urljoin(answer.url, following[1]) if following and tags else None

@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from homeport.errors import AuthenticationError, ConfigError
+from homeport.oci.unreadable import UNREADABLE
 from homeport.registry.credentials import Credential, Resolver
 from homeport.registry.transport import Request, Response
 
@@ -165,7 +166,7 @@ class CloudCredentials:
             raise _no_password(registry, f"{urlsplit(request.url).hostname} answers with status {response.status}")
         try:
             return msgspec.json.decode(body, type=kind)
-        except (ValueError, RecursionError):
+        except UNREADABLE:
             raise _no_password(registry, f"{urlsplit(request.url).hostname} answers with something else") from None
 
 
