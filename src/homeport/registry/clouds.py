@@ -17,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from homeport.errors import AuthenticationError, ConfigError
+from homeport.oci.unreadable import UNREADABLE
 from homeport.registry.aws import Ecr, Send
 from homeport.registry.credentials import Credential, Resolver
 from homeport.registry.transport import Request
@@ -140,7 +141,7 @@ class CloudCredentials:
             raise _no_password(registry, f"{urlsplit(request.url).hostname} answers with status {response.status}")
         try:
             return msgspec.json.decode(body, type=kind)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise _no_password(registry, f"{urlsplit(request.url).hostname} answers with something else") from None
 
 
