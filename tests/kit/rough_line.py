@@ -34,7 +34,7 @@ class RoughLine:
         self._open: set[socket.socket] = set()
         self._wake = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self.connections = 0
         self._start(self._accept)
 
@@ -47,6 +47,11 @@ class RoughLine:
         """Break what has fallen silent."""
         self._wake.set()
         self._wake = threading.Event()
+
+    def settle(self) -> None:
+        """Wait until no connection is left: its client is gone."""
+        with self._lock:
+            assert self._lock.wait_for(lambda: not self._open, 60)
 
     def stop(self) -> None:
         """Break all connections and end all threads."""
@@ -112,6 +117,7 @@ class RoughLine:
         ends.acquire()
         with self._lock:
             self._open -= {client, server}
+            self._lock.notify_all()
         client.close()
         server.close()
 

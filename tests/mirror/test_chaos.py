@@ -121,8 +121,17 @@ class Storm:
         side.go.set()
         line.mend()
         line.speak()
+        self.settle()
         assert begun.is_set() or process.returncode == 0, said
         return begun.is_set()
+
+    def settle(self) -> None:
+        """Wait until the servers have heard all that a killed process had said: an answer comes after what came before."""
+        for line in self.lines:
+            line.settle()
+        with open_registries() as registries:
+            for side in (self.source, self.target) * 2:
+                registries.client(side.host).head_manifest("none", "none")
 
     def run(self, *command: str) -> None:
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
@@ -132,7 +141,7 @@ class Storm:
     def pulled(self) -> set[str]:
         """Digests of the manifests that the last run fetched: none twice."""
         pulls = [asked.path.rpartition("/")[2] for asked in self.at_source.requests if asked.kind == "GET manifests"]
-        assert len(pulls) == len(set(pulls))
+        assert [digest for digest in pulls if pulls.count(digest) > 1] == []
         return set(pulls)
 
     def arrived(self) -> set[str]:
