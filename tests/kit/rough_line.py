@@ -34,7 +34,7 @@ class RoughLine:
         self._open: set[socket.socket] = set()
         self._wake = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._lock = threading.Condition()
+        self._lock = threading.Lock()
         self.connections = 0
         self._start(self._accept)
 
@@ -48,10 +48,14 @@ class RoughLine:
         self._wake.set()
         self._wake = threading.Event()
 
-    def settle(self) -> None:
-        """Wait until no connection is left: its client is gone."""
+    def hang_up(self) -> None:
+        """Break all connections, and wait until all is said that was on its way to the server."""
         with self._lock:
-            assert self._lock.wait_for(lambda: not self._open, 60)
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads[1:]:
+            thread.join()
 
     def stop(self) -> None:
         """Break all connections and end all threads."""
@@ -59,12 +63,8 @@ class RoughLine:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        with self._lock:
-            for connection in self._open:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
+        self._threads[0].join()
+        self.hang_up()
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments)
@@ -117,7 +117,6 @@ class RoughLine:
         ends.acquire()
         with self._lock:
             self._open -= {client, server}
-            self._lock.notify_all()
         client.close()
         server.close()
 

@@ -121,17 +121,18 @@ class Storm:
         side.go.set()
         line.mend()
         line.speak()
-        self.settle()
+        self.hear_the_dead_out()
         assert begun.is_set() or process.returncode == 0, said
         return begun.is_set()
 
-    def settle(self) -> None:
-        """Wait until the servers have heard all that a killed process had said: an answer comes after what came before."""
+    def hear_the_dead_out(self) -> None:
+        """Let both sides take what a killed run had sent: it is not to count for the next one."""
         for line in self.lines:
-            line.settle()
-        with open_registries() as registries:
-            for side in (self.source, self.target) * 2:
-                registries.client(side.host).head_manifest("none", "none")
+            line.hang_up()
+        for host in (self.source.host, self.target.host):
+            for _ in range(2):  # an event loop that answers twice has looked at all that was there before
+                with open_registries() as registries:
+                    registries.client(host).ping()
 
     def run(self, *command: str) -> None:
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
@@ -141,7 +142,7 @@ class Storm:
     def pulled(self) -> set[str]:
         """Digests of the manifests that the last run fetched: none twice."""
         pulls = [asked.path.rpartition("/")[2] for asked in self.at_source.requests if asked.kind == "GET manifests"]
-        assert [digest for digest in pulls if pulls.count(digest) > 1] == []
+        assert len(pulls) == len(set(pulls))
         return set(pulls)
 
     def arrived(self) -> set[str]:

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from homeport.mapping import Mapping, Target
 from homeport.mirror import MirrorResult, forecast, mirror
+from homeport.mirror.kept import KeptManifests
 from homeport.reference import Reference
 from homeport.registry.credentials import Credential
 from homeport.registry.settings import Settings
@@ -33,11 +36,11 @@ class Wire:
         self.from_source.requests.clear()
         return f"{self.source.host}/{repository}:{tag}"
 
-    def mirror(self, *references: str) -> MirrorResult:
+    def mirror(self, *references: str, **wishes: Any) -> MirrorResult:
         self.from_source.requests.clear()
         self.to_target.requests.clear()
         target = self.registries.client(self.target.host)
-        return mirror(map(Reference.parse, references), self.mapping, self.registries.client, target)
+        return mirror(map(Reference.parse, references), self.mapping, self.registries.client, target, **wishes)
 
     def fetched(self, repository: str, content: images.Content) -> bool:
         """Whether the target serves a content, byte for byte."""
@@ -90,6 +93,25 @@ def test_nothing_changed_is_one_head_each(wire: Wire):
 
     assert {image.status for image in result.images} == {"present"}
     assert wire.from_source.kinds() == wire.to_target.kinds() == {"HEAD manifests": 5}
+
+
+def test_looking_for_new_signatures_of_25_images_takes_no_manifest_request_more(wire: Wire, tmp_path: Path):
+    """What is about an image is asked for in lists, which nobody counts; children are known from the first run."""
+    names, kept = [], KeptManifests(tmp_path)
+    for number in range(25):
+        content = images.multi_arch(f"app{number}", size=10)
+        names.append(wire.publish(content, f"app{number}", "1"))
+        with open_registries() as registries:
+            images.put(images.about(content), registries.client(wire.source.host), f"app{number}")
+    wire.mirror(*names, referrers=True, kept=kept)
+
+    result = wire.mirror(*names, referrers=True, kept=kept)
+
+    assert {image.status for image in result.images} == {"present"}
+    asked = [*wire.from_source.requests, *wire.to_target.requests]
+    assert sum(each.kind.endswith("manifests") for each in asked) == 50
+    assert {each.method for each in asked} == {"HEAD", "GET"}
+    assert result.traffic.counted_pulls == 0
 
 
 def test_shared_layers_cross_the_wire_once(wire: Wire):

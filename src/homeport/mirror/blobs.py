@@ -60,8 +60,9 @@ class BlobScheduler:
         homes: Homes = MappingProxyType({}),
         spool: Spool | None = None,
         registry: str = "",
+        large: int = 6,
     ) -> None:
-        """`spool` has what earlier transfers to the target, which `registry` names, have left."""
+        """`spool` has what earlier transfers to the target, which `registry` names, have left; `large` is how many large blobs move at once."""
         self._target = target
         self._workers = workers
         self._meter = meter
@@ -74,8 +75,10 @@ class BlobScheduler:
         self._known = homes
         self._spool, self._registry = spool, registry
         self._mounts = False
-        self._large: Transfer | None = None
+        self._largest: Transfer | None = None
         self._small_next = False
+        self._large_left = large
+        self._put_off = 0
 
     def claim(self, place: Place, blobs: Iterable[Descriptor]) -> "Claims":
         """Ask for blobs to be brought to a repository; a second claim joins the first."""
@@ -110,6 +113,9 @@ class BlobScheduler:
 
     def _enqueue(self, transfer: Transfer) -> None:
         insort(self._ready, transfer, key=lambda waiting: waiting.blob.size)
+        self._begin()
+
+    def _begin(self) -> None:
         with suppress(StoppedError):  # then stop() settles what is ready
             self._workers.submit(self._next)
 
@@ -117,8 +123,7 @@ class BlobScheduler:
         """Carry one transfer; there is one call for each that is ready."""
         with self._lock:
             transfer = self._pick()
-            if self._must_not_begin(transfer):
-                self._leave(transfer)
+            if transfer is None or self._must_not_begin(transfer):
                 return
             self._moving.setdefault(transfer.blob.digest, [])
         error: BaseException | None = None
@@ -128,29 +133,43 @@ class BlobScheduler:
             error = caught
         self._finish(transfer, error)
 
-    def _pick(self) -> Transfer:
-        """Take the largest if no thread is at one and a small one had its turn, else the smallest."""
-        if self._large is None and not self._small_next:
-            self._large = transfer = self._ready.pop()
-        else:
-            transfer = self._ready.pop(0)
+    def _pick(self) -> Transfer | None:
+        """Take the largest if no thread is at one and a small one had its turn, else the smallest; None while it has to wait."""
+        smallest, largest = self._ready[0], self._ready[-1]
+        takes_largest = self._largest is None and not self._small_next and self._has_place(largest)
+        transfer = largest if takes_largest else smallest
+        if not self._has_place(transfer):
+            self._put_off += 1
+            return None
+        self._large_left -= _is_large(transfer)
+        self._ready.remove(transfer)
+        self._largest = transfer if takes_largest else self._largest
         self._small_next = not self._small_next
         return transfer
+
+    def _has_place(self, transfer: Transfer) -> bool:
+        return self._large_left > 0 or not _is_large(transfer)
 
     def _must_not_begin(self, transfer: Transfer) -> bool:
         """Forget what nobody waits for; park what is under way to another repository, to be mounted from there."""
         digest = transfer.blob.digest
         if not transfer.claims:
             del self._transfers[transfer.key]
-            return True
-        if digest in self._moving and digest not in self._homes:
+        elif digest in self._moving and digest not in self._homes:
             self._moving[digest].append(transfer)
-            return True
-        return False
+        else:
+            return False
+        self._leave(transfer)
+        return True
 
     def _leave(self, transfer: Transfer) -> None:
-        if self._large is transfer:
-            self._large = None
+        if self._largest is transfer:
+            self._largest = None
+        if _is_large(transfer):
+            self._large_left += 1
+            if self._put_off:
+                self._put_off -= 1
+                self._begin()
 
     def _finish(self, transfer: Transfer, error: BaseException | None) -> None:
         digest = transfer.blob.digest
@@ -219,6 +238,10 @@ class BlobScheduler:
         own = transfer.place.repository
         known = self._known.get(transfer.blob.digest, (own,))
         return own if own in known else known[0]
+
+
+def _is_large(transfer: Transfer) -> bool:
+    return transfer.blob.size >= LARGE_BLOB
 
 
 class Claims:

@@ -14,6 +14,15 @@ from homeport.store.durable import write_file
 LOCK: Final = "homeport.lock"
 
 
+def is_lock(file: Path) -> bool:
+    """Tell whether a file is written as a lock is, rather than as an archive; a folder, and what cannot be read, is not."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(64).lstrip().startswith(b"{")
+    except OSError:
+        return False
+
+
 class Lock(msgspec.Struct, frozen=True):
     """What each reference of a source named: a digest. Written as one JSON object, sorted."""
 

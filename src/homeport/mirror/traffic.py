@@ -31,6 +31,11 @@ class Meter:
         with self._lock:
             self._tally.update(names)
 
+    def take_back(self, *names: str) -> None:
+        """Count down what was refused."""
+        with self._lock:
+            self._tally.subtract(names)
+
     def add_bytes(self, count: int) -> None:
         """Count bytes that went to the target."""
         with self._lock:
@@ -75,10 +80,13 @@ class MeteredSource:
     With patience one thread asks again after a while, and the others wait for it.
     """
 
-    def __init__(self, source: Source, meter: Meter, patience: Patience | None = None) -> None:
+    def __init__(
+        self, source: Source, meter: Meter, patience: Patience | None = None, *, is_limited: bool = True
+    ) -> None:
+        """With `is_limited` each manifest counts as a pull, unless it is read from this machine."""
         self._source = source
         self._meter = meter
-        self._pull = () if source.is_local else ("counted_pulls",)
+        self._pull = ("counted_pulls",) if is_limited and not source.is_local else ()
         self._patience = patience or Patience()
         self._limited: RateLimitedError | None = None
         self._turn = threading.Lock()
@@ -119,6 +127,7 @@ class MeteredSource:
         try:
             raw = self._source.get_manifest(repository, identifier)
         except RateLimitedError as error:
+            self._meter.take_back(*self._pull)
             self._limited = error
             raise
         self._limited = None

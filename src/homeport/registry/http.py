@@ -14,11 +14,12 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from homeport.errors import RegistryError, TLSError, UnreachableError
+from homeport.errors import RateLimitedError, RegistryError, TLSError, UnreachableError
 from homeport.oci.challenge import parse_challenges
+from homeport.quota.budget import Budget
 from homeport.quota.reading import Reading
 from homeport.registry.addresses import Reach, check_named, origin, shown
-from homeport.registry.answers import Refusal, is_page, not_a_registry
+from homeport.registry.answers import Refusal, is_page, not_a_registry, used_up
 from homeport.registry.auth import Authorizer
 from homeport.registry.credentials import Credential
 from homeport.registry.retry import Pace, Transient
@@ -58,8 +59,12 @@ class Ask(msgspec.Struct, frozen=True):
     lane: Lane | None = "ask"
     """Where to wait for a place; None where the asker has one (`Host.enter`)."""
     silence: float = SILENCE_SECONDS
+    leaves: bool = True
+    """Whether it is followed to another host; where not, the redirect is the answer."""
     is_pull: bool = False
     """Whether a limited registry counts it: the GET of a manifest."""
+    is_manifest: bool = False
+    """Whether its answer is a manifest or the head of one: without a limit in it, there is none."""
 
     @property
     def shown(self) -> str:
@@ -115,6 +120,7 @@ class Host:
         self._reach = Reach.PUBLIC
         self._auth: Authorizer | None = None
         self._meeting = threading.Lock()
+        self._budgets: dict[str, Budget] = {}
 
     def request(self, ask: Ask, use: Callable[[Answer], T]) -> T:
         """Ask, use the answer and close it, again while that may help; the body must be bytes. Raises RegistryError."""
@@ -164,12 +170,43 @@ class Host:
         return Answer(response, url, leave)
 
     def _expected(self, ask: Ask, auth: Authorizer, number: int) -> tuple[Response, str]:
+        if not ask.is_pull:
+            return self._answered(ask, auth, number)
+        budget = self._budget(ask, auth)
+        end = budget.begin(ask.repository)
+        if end is None:
+            self._look_at_limit(ask, auth)
+            end = budget.begin(ask.repository)
+        if end is None:
+            raise self._used_up(ask, auth, budget)
+        try:
+            return self._answered(ask, auth, number)
+        finally:
+            end()
+
+    def _budget(self, ask: Ask, auth: Authorizer) -> Budget:
+        return self._budgets.setdefault(auth.identity(ask.repository), Budget())
+
+    def _look_at_limit(self, ask: Ask, auth: Authorizer) -> None:
+        """Ask by HEAD, which is free, whether there are pulls again."""
+        head = msgspec.structs.replace(ask, method="HEAD", is_pull=False)
+        asked = self._budget(ask, auth).answers
+        response, _ = self._authorized(head, auth)
+        self._note(head, response, auth, asked)
+        response.close()
+
+    def _used_up(self, ask: Ask, auth: Authorizer, budget: Budget) -> RateLimitedError:
+        left = f" ({budget.reading})" if budget.reading else ""
+        return used_up(f"{self.endpoint.shown}: {ask.shown}", auth.identity(ask.repository), left)
+
+    def _answered(self, ask: Ask, auth: Authorizer, number: int) -> tuple[Response, str]:
+        asked = self._budget(ask, auth).answers
         response, url = self._authorized(ask, auth)
         if response.status in _OUT_OF_DATE and ask.method == "GET" and not ask.is_pull and not self._is_own(url):
             response.close()
             response, url = self._authorized(ask, auth)
         self._places.heard(number, well=response.status != 429 and response.status < 500)
-        self._note(ask, response)
+        self._note(ask, response, auth, asked)
         if response.status in ask.expected:
             return response, url
         try:
@@ -180,6 +217,7 @@ class Host:
     def _authorized(self, ask: Ask, auth: Authorizer) -> tuple[Response, str]:
         header = auth.header(ask.repository, ask.scopes)
         response, url = self._followed(ask, header)
+        auth.heard(header, response.status)
         if response.status != 401 or not self._is_own(url):
             return response, url
         try:
@@ -204,6 +242,8 @@ class Host:
             response = self._send(ask, url, authorization)
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or not location or not isinstance(ask.body, bytes | None):
+                return response, url
+            if not ask.leaves and not self._is_own(urljoin(url, location)):
                 return response, url
             response.close()
             url = urljoin(url, location)
@@ -243,8 +283,11 @@ class Host:
         login = self.endpoint.credential_name
         return Refusal.of(response, host=self._at(url), asked=asked, identity=identity, login=login)
 
-    def _note(self, ask: Ask, response: Response) -> None:
-        if reading := Reading.of({name.lower(): text for name, text in response.headers.items()}):
+    def _note(self, ask: Ask, response: Response, auth: Authorizer, asked: int) -> None:
+        reading = Reading.of({name.lower(): text for name, text in response.headers.items()})
+        if reading or (response.status == 200 and ask.is_manifest):
+            self._budget(ask, auth).learn(ask.repository, reading, asked)
+        if reading:
             self._traffic.note(self.name, reading)
             if ask.is_pull and response.status == 200:
                 self._traffic.add(self.name, counted_pulls=1)

@@ -3,7 +3,6 @@
 The wait is one that another thread can end: ^C stops a mirror at once although ten threads are waiting for a minute.
 """
 
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -107,4 +106,6 @@ class Pace:
 
 def backoff(attempt: int) -> float:
     """Return the seconds before the next try: half a second, doubled each time, with up to half as much again by chance."""
+    import random
+
     return float(2 ** (attempt - 2)) * (1 + random.random() / 2)  # noqa: S311 - spreads load, protects nothing
