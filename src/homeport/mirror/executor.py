@@ -9,9 +9,10 @@ import msgspec
 
 from homeport.errors import ContentError, HomeportError, NotFoundError, RegistryError
 from homeport.mapping import Mapping
-from homeport.mirror.blobs import BlobScheduler, Homes, Place
+from homeport.mirror.blobs import BlobScheduler, Place
 from homeport.mirror.companions import Company, Finder, news
 from homeport.mirror.explore import Explorer
+from homeport.mirror.homes import Homes, TargetHomes
 from homeport.mirror.kept import KeptManifests, metered
 from homeport.mirror.mirrors import Mirrors
 from homeport.mirror.observer import Observer
@@ -165,12 +166,13 @@ class _Job:
         self._company = (
             Company(self._target, self._tree, self._finder, self._kept, self._platforms) if wishes.referrers else None
         )
+        self._homes = TargetHomes(wishes.homes, wishes.kept, wishes.registry)
         self._blobs = BlobScheduler(
             self._target,
             self._carriers,
             self._meter,
             observer,
-            homes=wishes.homes,
+            homes=self._homes,
             spool=wishes.spool,
             registry=wishes.registry,
             large=concurrency.large_blobs,
@@ -206,6 +208,7 @@ class _Job:
         for workers in (self._lookers, self._images, self._manifests, self._carriers):
             workers.stop()
         self._blobs.stop()
+        self._homes.keep()
 
     def _look(self, wanted: Wanted) -> Seen:
         try:
@@ -233,7 +236,10 @@ class _Job:
 
     def _seen(self, wanted: Wanted) -> Seen:
         self._meter.check()
-        return self._resolve(wanted, self._source(wanted.source.registry))
+        seen = self._resolve(wanted, self._source(wanted.source.registry))
+        if seen.digest and (seen.present or seen.at_target):
+            self._homes.see(wanted.target.repository, seen.digest)
+        return seen
 
     def _image(self, wanted: Wanted, look: Look, outlook: Outlook) -> ImageResult:
         self._observer.image_started(wanted)

@@ -51,14 +51,24 @@ class KeptManifests:
 
     def keep(self, raw: RawManifest) -> None:
         """Keep a manifest, unless its type could not be told from it again."""
-        if RawManifest.of(raw.body).media_type != raw.media_type:
-            return
+        if RawManifest.of(raw.body).media_type == raw.media_type:
+            self.write(self._file(raw.digest).name, raw.body)
+
+    def read(self, name: str) -> bytes | None:
+        """Return what else is kept under a name; whoever reads it has to check it."""
+        try:
+            return (self._folder / name).read_bytes()
+        except OSError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep something else under a name, whole or not at all."""
         temporary = self._folder / f".{uuid.uuid4().hex}"
         with suppress(OSError):
-            self._make_room(len(raw.body))
+            self._make_room(len(content))
             try:
-                temporary.write_bytes(raw.body)
-                temporary.replace(self._file(raw.digest))
+                temporary.write_bytes(content)
+                temporary.replace(self._folder / name)
             finally:
                 temporary.unlink(missing_ok=True)
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from homeport.mirror.blobs import Homes
+from homeport.mirror.homes import Homes
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.mirrors import Mirrors
 from homeport.mirror.outlook import Quotas

@@ -3,6 +3,7 @@
 The runtimes rewrite a prefix of a name, so the mapping is told as prefixes; the source itself is never asked.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final, Literal
 
@@ -16,6 +17,11 @@ RUNTIMES: Final[tuple[Runtime, ...]] = ("containerd", "cri-o", "openshift")
 _CONTAINERD_HOST: Final = 'capabilities = ["pull", "resolve"]\noverride_path = true\n'
 _CRI_O_FILE: Final = "etc/containers/registries.conf.d/50-homeport.conf"
 _OPENSHIFT_FILE: Final = "openshift/homeport-mirrors.yaml"
+_PLACE: Final = re.compile(
+    r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?"
+    r"(?:/[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*)*"
+)
+"""What a mirror set takes as a source or a mirror (github.com/openshift/api config/v1/types_image_digest_mirror_set.go)."""
 
 
 class Prefix(msgspec.Struct, frozen=True, order=True):
@@ -58,7 +64,11 @@ def node_files(prefixes: Iterable[Prefix], runtime: Runtime, *, plain_http: bool
         return NodeFiles(
             {_CRI_O_FILE: "\n".join(_cri_o(it, plain_http=plain_http) for it in ordered)} if ordered else {}
         )
-    return NodeFiles({_OPENSHIFT_FILE: _openshift(ordered)} if ordered else {})
+    taken = [it for it in ordered if _PLACE.fullmatch(it.source) and _PLACE.fullmatch(it.home)]
+    missing = (
+        f"OpenShift takes no such place: {it.source} would not go to {it.home}" for it in ordered if it not in taken
+    )
+    return NodeFiles({_OPENSHIFT_FILE: _openshift(taken)} if taken else {}, tuple(missing))
 
 
 def _containerd(prefixes: list[Prefix], scheme: str) -> NodeFiles:
