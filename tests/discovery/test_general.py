@@ -85,6 +85,21 @@ def uncertain(text: str) -> set[str]:
             {"a/b:1"},
         ),
         ("image: {registry: mine, repository: a/b, tag: 1}", {"a/b:1"}),
+        ("defaultRegistry: r.io\nimage: {registry: prom, name: prometheus, tag: v2}", {"prom/prometheus:v2"}),
+        ("image: {repository: a/b, crdRepository: a/crds, release: v3.2.1}", {"a/b:v3.2.1", "a/crds:v3.2.1"}),
+        ("{repository: a/b, release: prometheus, pullPolicy: Always}", {"open: a/b"}),
+        ("{image: a/b, imageTag: 1, sidecarImage: r.io/c/d}", {"a/b:1", "r.io/c/d"}),
+        (
+            "{a_image_name: o/a, b_image_name: o/b, image_tag_version: v1, b_image_tag_version: v2, image_registry: docker.io}",
+            {"docker.io/o/a:v1", "docker.io/o/b:v2"},
+        ),
+        ("global: {registry: {address: r.io/org}, images: {x: {repository: x, tag: v1}}}", {"r.io/org/x:v1"}),
+        ("images: {reaper: {repository: org, name: reaper, tag: 1}}", {"org/reaper:1"}),
+        ("images: {reaper: {repository: 'r.io:5000/m/org', name: reaper, tag: 1}}", {"r.io:5000/m/org/reaper:1"}),
+        ("images: {reaper: {repository: r.io/org/reaper, name: reaper, tag: 1}}", {"r.io/org/reaper:1"}),
+        ("images: [{repository: nginx, name: web, tag: 1}]", {"nginx:1"}),
+        ("redis: {image: redis, version: 5.0.3}", {"redis:5.0.3"}),
+        ("redis: {image: redis, version: stable, replicas: 1}", {"redis"}),
         ("global: {imageRegistry: ''}\nimage: {registry: docker.io, repository: a/b, tag: 1}", {"docker.io/a/b:1"}),
     ],
 )
@@ -132,6 +147,9 @@ def test_keys_and_values_speak_of_images(text, expected):
     [
         ({"RELATED_IMAGE_X": "q.io/a/b:1", "DRIVER_IMAGE-580": f"a/b@{SHA}"}, {"q.io/a/b:1", f"a/b@{SHA}"}),
         ({"INIT_IMAGE": "busybox"}, {"busybox"}),
+        ({"X_IMAGE": "q.io/a/b", "VERSION": "1.2", "Y_VERSION": "3"}, {"q.io/a/b"}),
+        ({"M_DATABASE_IMAGE": "q.io/a/b", "DATABASE_VERSION": "1.2"}, {"open: q.io/a/b"}),
+        ({"X_IMAGE": "q.io/a/b", "Y_IMAGE": "q.io/a/c:1", "IMAGE_TAG": "1.2"}, {"open: q.io/a/b", "q.io/a/c:1"}),
         ({"MAVEN_BUILDER": "quay.io/a/b:1"}, {"quay.io/a/b:1"}),
         ({"MONGODB_IMAGE": "server", "MONGODB_REPO_URL": "quay.io/mongodb"}, {"open: quay.io/mongodb/server"}),
         ({"X_IMAGE_REPOSITORY": "quay.io/a/x", "X_VERSION": "1"}, {"quay.io/a/x:1"}),
@@ -191,6 +209,32 @@ def test_lines_of_what_is_no_document():
     text = 'data:\n  x.conf: |\n    [a]\n    sandbox_image = "r.io/p/pause:3"\n    # old_image = r.io/p/no:1\n    image={{ .Values.x }}\n'
     assert named(text) == {"r.io/p/pause:3"}
     assert scan(text).findings[0].line == 4
+
+
+def test_names_that_a_script_calls_something_with():
+    text = f"""\
+    steps:
+    - name: x
+      script: |
+        #!/bin/sh
+        X_IMAGE=quay.io/a/set:1
+        crane copy quay.io/a/from:1 \\
+          "docker://quay.io/a/quoted@{SHA}"
+        # quay.io/a/comment:1
+        docker push quay.io/a/pushed:1 && echo quay.io/a/said:1
+        curl https://quay.io/a/url:1; cat quay.io/plain
+    containers:
+    - command: [sh, -c, "ctr pull quay.io/a/line:1"]
+      args: ["--flag is quay.io/a/arg:1 here"]
+    """
+    assert named(text) == {
+        "quay.io/a/set:1",
+        "quay.io/a/from:1",
+        f"quay.io/a/quoted@{SHA}",
+        "quay.io/a/line:1",
+        "quay.io/a/arg:1",
+    }
+    assert len(scan(text).findings) == 5
 
 
 def test_charts_lists_in_annotations():

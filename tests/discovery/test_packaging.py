@@ -11,7 +11,8 @@ from homeport.discovery.inputs import Source
 from homeport.discovery.packaging import archives
 from homeport.discovery.packaging.archives import read_archive
 from homeport.discovery.packaging.charts import Chart, is_chart, read_chart, unrendered, without_actions
-from homeport.discovery.packaging.kustomization import ImageRule, Resource, read_kustomization
+from homeport.discovery.packaging.kustomization import Resource, read_kustomization
+from homeport.discovery.packaging.transformer import ImageRule
 from homeport.errors import InputError
 from tests.kit.charts import pack_chart, write_chart
 
@@ -158,12 +159,12 @@ def test_a_kustomization_is_read_with_its_bases_and_patches(tmp_path):
     (base / "pod.yaml").write_text("kind: Pod\n")
     top = kustomization(
         tmp_path / "top",
-        resources=["../base", "../base"],
+        resources=["../base"],
         patches="[{path: p.yaml}]",
         images="[{name: nginx, newTag: '2'}]",
     )
     (top / "p.yaml").write_text("kind: Pod\n")
-    found = [(it.source.relative, len(it.rules)) for it in read_kustomization(top, SIZE) if isinstance(it, Resource)]
+    found = [(it.source.relative, len(it.steps)) for it in read_kustomization(top, SIZE) if isinstance(it, Resource)]
     assert found == [("pod.yaml", 2), ("kustomization.yaml", 2), ("kustomization.yaml", 1), ("p.yaml", 1)]
 
 

@@ -119,6 +119,30 @@ SHIPPED = [
         of("cdi.kubevirt.io/v1beta1", "DataVolume", "{source: {registry: {url: 'docker://quay.io/a/b'}}}"),
         {"quay.io/a/b"},
     ),
+    (
+        "metal3",
+        of("metal3.io/v1alpha1", "BareMetalHost", "{image: {url: 'oci://quay.io/os/image:1'}}"),
+        {"quay.io/os/image:1"},
+    ),
+    (
+        "argocd-operator",
+        of(
+            "argoproj.io/v1beta1",
+            "ArgoCD",
+            "{image: q.io/a/cd, redis: {image: redis, version: 5.0.3}, sso: {dex: {image: q.io/d, version: v2}},"
+            " ha: {redisProxyImage: haproxy, redisProxyVersion: '2.0'}}",
+        ),
+        {"open q.io/a/cd", "redis:5.0.3", "q.io/d:v2", "haproxy:2.0"},
+    ),
+    (
+        "flux-kustomization",
+        of(
+            "kustomize.toolkit.fluxcd.io/v1",
+            "Kustomization",
+            "{images: [{name: nginx, newTag: '2'}, {name: a, newName: q.io/a/b, newTag: '1'}, {name: c, newName: q.io/c/d}]}",
+        ),
+        {"q.io/a/b:1", "open q.io/c/d"},
+    ),
 ]
 
 
@@ -136,7 +160,41 @@ NOT_IMAGES = [
         "sigstore-policy",
         of("policy.sigstore.dev/v1beta1", "ClusterImagePolicy", f"{{images: [{{glob: {REFERENCE}}}]}}"),
     ),
+    (
+        "sigstore-policy",
+        of(
+            "policy.sigstore.dev/v1beta1",
+            "ClusterImagePolicy",
+            f"{{authorities: [{{source: [{{oci: '{REFERENCE}'}}]}}]}}",
+        ),
+    ),
     ("kyverno", of("kyverno.io/v1", "ClusterPolicy", f"{{rules: [{{verifyImages: [{{image: {REFERENCE}}}]}}]}}")),
+    (
+        "kyverno",
+        of(
+            "kyverno.io/v1",
+            "Policy",
+            f"{{rules: [{{validate: {{pattern: {{spec: {{containers: [{{name: '*', image: '{REFERENCE}'}}]}}}}}}}}]}}",
+        ),
+    ),
+    (
+        "kyverno",
+        of(
+            "kyverno.io/v1",
+            "ClusterPolicy",
+            f"{{rules: [{{context: [{{imageRegistry: {{reference: '{REFERENCE}'}}}}]}}]}}",
+        ),
+    ),
+    ("kyverno", of("kyverno.io/v2", "PolicyException", f"{{podSecurity: [{{images: ['{REFERENCE}']}}]}}")),
+    ("kyverno-policies", of("policies.kyverno.io/v1", "PolicyException", f"{{images: ['{REFERENCE}']}}")),
+    (
+        "kyverno-policies",
+        of(
+            "policies.kyverno.io/v1",
+            "NamespacedImageValidatingPolicy",
+            f"{{matchImageReferences: [{{glob: '{REFERENCE}'}}]}}",
+        ),
+    ),
     (
         "trivy-operator-reports",
         of("aquasecurity.github.io/v1alpha1", "SbomReport", f"{{image: {REFERENCE}}}", "report"),
@@ -147,9 +205,22 @@ NOT_IMAGES = [
         of("build.openshift.io/v1", "BuildConfig", f"{{output: {{to: {{kind: DockerImage, name: '{REFERENCE}'}}}}}}"),
     ),
     ("shipwright", of("shipwright.io/v1beta1", "Build", f"{{output: {{image: {REFERENCE}}}}}")),
+    ("shipwright", of("shipwright.io/v1beta1", "BuildRun", f"{{build: {{spec: {{output: {{image: {REFERENCE}}}}}}}}}")),
+    (
+        "shipwright",
+        of("shipwright.io/v1alpha1", "Build", f"{{trigger: {{when: [{{image: {{names: ['{REFERENCE}']}}}}]}}}}"),
+    ),
     ("kpack", of("kpack.io/v1alpha2", "Image", f"{{tag: {REFERENCE}}}")),
+    ("kpack", of("kpack.io/v1alpha2", "ClusterBuilder", f"{{tag: {REFERENCE}}}")),
+    ("kpack", of("kpack.io/v1alpha2", "Build", f"{{lastBuild: {{image: {REFERENCE}}}}}")),
     ("cluster-api", of("infrastructure.cluster.x-k8s.io/v1beta1", "GCPMachine", f"{{image: {REFERENCE}}}")),
-    ("metal3", of("metal3.io/v1alpha1", "BareMetalHost", f"{{image: {{name: {REFERENCE}}}}}")),
+    ("cluster-api", of("infrastructure.cluster.x-k8s.io/v1beta1", "GCPMachinePool", f"{{imageFamily: {REFERENCE}}}")),
+    (
+        "metal3",
+        of(
+            "metal3.io/v1alpha1", "BareMetalHost", f"{{image: {{url: 'https://{REFERENCE}', checksum: '{REFERENCE}'}}}}"
+        ),
+    ),
     ("piraeus-operator", of("piraeus.io/v1", "LinstorCluster", "{repository: quay.io/piraeus/x}")),
 ]
 
@@ -193,6 +264,26 @@ def test_what_is_pulled_without_being_named_is_uncertain(rule, text, expected):
     assert not [it for it in result.findings if it.how.startswith("rule")]
     assert [it.text.partition("/")[2].removeprefix("i/") for it in result.uncertain] == expected
     assert {it.how for it in result.uncertain} <= {f"rule {rule}, not named"}
+
+
+@pytest.mark.parametrize(
+    ("api", "kind", "spec"),
+    [
+        ("kyverno.io/v1", "ClusterPolicy", "{rules: [{mutate: {patchStrategicMerge: {spec: {containers: [IMAGE]}}}}]}"),
+        ("kyverno.io/v1", "ClusterPolicy", "{rules: [{generate: {data: {spec: {containers: [IMAGE]}}}}]}"),
+        ("kpack.io/v1alpha2", "Image", "{source: {registry: IMAGE}}"),
+        ("kpack.io/v1alpha2", "Build", "{builder: IMAGE}"),
+        ("kpack.io/v1alpha2", "ClusterStack", "{buildImage: IMAGE}"),
+        ("kpack.io/v1alpha2", "ClusterStore", "{sources: [IMAGE]}"),
+        ("shipwright.io/v1alpha1", "Build", "{builder: IMAGE}"),
+        ("shipwright.io/v1beta1", "Build", "{source: {ociArtifact: IMAGE}}"),
+        ("shipwright.io/v1beta1", "ClusterBuildStrategy", "{steps: [IMAGE]}"),
+        ("infrastructure.cluster.x-k8s.io/v1beta1", "DockerMachineTemplate", "{template: {spec: {customImage: NAME}}}"),
+    ],
+)
+def test_shipped_rules_leave_in_what_is_pulled(api, kind, spec):
+    text = of(api, kind, spec.replace("IMAGE", "{name: x, image: NAME}").replace("NAME", f"'{REFERENCE}'"))
+    assert [it.text for it in scan(text).findings] == [REFERENCE]
 
 
 def test_every_shipped_rule_names_its_source_and_is_tested():

@@ -19,7 +19,7 @@ from homeport.errors import (
 from homeport.mapping import Mapping, Target
 from homeport.mirror import ImageResult, MirrorResult, Observer
 from homeport.mirror.bundle.archives import open_layout
-from homeport.mirror.bundle.contents import Contents
+from homeport.mirror.bundle.contents import Contents, Part
 from homeport.mirror.bundle.delta import content_of
 from homeport.mirror.bundle.load import load, verify, write_riders
 from homeport.mirror.bundle.parts import bundles
@@ -414,6 +414,31 @@ def test_an_interrupted_compressed_save_goes_on(gap: Gap):
     assert gap.save(REDIS, to="b.tar.zst").files
     assert [call.what for call in gap.source.calls if call.verb == "GET blob"] == [missing]
     assert sorted(path.name for path in gap.folder.iterdir()) == ["b.tar.zst"]
+
+
+def test_files_of_folders_are_written_to_folders_and_never_out_of_them(gap: Gap):
+    gap.save(OPERATOR, riders={"manifests/crds/rec.yaml": b"kind: CustomResourceDefinition\n", "away/x": b"x"})
+    out, away = gap.folder / "out", gap.folder / "elsewhere"
+    out.mkdir()
+    away.mkdir()
+    (out / "away").symlink_to(away)
+    with open_layout([gap.folder / "b.tar"]) as layout, pytest.raises(ContentError, match="a link leads out of"):
+        write_riders(layout, out)
+    (out / "away").unlink()
+    with open_layout([gap.folder / "b.tar"]) as layout:
+        write_riders(layout, out)
+    assert (out / "manifests/crds/rec.yaml").read_bytes() == b"kind: CustomResourceDefinition\n"
+    assert list(away.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["riders/../../evil", "/evil", "riders//evil", "a/./b", "a\x1b[2J"])
+def test_a_table_that_names_what_is_outside_is_refused(gap: Gap, name: str):
+    (gap.folder / "layout").mkdir()
+    contents = Contents(version=1, images={}, files={name: Part(4)})
+    (gap.folder / "layout/homeport-bundle.json").write_bytes(contents.encode())
+    (gap.folder / "layout/homeport-bundle.sha256").write_bytes(contents.sums())
+    with pytest.raises(ContentError, match="which is outside of it"):
+        gap.load("layout")
 
 
 def test_a_folder_is_saved_to_and_loaded_from(gap: Gap):

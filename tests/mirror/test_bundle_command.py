@@ -25,8 +25,10 @@ class Shell:
         self.home = home
         self.from_source = Tally()
         self.source = stack.enter_context(running_registry(app_wrapper=self.from_source.wrap))
-        self.target = stack.enter_context(running_registry())
+        self.at_target = Tally()
+        self.target = stack.enter_context(running_registry(app_wrapper=self.at_target.wrap))
         stack.callback(self.from_source.go.set)
+        stack.callback(self.at_target.go.set)
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200"}
 
     def publish(self, content: images.Content, name: str) -> str:
@@ -63,9 +65,13 @@ def test_images_cross_the_gap(shell: Shell):
     content = images.multi_arch("redis")
     name = shell.publish(content, "redislabs/redis:7.2.4-64")
     (shell.home / "app.yaml").write_text("kind: List\n")
-    (shell.home / "out").mkdir()
+    for folder in ("out", "crds", "relocated"):
+        (shell.home / folder).mkdir()
+    (shell.home / "crds/rec.yaml").write_text("kind: CustomResourceDefinition\n")
+    (shell.home / "relocated/app.yaml").write_text("kind: Other\n")
 
-    code, out, _ = shell.run("save", "-o", "b.tar", "--include", "app.yaml", "--report", "json", name)
+    riders = [word for name in ("app.yaml", "crds", "relocated") for word in ("--include", name)]
+    code, out, _ = shell.run("save", "-o", "b.tar", *riders, "--report", "json", name)
     assert code == 0
     report = json.loads(out)
     assert report["images"] == [{"reference": name, "digest": content.digest, "status": "saved"}]
@@ -80,6 +86,8 @@ def test_images_cross_the_gap(shell: Shell):
     assert report["images"][0]["digest"] == content.digest
     assert report["counted_pulls"] == 0
     assert (shell.home / "out/app.yaml").read_text() == "kind: List\n"
+    assert (shell.home / "out/crds/rec.yaml").read_text() == "kind: CustomResourceDefinition\n"
+    assert (shell.home / "out/relocated/app.yaml").read_text() == "kind: Other\n"
 
     code, out, _ = shell.run("list", "b.tar", "-o", "json")
     assert json.loads(out)["images"] == [{"reference": name, "digest": content.digest}]
@@ -164,6 +172,9 @@ def test_an_image_without_a_name_is_reported_and_can_be_given_one(shell: Shell):
         (("save", "-o", "none/b.tar", "app:1"), "there is no folder none"),
         (("save", "-o", "b.tar", "--split-size", "lots", "app:1"), "is no size"),
         (("save", "-o", "b.tar", "--include", "none", "app:1"), "--include none: No such file"),
+        (("save", "-o", "b.tar", "--include", "homeport.lock", "app:1"), "has a homeport.lock of its own"),
+        (("save", "-o", "b.tar", "--chart", "demo:1", "app:1"), "is no chart"),
+        (("save", "-o", "b.tar", "--sign-key", "none", "app:1"), "none cannot be read: No such file"),
         (("load", "--to", "registry.example"), "no file is named"),
         (("load", "--to", "registry.example", "--extract", "none", "b.tar"), "there is no such folder"),
     ],
@@ -209,3 +220,20 @@ def test_a_bundle_is_signed_and_checked(shell: Shell):
     assert shell.target.store.repositories(limit=1) == []
     assert "and signed" in shell.run("verify", "b.tar", "--verify-key", public.name)[1]
     assert shell.run("load", "--to", shell.target.host, "b.tar", "--verify-key", public.name)[0] == 0
+
+
+def test_a_killed_load_gives_no_tag_and_the_next_sends_no_blob_again(shell: Shell):
+    name = shell.publish(images.multi_arch("redis"), "app:1")
+    assert shell.run("save", "-o", "b.tar", name)[0] == 0
+    shell.at_target.hold = lambda asked: asked.method == "PUT" and asked.path.endswith("/manifests/1")
+    with shell.begin("load", "--to", shell.target.host, "b.tar") as process:
+        assert shell.at_target.held.wait(30)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert shell.target.store.tags("app", limit=9) == []
+    shell.at_target.hold = lambda _asked: False
+    shell.at_target.requests.clear()
+    code, out, _ = shell.run("load", "--to", shell.target.host, "b.tar", "--report", "json")
+    assert code == 0
+    assert json.loads(out)["bytes"] == 0
+    assert shell.at_target.count("POST blobs", "PATCH blobs", "PUT blobs") == 0

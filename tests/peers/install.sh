@@ -8,7 +8,7 @@ peers=${HOMEPORT_PEERS:-$HOME/.cache/homeport-peers}
 bin=$peers/bin
 go_version=1.26.8
 
-debian_packages=(busybox-static ca-certificates containerd containernetworking-plugins docker-registry docker.io iptables nginx-light runc skopeo strace wrk)
+debian_packages=(buildah busybox-static ca-certificates containerd containernetworking-plugins docker-registry docker.io iptables nginx-light runc skopeo strace wrk)
 go_peers=(
   "crane github.com/google/go-containerregistry/cmd/crane@v0.22.1"
   "regctl github.com/regclient/regclient/cmd/regctl@v0.11.7"

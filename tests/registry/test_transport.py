@@ -1,27 +1,19 @@
 """Proxies, and what a slow or silent peer does to an exchange."""
 
 import base64
-import random
-import select
-import socket
-import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 
 import pytest
-import trustme
 
 from homeport.errors import BlockedAddressError, UnreachableError
-from homeport.oci.digest import digest_of
-from homeport.oci.manifest import Descriptor
 from homeport.registry.addresses import Reach
-from homeport.registry.retry import Wait
 from homeport.registry.settings import Settings
-from homeport.registry.transport import PooledTransport, Request, proxy_for
+from homeport.registry.transport import BLOCK, PooledTransport, Request, Response, proxy_for
 from homeport.registry.trust import Trust
-from tests.kit.clients import open_registries, read_all
-from tests.kit.scripted import Reply, registry_play, scripted
+from tests.kit.clients import open_registries
+from tests.kit.scripted import Reply, Scripted, registry_play, scripted
 
 
 @pytest.fixture(autouse=True)
@@ -87,75 +79,75 @@ def test_silence_ends_a_request():
             sending.close()
 
 
-def test_a_connection_that_ends_as_it_is_used_again_costs_no_wait():
-    """A server may close an idle connection while the next request is on its way (RFC 9112 section 9.3.1)."""
-    waits: list[Wait] = []
-    answers = iter([Reply(200), Reply(404), Reply(raw=b""), Reply(404)])
-    with (
-        scripted(lambda _: next(answers)) as server,
-        open_registries(settings=Settings.of(plain_http=[server.host], environment={}), waits=waits) as registries,
-    ):
-        client = registries.client(server.host)
-        assert client.head_manifest("a/b", "1") is None
-        assert client.head_manifest("a/b", "2") is None
-        assert server.asked("HEAD") == ["/v2/a/b/manifests/1", "/v2/a/b/manifests/2", "/v2/a/b/manifests/2"]
-    assert waits == []
-
-
-def test_a_proxy_may_want_tls_itself(monkeypatch, tmp_path):
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    outer, inner = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(outer)
-    authority.issue_cert("registry.example").configure_cert(inner)
-    content = random.Random(1).randbytes(300_000)
-    blob = Descriptor("text/plain", digest_of(content), len(content))
-    play = registry_play({("GET", f"/v2/a/blobs/{blob.digest}"): Reply(200, body=content)})
-    with scripted(play, tls=inner) as registry, tls_proxy(outer, registry.host) as (port, tunnels):
-        monkeypatch.setenv("HTTPS_PROXY", f"https://me:secret@localhost:{port}")
-        with open_registries() as registries, registries.client("registry.example").open_blob("a", blob) as reader:
-            assert read_all(reader) == content
-    assert tunnels[0].startswith(b"CONNECT registry.example:443 HTTP/1.1\r\nHost: registry.example:443\r\n")
-    assert b"Proxy-Authorization: Basic " + base64.b64encode(b"me:secret") in tunnels[0]
-
-
-@contextmanager
-def tls_proxy(context: ssl.SSLContext, to: str) -> Iterator[tuple[int, list[bytes]]]:
-    """Serve one tunnel to a host, and keep what was said to open it."""
-    tunnels: list[bytes] = []
-    listening = socket.create_server(("127.0.0.1", 0))
-    listening.settimeout(30)
-
-    def serve() -> None:
-        host, _, port = to.partition(":")
-        accepted, _ = listening.accept()
-        with (
-            context.wrap_socket(accepted, server_side=True) as client,
-            socket.create_connection((host, int(port))) as server,
-        ):
-            tunnels.append(client.recv(65536))
-            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            while True:
-                ready = [client] if client.pending() else select.select([client, server], [], [])[0]
-                for side in ready:
-                    data = side.recv(65536)
-                    if not data:
-                        return
-                    (server if side is client else client).sendall(data)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield listening.getsockname()[1], tunnels
-    finally:
-        thread.join()
-        listening.close()
-
-
 def test_connections_are_kept():
     with scripted(registry_play({})) as server, open_registries() as registries:
         client = registries.client(server.host)
         for _ in range(5):
             client.head_manifest("a/b", "1")
         assert server.connections == 2, "one tried TLS, one serves all requests"
+
+
+def read_all(response: Response, step: int = 7) -> bytes:
+    buffer, content = memoryview(bytearray(step)), b""
+    while count := response.readinto(buffer):
+        content += buffer[:count]
+    return content
+
+
+@contextmanager
+def asking(reply: Reply) -> Iterator[tuple[Callable[[str], Response], Scripted]]:
+    """Yield what asks a server that always says the same."""
+    with scripted(lambda _: reply) as server:
+        transport = PooledTransport(Trust(Settings()), 1)
+        try:
+            yield lambda method: transport.send(Request(method, server.url)), server
+        finally:
+            transport.close()
+
+
+CHUNKED = {"Transfer-Encoding": "chunked"}
+
+
+@pytest.mark.parametrize(
+    ("method", "reply", "content"),
+    [
+        ("GET", Reply(body=b"ten bytes."), b"ten bytes."),
+        ("GET", Reply(headers=CHUNKED, body=b"3\r\nten\r\n7\r\n bytes.\r\n0\r\n\r\n"), b"ten bytes."),
+        ("GET", Reply(), b""),
+        ("GET", Reply(204), b""),
+        ("HEAD", Reply(announced=1 << 40), b""),
+    ],
+)
+def test_a_connection_is_used_again_when_a_body_is_read(method, reply, content):
+    with asking(reply) as (ask, server):
+        for _ in range(3):
+            response = ask(method)
+            assert read_all(response) == content
+            response.close()
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(("size", "connections"), [(1000, 1), (BLOCK + 1, 2)])
+def test_what_is_left_of_a_body_is_read_if_it_is_little(size, connections):
+    with asking(Reply(body=bytes(size))) as (ask, server):
+        for _ in range(2):
+            ask("GET").close()
+        assert server.connections == connections
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Reply(body=b"ten bytes.", announced=12, cut_at=10), "10 bytes came, 2 more were announced"),
+        (Reply(headers=CHUNKED, body=b"a\r\nten bytes.\r\n", cut_at=100), "the last chunk is missing"),
+    ],
+)
+def test_a_body_that_ends_too_soon_is_not_taken_for_whole(reply, reason):
+    with asking(reply) as (ask, _), closing(ask("GET")) as response, pytest.raises(UnreachableError, match=reason):
+        read_all(response)
+
+
+def test_two_lengths_are_refused():
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc"
+    with asking(Reply(raw=raw)) as (ask, _), pytest.raises(UnreachableError):
+        ask("GET")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import homeport.relocation.relocate as room
 from homeport.applications.redis_enterprise import Choice, knowledge
 from homeport.discovery.inputs import Source
+from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.scan import scan_source
 from homeport.errors import CollisionError, InputError, UnprovenError
 from homeport.mapping import Mapping, Target
@@ -359,13 +360,35 @@ def test_merged_containers_are_rewritten_where_they_are_written():
     assert rewritten(text) == dedent(text).replace("nginx:1", "reg.io:5000/m/library/nginx:1")
 
 
-def test_an_images_transformer_that_would_match_no_more_is_named():
-    text = (
-        "resources: [pod.yaml]\nimages:\n- {name: nginx, newTag: '2'}\n- {name: a, newName: reg.io:5000/m/library/a}\n"
+def test_images_of_a_kustomization_without_its_folder_are_named():
+    text = "kind: Kustomization\nresources: [pod.yaml]\nimages:\n- {name: nginx, newTag: '2'}\n"
+    (place,) = relocate(Source("-", text), MIRROR, knowledge=RELEASE).unresolved
+    assert "name the folder that holds them" in place.reason
+    assert (
+        relocate(Source("values.yaml", "images: [{name: nginx, newTag: '2'}]\n"), MIRROR, knowledge=RELEASE).unresolved
+        == ()
     )
-    result = relocate(Source("k/kustomization.yaml", text), MIRROR, knowledge=RELEASE)
-    assert [(it.line, it.path, it.text) for it in result.unresolved] == [(3, "images[0]", "nginx")]
-    assert relocate(Source("values.yaml", text), MIRROR, knowledge=RELEASE).unresolved == ()
+
+
+EXAMPLES = """\
+apiVersion: operators.coreos.com/v1alpha1
+kind: ClusterServiceVersion
+metadata:
+  name: x.v1
+  annotations:
+    alm-examples: |-
+      [
+        {"kind": "Thing", "apiVersion": "x.io/v1", "metadata": {"name": "t"},
+         "spec": {"server": {"repository": "quay.io/a/b", "tag": "1"}, "sidecar": {"image": "nginx:1"}}}
+      ]
+"""
+
+
+def test_examples_are_rewritten_where_a_person_asks_for_it():
+    assert run(EXAMPLES).text == EXAMPLES
+    asked = run(EXAMPLES, rules=RELEASE + Knowledge(examples=True))
+    after = EXAMPLES.replace("quay.io/a/b", "reg.io:5000/m/a/b").replace("nginx:1", "reg.io:5000/m/library/nginx:1")
+    assert asked.text == after
 
 
 def test_two_sources_of_one_name_are_refused():

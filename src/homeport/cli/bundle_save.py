@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ import msgspec
 from cyclopts import Parameter
 
 from homeport.cli.app import DONE, WRONG
-from homeport.cli.bundle_sources import at_hand, read_charts
+from homeport.cli.bundle_sources import at_hand, read_charts, read_riders
 from homeport.cli.image_list import choose, read_list
 from homeport.cli.local_sources import split_local
 from homeport.cli.locks import read_lock
@@ -101,7 +101,7 @@ def save(
         locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since.
         referrers: Take along what is about an image: signatures, SBOMs, attestations.
         on_limit: What to do when a pull limit is used up: stop, or wait and go on when the registry gives pulls again.
-        include: Let this file come along: manifests, CRDs, a scan's report; may be repeated.
+        include: Let this file, or folder, come along: manifests, CRDs, a scan's report; may be repeated.
         sign_key: Sign the bundle with this private key (PEM; Ed25519 or ECDSA P-256), so that --verify-key finds any change.
         sign_password_file: Read the password of an encrypted key from this file; else it is asked for.
         report: How the report is written to stdout: table, json or yaml.
@@ -118,7 +118,7 @@ def save(
         split_size=_bytes(split_size) if split_size else None,
         packed=compress is not None,
         platforms=platform,
-        riders=_riders(include),
+        riders=read_riders(include),
         left_out=_content_of(file for file in since if not is_lock(file)),
         since={name: digest for file in since if is_lock(file) for name, digest in Lock.read(file).digests.items()},
         locked=read_lock(lock or Path(LOCK)) if locked else None,
@@ -149,18 +149,6 @@ def save(
 def _write_lock(file: Path, saved: Saved) -> None:
     before = Lock.read(file) if file.exists() else Lock()
     before.after(MirrorResult(saved.images, saved.traffic)).write(file)
-
-
-def _riders(files: Sequence[Path]) -> dict[str, bytes]:
-    riders: dict[str, bytes] = {}
-    for file in files:
-        if file.name in riders:
-            raise UsageError(f"--include {file}: another file is called {file.name} too")
-        try:
-            riders[file.name] = file.read_bytes()
-        except OSError as error:
-            raise UsageError(f"--include {file}: {error.strerror}") from None
-    return riders
 
 
 def _content_of(since: Iterable[Path]) -> dict[str, list[str]]:

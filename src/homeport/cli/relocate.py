@@ -3,6 +3,9 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from homeport.applications.application import Versions
 from homeport.applications.redis_enterprise.fields import KIND
@@ -17,6 +20,7 @@ from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.cli.ways_out import WaysOut
 from homeport.cluster.pull_secrets import is_secret_name
 from homeport.discovery.inputs import MAX_SIZE
+from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.packaging.charts import is_chart
 from homeport.errors import InputError, UsageError
 from homeport.reference import DOCKER_HUB, is_tag
@@ -33,6 +37,8 @@ def relocate(
     pull_secret: str | None = None,
     operator: str | None = None,
     redis: str | None = None,
+    decode_secrets: Annotated[bool, Parameter(negative="")] = False,
+    examples: Annotated[bool, Parameter(negative="")] = False,
     default_registry: str = DOCKER_HUB,
     max_size: int = MAX_SIZE,
     way: WaysOut = WaysOut(),  # noqa: B008  # frozen; cyclopts reads options from the default
@@ -50,6 +56,8 @@ def relocate(
         pull_secret: Add this pull secret to pods, service accounts and custom resources that take one.
         operator: The Redis Enterprise operator's tag, where the manifests do not tell it.
         redis: The Redis tag for clusters that name none; else the first one published for the operator.
+        decode_secrets: Rewrite names in the base64 `data` of Secrets, too; nothing of it but names of images is shown.
+        examples: Rewrite examples, too: the alm-examples of a ClusterServiceVersion are what OpenShift's console offers to create.
         default_registry: Where names without a registry come from.
         max_size: The largest file to read, in bytes.
         way: Where the result goes.
@@ -67,6 +75,7 @@ def relocate(
     read, errors = read_sources(sources, max_size, packaging, rewriting=True)
     taught, unread = finding.taught(read, max_size)
     errors += unread
+    taught += Knowledge(examples=examples)
     rewriting = rewrite(
         read,
         mapping,
@@ -74,6 +83,7 @@ def relocate(
         default_registry=default_registry,
         pull_secret=pull_secret,
         taught=taught,
+        decode_secrets=decode_secrets,
     )
     failures = [*errors, *rewriting.failures]
     written = way.write(rewriting.files)

@@ -11,17 +11,18 @@ import msgspec
 
 from homeport.discovery.documents import parse_documents
 from homeport.discovery.inputs import MAX_SIZE, Source
-from homeport.discovery.joins import DIRECT, Entry, Join, Piece, Scope, groups_of, join
+from homeport.discovery.joins import DIRECT, Entry, Join, Piece, Scope, groups_of, is_version, join
 from homeport.discovery.looks import BARE, FULL, NOTHING, PATH, TAGGED, TAGGED_PATH, Sure, is_text, looks, trimmed
 from homeport.discovery.naming import Named, read_whole
-from homeport.discovery.strings import MAX_LEVELS, flags, lines, listed, may_hold_document
+from homeport.discovery.strings import MAX_LEVELS, flags, is_script, lines, listed, may_hold_document, script_words
 from homeport.discovery.tree import is_list, is_map, write_path
-from homeport.discovery.words import meaning_of
+from homeport.discovery.words import Meaning, meaning_of
 from homeport.errors import InputError
 
 ENVIRONMENT: Final = "environment variable"
 ARGUMENT: Final = "argument"
 EMBEDDED: Final = "embedded document"
+SCRIPT: Final = "script"
 SHAPE: Final = "shape"
 VENDOR: Final = "vendor's list"
 EXAMPLE: Final = "example"
@@ -99,6 +100,8 @@ class General:
         if value.get("kind") == "DockerImage" and isinstance(value.get("name"), str):
             self._single(Entry("image", Piece(value["name"], scope.text), (*path, "name")), scope, "certain", VENDOR)
             self.take(value, "name")
+        if "op" in value and isinstance(value.get("value"), str) and isinstance(value.get("path"), str):
+            self._operation(value, path, scope)
         scope = scope.beside(value)
         self._fields(value, path, scope)
         inner = scope.below(value)
@@ -108,6 +111,15 @@ class General:
                     self._string(key, child, (*path, key), self._within(key, inner))
             elif (key not in _PAST or (key == "status" and path)) and (id(value), key) not in self.taken:
                 yield child, (*path, key), self._within(key, inner)
+
+    def _operation(self, value: Mapping[str, Any], path: Path, scope: Scope) -> None:
+        """Look at an operation of a JSON patch (RFC 6902): the pointer's last step is the key of its value."""
+        *above, last = value["path"].split("/")
+        entry = Entry(last, Piece(value["value"], scope.text), (*path, "value"))
+        if entry.meaning.role == "image" and is_text(value["value"]):
+            sure = self._judge(entry, at_hand=any("ontainers" in step for step in above))
+            if sure is not None and self._single(entry, scope, sure, _how(SHAPE, scope)):
+                self.take(value, "value")
 
     def _within(self, key: str, scope: Scope) -> Scope:
         """Return the scope below a key."""
@@ -148,7 +160,7 @@ class General:
                 self.take(value, entry.key)
 
     def _joins(self, entries: list[Entry], scope: Scope, siblings: set[str] | frozenset[str]) -> Iterable[Join]:
-        found = (join(group, scope, siblings) for group in groups_of(entries))
+        found = (join(group, scope, siblings) for group in groups_of(entries, scope, apart=not siblings))
         return [it for it in found if it is not None]
 
     def _join(self, found: Join, path: Path, how: str, scope: Scope) -> None:
@@ -170,15 +182,17 @@ class General:
             return "likely" if exact and at_hand else "uncertain"
         return None
 
-    def _single(self, entry: Entry, scope: Scope, sure: Sure, how: str) -> bool:
-        """Note one value as a whole name."""
+    def _single(self, entry: Entry, scope: Scope, sure: Sure, how: str, *, elsewhere: bool = False) -> bool:
+        """Note one value as a whole name; its tag is open where it has none, and `elsewhere` says that it stands elsewhere."""
         start, end = trimmed(entry.value)
         piece = entry.piece.cut(start, end)
         read = read_whole(piece.value, scope.default_registry)
         if not isinstance(read, Named):
             return False
         part = piece.text.part("reference", piece.scalar, piece.start, piece.end)
-        self._note(msgspec.structs.replace(read, parts=(part,)), piece.scalar, entry.path, how, sure=sure, scope=scope)
+        is_open = elsewhere and not (read.reference.tag or read.reference.digest)
+        named = msgspec.structs.replace(read, parts=(part,), open=is_open)
+        self._note(named, piece.scalar, entry.path, how, sure=sure, scope=scope)
         return True
 
     def _list(self, value: Sequence[Any], path: Path, scope: Scope) -> Iterable[tuple[object, Path, Scope]]:
@@ -227,20 +241,23 @@ class General:
                 found = msgspec.structs.replace(found, sure="uncertain")  # noqa: PLW2901 - the same, judged again
             self._join(found, main.path, how, scope)
             taken.update((id(entry), entry) for entry in found.taken)
+        versions = [it.meaning for it in entries if it.meaning.role in {"tag", "version"} and is_version(it.value)]
         for entry in entries:
-            if id(entry) not in taken and self._entry(entry, flat, how):
+            if id(entry) not in taken and self._entry(
+                entry, flat, how, elsewhere=_has_version(entry.meaning, versions)
+            ):
                 taken[id(entry)] = entry
         return taken.values()
 
-    def _entry(self, entry: Entry, scope: Scope, how: str) -> bool:
-        """Note one named value, where it is an image or lists some."""
+    def _entry(self, entry: Entry, scope: Scope, how: str, *, elsewhere: bool) -> bool:
+        """Note one named value, where it is an image or lists some; `elsewhere` tells that a tag of it may stand beside it."""
         if not is_text(entry.piece.scalar):
             return False
         meaning = entry.meaning
         if (meaning.speaks_of_image and meaning.role in {"image", "name", ""}) or meaning.role == "image":
             sure = self._judge(entry, at_hand=meaning.last == "image")
             if sure is not None:
-                return self._single(entry, scope, sure, how)
+                return self._single(entry, scope, sure, how, elsewhere=elsewhere)
             if self._several(entry, scope, how):
                 return True
         start, end = trimmed(entry.value)
@@ -266,6 +283,8 @@ class General:
             self._single(entry, scope, "uncertain", how)
         elif may_hold_document(value):
             self._document(entry.piece, path, scope)
+        elif is_script(path, value):
+            self._script(entry.piece, path, scope)
         elif scope.image and kind == NOTHING:
             self._several(entry, scope, how)
 
@@ -305,11 +324,30 @@ class General:
 
     def _lines(self, piece: Piece, path: Path, scope: Scope) -> None:
         how = _how(EMBEDDED, scope)
+        noted = set()
         for entry in lines(piece):
             at_line = msgspec.structs.replace(entry, path=path)
             kind = looks(entry.value)
             if (entry.meaning.role == "image" and kind >= TAGGED) or kind >= FULL:
                 self._single(at_line, scope, "likely", how)
+                noted.add(entry.piece.start)
+        if is_script(path, piece.value):
+            self._script(piece, path, scope, frozenset(noted))
+
+    def _script(self, piece: Piece, path: Path, scope: Scope, noted: frozenset[int] = frozenset()) -> None:
+        """Look at the words of a script; `noted` are those that its lines have said already."""
+        for word in script_words(piece):
+            start, end = trimmed(word.value)
+            if looks(word.value[start:end]) >= FULL and word.start + start not in noted:
+                self._single(Entry("image", word, path), scope, "likely", _how(SCRIPT, scope))
+
+
+def _has_version(image: Meaning, versions: Iterable[Meaning]) -> bool:
+    """Tell whether one of the versions may be an image's: X_DATABASE_IMAGE with DATABASE_VERSION, any image with IMAGE_TAG."""
+    return any(
+        image.stem[-len(it.stem) :] == it.stem if it.stem else it.speaks_of_image and it.role == "tag"
+        for it in versions
+    )
 
 
 def _how(how: str, scope: Scope) -> str:

@@ -4,6 +4,7 @@ The shapes are those of Helm values and of operators' custom resources; each is 
 by what the mappings around them hand down.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -30,9 +31,14 @@ from homeport.oci.digest import is_digest
 from homeport.reference import DOCKER_HUB, Reference, is_tag
 
 _COMMON: Final = ("global", "defaults", "default")
+_ADDRESSES: Final = ("address", "host", "hostname", "url", "server", "domain", "registry")
 _HANDED_DOWN: Final = frozenset({"registry", "namespace", "tag", "version"})
 _PULLS: Final = frozenset({"pullPolicy", "imagePullPolicy", "pullSecrets", "imagePullSecrets", "suffix"})
 
+
+_NUMBERED: Final = re.compile(r"v?\d+\.\d")
+
+_SUFFIXES: Final[tuple[KeyRole, ...]] = ("digest", "tag", "version")
 
 DIRECT: Final = 3
 """`Scope.image` of a mapping that stands directly under a key that calls it an image."""
@@ -112,8 +118,11 @@ class Scope(msgspec.Struct, frozen=True, eq=False):
         return msgspec.structs.replace(self, **given) if given else self
 
     def _take_all(self, value: Mapping[str, Any], given: dict[str, Piece]) -> None:
-        for key, scalar in value.items():
+        for key, written in value.items():
             meaning = meaning_of(key)
+            scalar = written
+            if is_map(written) and meaning.role == "registry":
+                scalar = next((written[it] for it in _ADDRESSES if text_of(written.get(it))), None)
             text = text_of(scalar)
             if not text:
                 continue
@@ -134,8 +143,11 @@ class Join(msgspec.Struct, frozen=True, eq=False):
     sure: Sure = "certain"
 
 
-def groups_of(entries: list[Entry]) -> list[dict[KeyRole, Entry]]:
-    """Sort entries that speak of one thing together: ``driverRepository`` with ``driverVersion``."""
+def groups_of(entries: list[Entry], scope: Scope, *, apart: bool = False) -> list[dict[KeyRole, Entry]]:
+    """Sort entries that speak of one thing together: ``driverRepository`` with ``driverVersion``.
+
+    `apart` says that the entries need not belong together, as in a container's environment.
+    """
     groups: dict[tuple[str, ...], dict[KeyRole, Entry]] = {}
     for entry in entries:
         meaning = entry.meaning
@@ -147,7 +159,28 @@ def groups_of(entries: list[Entry]) -> list[dict[KeyRole, Entry]]:
         for role in ("tag", "version", "digest"):
             if role in groups.get((), {}):
                 base.setdefault(role, groups[()][role])
+    if not apart:
+        _share(groups, scope)
     return [group for group in groups.values() if "repository" in group or "image" in group or "name" in group]
+
+
+def _share(groups: dict[tuple[str, ...], dict[KeyRole, Entry]], scope: Scope) -> None:
+    """Give to images what their mapping says for all: ``image_registry`` beside several names, one tag in an image's own mapping."""
+    plain = groups.get((), {})
+    alone = "repository" not in plain and "image" not in plain
+    for stem, group in groups.items():
+        if not stem or not ("repository" in group or "image" in group):
+            continue
+        own = [group[role] for role in _SUFFIXES if role in group]
+        for role in ("registry", "tag", "version"):
+            entry = plain.get(role)
+            if entry is None or not entry.value:
+                continue
+            for_all = alone and entry.meaning.speaks_of_image
+            for_more = scope.image >= DIRECT and not own and "repository" in group and role != "registry"
+            lacking = role not in group if role == "registry" else not any(it.value for it in own)
+            if lacking and (for_all or for_more):
+                group[role] = entry
 
 
 def join(group: dict[KeyRole, Entry], scope: Scope, siblings: frozenset[str] | set[str] = frozenset()) -> Join | None:
@@ -185,10 +218,10 @@ def _repository(group: dict[KeyRole, Entry], scope: Scope, siblings: frozenset[s
         last = image
     elif image is not None and image.value:
         return None
-    registry = _own_registry(own)
+    registry = _own_registry(own, value, scope)
     inherited = registry or (None if host_of(value) else scope.registry or scope.base)
     name = group.get("name")
-    if last is None and name is not None and _is_last(name.value, value, inherited=inherited is not None, scope=scope):
+    if last is None and name is not None and _is_last(name, value, inherited=inherited is not None, scope=scope):
         last = name
     suffix, version_taken = _suffix(value, group, scope, image=last is not None)
     speaks = bool(scope.image) or entry.meaning.speaks_of_image or bool(_PULLS & siblings) or own is not None
@@ -207,18 +240,23 @@ def _repository(group: dict[KeyRole, Entry], scope: Scope, siblings: frozenset[s
     return assemble(pieces, suffix, taken, scope, "certain" if suffix is not None else "likely")
 
 
-def _is_last(name: str, repository: str, *, inherited: bool, scope: Scope) -> bool:
-    """Tell whether a field called name is a repository's last component: a repository of one word lacks it."""
+def _is_last(entry: Entry, repository: str, *, inherited: bool, scope: Scope) -> bool:
+    """Tell whether a field called name is a repository's last component: a repository of one word lacks it.
+
+    In a list a name tells its items apart; in a mapping their keys do that, and a name among images is more of the image's.
+    """
+    name = entry.value
     if looks(name, named=True) not in (BARE, PATH) or repository.endswith(name):
         return False
-    return (inherited and "/" not in repository) or scope.image >= DIRECT
+    keyed = bool(scope.image) and len(entry.path) > 1 and isinstance(entry.path[-2], str)
+    return (inherited and "/" not in repository) or keyed
 
 
 def _image(image: Entry, group: dict[KeyRole, Entry], scope: Scope) -> Join | None:
     value = image.value.strip()
     kind = looks(value, named=True)
     own = group.get("registry")
-    registry = _own_registry(own)
+    registry = _own_registry(own, value, scope)
     if kind == NOTHING or (host_of(value) and _parse(value) is None):
         return None
     reference = _parse(value)
@@ -255,8 +293,12 @@ def _inherited(image: Entry, scope: Scope, prefix: Piece | None) -> tuple[Role, 
     return None
 
 
-def _own_registry(entry: Entry | None) -> Piece | None:
-    return entry.piece if entry is not None and entry.value and _fits(entry.meaning, entry.value) else None
+def _own_registry(entry: Entry | None, name: str, scope: Scope) -> Piece | None:
+    if entry is None or not entry.value:
+        return None
+    # Beside a name of one word a word is an organisation of Docker Hub: {registry: prom, name: prometheus}.
+    word = scope.image >= DIRECT and "/" not in name and is_hub_organisation(entry.value)
+    return entry.piece if word or _fits(entry.meaning, entry.value) else None
 
 
 def _suffix(
@@ -268,13 +310,22 @@ def _suffix(
         if entry is None or not is_version(entry.value) or (role == "digest" and not is_digest(_digest(entry.value))):
             continue
         if role == "version":
-            if "/" in main or (image and "repository" in group):
+            if entry.meaning.last == "release" and not _NUMBERED.match(entry.value):
+                continue
+            if "/" in main or (image and ("repository" in group or _is_numbered(group, entry))):
                 return suffix_of(entry.piece), True
             continue
         return ("digest", entry.piece) if role == "digest" else suffix_of(entry.piece), False
     if scope.tag is not None and "repository" in group and not (scope.level and scope.text is not scope.tag.text):
         return suffix_of(scope.tag), False
     return None, False
+
+
+def _is_numbered(group: dict[KeyRole, Entry], version: Entry) -> bool:
+    """Tell whether a version is a number directly beside an image of one word: {image: redis, version: 5.0.3}."""
+    image = group.get("image")
+    plain = image is not None and image.key == "image" and version.key == "version"
+    return plain and bool(_NUMBERED.match(version.value))
 
 
 def suffix_of(piece: Piece) -> tuple[Role, Piece]:

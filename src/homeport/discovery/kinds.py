@@ -4,6 +4,9 @@ from typing import Final
 
 from homeport.discovery.findings import ObjectKey
 from homeport.discovery.knowledge import group_of
+from homeport.discovery.tree import is_map, text_of
+
+KUSTOMIZATION_FILES: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 _TEMPLATE: Final = ("spec", "template", "spec")
 _POD_SPECS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
@@ -18,6 +21,7 @@ _POD_SPECS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
         for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
     },
 }
+_KUSTOMIZE: Final = "kustomize.config.k8s.io"
 _BY_KIND: Final = {kind: path for (_, kind), path in _POD_SPECS.items()}
 
 
@@ -31,3 +35,13 @@ def pod_spec_path(key: ObjectKey) -> tuple[str, ...] | None:
 def is_service_account(key: ObjectKey) -> bool:
     """Tell whether an object is a service account, which lends its pull secrets to pods."""
     return key.kind == "ServiceAccount" and not group_of(key.api_version)
+
+
+def is_kustomization(root: object, file: str) -> bool:
+    """Tell whether a document is a kustomization or a component, by its kind or, where it has none, by its file's name."""
+    if not is_map(root):
+        return False
+    kind, group = text_of(root.get("kind")), group_of(text_of(root.get("apiVersion")))
+    if kind:
+        return kind in {"Kustomization", "Component"} and group in {_KUSTOMIZE, ""}
+    return file.replace("\\", "/").rpartition("/")[2] in KUSTOMIZATION_FILES

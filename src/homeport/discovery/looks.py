@@ -25,6 +25,7 @@ PINNED: Final = 5
 
 _MAX: Final = 512
 _SCHEME: Final = re.compile(r"(?:docker|containers)://")
+_ARTIFACT: Final = re.compile(r"(?:docker|containers|oci)://", re.IGNORECASE)
 _CODE: Final = frozenset(
     {"github.com", "gitlab.com", "bitbucket.org", "gitee.com", "codeberg.org", "golang.org", "gopkg.in"}
 )
@@ -140,10 +141,13 @@ def is_hub_organisation(text: str) -> bool:
     return reference.registry == DOCKER_HUB and not reference.tag
 
 
-def trimmed(text: str) -> tuple[int, int]:
-    """Return where a name stands in a text, without blanks around it and a scheme before it."""
+def trimmed(text: str, *, artifact: bool = False) -> tuple[int, int]:
+    """Return where a name stands in a text, without blanks around it and a scheme before it.
+
+    `artifact` allows ``oci://``, too, which elsewhere mostly names charts.
+    """
     start = len(text) - len(text.lstrip())
-    if scheme := _SCHEME.match(text, start):
+    if scheme := (_ARTIFACT if artifact else _SCHEME).match(text, start):
         start = scheme.end()
     return start, len(text.rstrip())
 

@@ -53,7 +53,7 @@ class Ruled(msgspec.Struct, frozen=True, eq=False):
         name = self._part(image.name, holder, steps)
         if name is not None and (host_of(name.value) or ":" in name.value):
             main, name = name, None
-        start, end = trimmed(main.value)
+        start, end = trimmed(main.value, artifact=True)
         if looks(main.value[start:end], named=True) == NOTHING:
             return
         if image.image or _has_tag(main.value):
@@ -80,7 +80,7 @@ class Ruled(msgspec.Struct, frozen=True, eq=False):
             self.note(joined.named, joined.first.scalar, where, self.rule.how, sure="certain", scope=self.scope)
 
     def _whole(self, entry: Entry, holder: Mapping[str, Any]) -> None:
-        start, end = trimmed(entry.value)
+        start, end = trimmed(entry.value, artifact=True)
         piece = entry.piece.cut(start, end)
         read = read_whole(piece.value, self.scope.default_registry)
         if isinstance(read, Named):

@@ -2,21 +2,36 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from homeport.discovery.documents import parse_documents
-from homeport.discovery.findings import Scan
+from homeport.discovery.findings import Finding, Scan
 from homeport.discovery.inputs import Source
 from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.scan import scan_object
-from homeport.discovery.tree import is_map
+from homeport.discovery.tree import NOWHERE, Scalar, is_map, line_of, write_path
+from homeport.discovery.walk import objects_of
 from homeport.errors import InputError
 from homeport.reference import DOCKER_HUB
 
 
+class Decoded(msgspec.Struct, frozen=True, eq=False):
+    """A Secret with the texts of its `data` alone; `scalars` are what they stand in, by key."""
+
+    value: dict[str, Any]
+    scalars: dict[str, Scalar]
+
+    def line(self, path: str) -> int:
+        """Return the line of the value that a finding's path leads into."""
+        places = (it for key, it in self.scalars.items() if path.startswith(write_path(("data", key))))
+        return max(map(line_of, places), default=NOWHERE)
+
+
 def scan_secrets(source: Source, knowledge: Knowledge, default_registry: str = DOCKER_HUB) -> Scan:
-    """Find the images in the decoded `data` of a text's Secrets; they have no line, for they do not stand there as text.
+    """Find the images in the decoded `data` of a text's Secrets; their line is the one that the base64 begins in.
 
     A text that cannot be read holds none here: that is said by `scan_source`.
     """
@@ -24,27 +39,41 @@ def scan_secrets(source: Source, knowledge: Knowledge, default_registry: str = D
         roots = [document.root for document in parse_documents(source)]
     except InputError:
         return Scan()
-    decoded = filter(None, map(_decoded, roots))
-    return Scan.joined(scan_object(secret, source.name, knowledge, default_registry) for secret in decoded)
+    found = (secret for root in roots for secret in decoded_secrets(root))
+    return Scan.joined(_placed(secret, source, knowledge, default_registry) for secret in found)
 
 
-def _decoded(root: object) -> dict[str, Any] | None:
-    """Return a Secret with the texts of its `data` alone; None for anything else."""
-    if not is_map(root) or root.get("kind") != "Secret" or not is_map(root.get("data")):
-        return None
-    texts = {str(key): text for key, value in root["data"].items() if (text := _text(value)) is not None}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": _plain(root.get("metadata")), "data": texts}
+def decoded_secrets(root: object) -> Iterator[Decoded]:
+    """Yield the Secrets of a document that hold texts."""
+    for value, _, key in objects_of(root):
+        data = value.get("data")
+        if key.kind != "Secret" or not is_map(data):
+            continue
+        texts = {name: text for name, it in data.items() if (text := decode_text(it)) is not None}
+        if texts:
+            made = {"apiVersion": "v1", "kind": "Secret", "metadata": _plain(value.get("metadata")), "data": texts}
+            yield Decoded(made, {name: data[name] for name in texts})
 
 
-def _text(value: object) -> str | None:
+def decode_text(value: object) -> str | None:
     """Decode a value; None where it is no base64 or no text, a key or a certificate's bytes for one."""
     try:
-        return base64.b64decode(str(value), validate=True).decode()
+        # Kubernetes passes over line ends in base64 (Go's encoding/base64).
+        return base64.b64decode("".join(str(value).split("\n")).replace("\r", ""), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return None
+
+
+def _placed(secret: Decoded, source: Source, knowledge: Knowledge, default_registry: str) -> Scan:
+    scan = scan_object(secret.value, source.name, knowledge, default_registry)
+
+    def at_key(finding: Finding) -> Finding:
+        return msgspec.structs.replace(finding, line=secret.line(finding.path))
+
+    return Scan(tuple(map(at_key, scan.findings)), scan.unresolved, (), tuple(map(at_key, scan.uncertain)))
 
 
 def _plain(metadata: object) -> Mapping[str, Any]:
     """Keep what names the object; annotations are read where they stand."""
     kept = metadata if is_map(metadata) else {}
-    return {key: kept[key] for key in ("name", "namespace") if key in kept}
+    return {key: str(kept[key]) for key in ("name", "namespace") if key in kept}

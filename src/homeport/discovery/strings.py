@@ -20,6 +20,11 @@ _LINE: Final = re.compile(
     r"""^[ \t]*(?:-[ \t]+|export[ \t]+)?["']?([A-Za-z0-9_][\w./-]*)["']?[ \t]*[:=][ \t]*["']?([^\s"'#,;]+)["']?[ \t]*[,;]?[ \t]*\r?$""",
     re.MULTILINE,
 )
+_SCRIPT_LINE: Final = re.compile(r"[^\r\n]+")
+_SCRIPT_WORD: Final = re.compile(r"""[^\s"'`=|;&()<>,]+""")
+_MAKES: Final = re.compile(
+    r"^\s*#|(?<![\w./-])(?:annotate|build|curl|echo|git|grep|label|login|printf|push|rmi?|sed|tag|wget)(?![\w./-])"
+)
 _ITEM: Final = re.compile(r"[^\s,;]+")
 _WORTH: Final = re.compile(r"image|@sha256:|repository|[a-z0-9]/[a-z0-9._-]+:\w", re.IGNORECASE)
 
@@ -45,6 +50,21 @@ def lines(piece: Piece) -> Iterator[Entry]:
     """Yield ``name=value`` and ``name: value`` from the lines of a text that is no document; comments are none."""
     for match in _LINE.finditer(piece.value):
         yield Entry(match.group(1), piece.cut(match.start(2), match.end(2)), ())
+
+
+def is_script(path: Sequence[str | int], text: str) -> bool:
+    """Tell whether a string is a script or a command line: by its first line, its key, or the list that it stands in."""
+    return " " in text and (
+        text.startswith("#!") or path[-1:] == ("script",) or path[-2:-1] in (("command",), ("args",))
+    )
+
+
+def script_words(piece: Piece) -> Iterator[Piece]:
+    """Yield the words of a script, without comments and without lines that make, push, print or edit things."""
+    for line in _SCRIPT_LINE.finditer(piece.value):
+        if _MAKES.search(line.group()) is None:
+            for word in _SCRIPT_WORD.finditer(line.group()):
+                yield piece.cut(line.start() + word.start(), line.start() + word.end())
 
 
 def listed(piece: Piece) -> list[Piece]:

@@ -12,7 +12,7 @@ from homeport.discovery.documents import SCHEMA_KIND
 from homeport.discovery.findings import Finding, ObjectKey, Unresolved
 from homeport.discovery.general import EMBEDDED, EXAMPLE, SHAPE, General
 from homeport.discovery.joins import Scope
-from homeport.discovery.kinds import is_service_account, pod_spec_path
+from homeport.discovery.kinds import is_kustomization, is_service_account, pod_spec_path
 from homeport.discovery.knowledge import ImageField, Implied, Knowledge, SecretForm, group_of
 from homeport.discovery.looks import Sure
 from homeport.discovery.naming import Named, Unreadable, read_split, read_whole
@@ -135,6 +135,9 @@ class _Walker:
                 self._secrets((*spec_path, "imagePullSecrets"))
         elif is_service_account(key):
             self._secrets(("imagePullSecrets",))
+        elif is_kustomization(root, self.source):
+            # What its transformer matches is no image, and what it makes of that is known only from its resources.
+            self.general.take(root, "images")
         else:
             self._rules()
             self._rules_as_data(root, path, self.scope)
@@ -237,7 +240,7 @@ class _Walker:
 
     def _general(self, named: Named, value: object, path: Path, how: str, *, sure: Sure, scope: Scope) -> None:
         """Note what the general look found."""
-        if scope.example:
+        if scope.example and not self.knowledge.examples:
             sure = "uncertain"
         main = next((it for it in named.parts if it.role in ("reference", "repository")), None)
         inside = main is not None and main.encodings and main.start >= 0
@@ -255,9 +258,12 @@ class _Walker:
         if is_map(value):
             for name in (field.repository, field.tag, field.digest):
                 self.general.take(value, name)
-            read = read_split(value, field, self.default_registry)
-            place = value.get(field.repository)
-            self._note(read, place, (*self.path, *field.path), f"rule {field.rule}")
+            read, how = read_split(value, field, self.default_registry), f"rule {field.rule}"
+            if isinstance(read, Named) and read.open and (tag := self.knowledge.default_tag(self.root, field)):
+                tagged = msgspec.structs.replace(read.reference, tag=tag)
+                read = msgspec.structs.replace(read, text=f"{read.text}:{tag}", reference=tagged, open=False)
+                how = f"{how}, its tag is the operator's default"
+            self._note(read, value.get(field.repository), (*self.path, *field.path), how)
 
     def _note(self, read: Named | Unreadable | None, value: object, path: Path, how: str) -> None:
         where = (self.source, line_of(value), self.key, write_path(path))

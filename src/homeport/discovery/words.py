@@ -106,6 +106,7 @@ _NO_IMAGE: Final = frozenset(
 _LAST: Final[dict[str, KeyRole]] = {
     "tag": "tag",
     "version": "version",
+    "release": "version",
     "digest": "digest",
     "sha": "digest",
     "sha256": "digest",
@@ -154,7 +155,7 @@ def _meaning(key: str) -> Meaning:
     cut = 1
     if words[-2:] in (["digest", "hash"], ["repo", "url"], ["repository", "url"], ["registry", "url"]):
         role, cut = ("digest" if last == "hash" else _LAST[words[-2]]), 2
-    elif role == "tag" and words[-2:-1] == ["version"]:
+    elif words[-2:] in (["version", "tag"], ["tag", "version"]):
         cut = 2
     elif speaks and last in {"namespace", "organization", "org"}:
         role = "namespace"

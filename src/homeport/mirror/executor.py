@@ -14,6 +14,7 @@ from homeport.mirror.companions import Company, Finder, news
 from homeport.mirror.explore import Explorer
 from homeport.mirror.homes import Homes, TargetHomes
 from homeport.mirror.kept import KeptManifests, metered
+from homeport.mirror.mirrors import Mirrors
 from homeport.mirror.observer import Observer
 from homeport.mirror.outlook import Look, Outlook, Quotas
 from homeport.mirror.plan import Known, Plan, Seen, Wanted, plan, want
@@ -66,6 +67,7 @@ def mirror(
     demands: Sequence[Demand] = (),
     spool: Spool | None = None,
     quotas: Quotas | None = None,
+    mirrors: Mirrors = lambda _: (),
 ) -> MirrorResult:
     """Bring images to the target under the names of the mapping, with everything that they name.
 
@@ -77,7 +79,7 @@ def mirror(
     With `rebuild_index` indexes are made anew for `platforms` and have another digest at the target. `demands` says whose signatures images
     must have, also those that are there; one that has none fails before anything of it is copied. `spool` has what transfers that broke have
     left, also those of processes that were killed: they go on there. Where `quotas` knows that a registry limits pulls, the observer is told
-    what is to be counted there before any pull is spent.
+    what is to be counted there before any pull is spent. `mirrors` says who else has a registry's content, which is taken from there by digest.
 
     One that fails does not stop the others, unless `fail_fast` says so. Raises CollisionError, UsageError before anything is done; on
     KeyboardInterrupt nothing more is begun, and nothing half-done is visible at the target.
@@ -98,6 +100,7 @@ def mirror(
         spool=spool,
         registry=mapping.target.registry,
         quotas=quotas or (lambda _: None),
+        mirrors=mirrors,
     )
     job = _Job(sources, target, observer or Observer(), concurrency or Concurrency(), wishes)
     try:
@@ -401,7 +404,10 @@ class _Job:
 
     def _source(self, registry: str) -> Source:
         return self._sources.do(
-            registry, lambda: metered(self._find_source(registry), self._meter, self._kept, self._patience)
+            registry,
+            lambda: metered(
+                self._find_source(registry), self._meter, self._kept, self._patience, self._wishes.mirrors(registry)
+            ),
         )
 
 

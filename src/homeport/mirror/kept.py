@@ -6,11 +6,12 @@ A manifest is named by its digest and checked against it when it is read: what a
 import os
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Final, Self
 
+from homeport.mirror.mirrors import MirroredSource, Place
 from homeport.mirror.ports import NOTHING, Begun, BlobReader, ManifestHead, Source
 from homeport.mirror.traffic import Meter, MeteredSource, Patience
 from homeport.oci.digest import digest_of, is_digest
@@ -131,8 +132,15 @@ class KeptSource:
 
 
 def metered(
-    source: Source, meter: Meter, kept: KeptManifests | None = None, patience: Patience | None = None
+    source: Source,
+    meter: Meter,
+    kept: KeptManifests | None = None,
+    patience: Patience | None = None,
+    mirrors: Sequence[Place] = (),
 ) -> Source:
-    """Return a source that is counted, and asked for nothing that is kept."""
-    counted = MeteredSource(source, meter, patience)
+    """Return a source that is counted, and asked neither for what is kept nor for what its mirrors have."""
+    counted: Source = MeteredSource(source, meter, patience)
+    if mirrors:
+        places = [Place(MeteredSource(each.source, meter, is_limited=False), each.path) for each in mirrors]
+        counted = MirroredSource(counted, places)
     return KeptSource(counted, kept) if kept and not source.is_local else counted

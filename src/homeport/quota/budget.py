@@ -17,6 +17,7 @@ class Budget:
         self._reading: Reading | None = None
         self._free: set[str] = set()
         self._open = 0
+        self._answers = 0
         self._change = threading.Condition()
 
     @property
@@ -24,6 +25,11 @@ class Budget:
         """The limit as it was stated last."""
         with self._change:
             return self._reading
+
+    @property
+    def answers(self) -> int:
+        """How many answers it has learned from: what `learn` wants to know of the moment a request was sent."""
+        return self._answers
 
     def begin(self, repository: str) -> Callable[[], None] | None:
         """Spend a pull, and return what ends it, to be called after `learn`; None where none is left.
@@ -45,15 +51,20 @@ class Budget:
             self._open -= 1
             self._change.notify_all()
 
-    def learn(self, repository: str, reading: Reading | None) -> None:
-        """Take what an answer with a manifest says; answers overtake each other, so the lower number counts meanwhile."""
+    def learn(self, repository: str, reading: Reading | None, asked: int) -> None:
+        """Take what an answer with a manifest says that was asked for when `answers` was `asked`.
+
+        Answers overtake each other: where another one came in between, the lower number counts.
+        """
         with self._change:
+            overtaken = asked != self._answers
+            self._answers += 1
             if reading is None:
                 self._free.add(repository)
             else:
                 self._free.discard(repository)
-                is_late = self._reading is not None and self._open > 1 and self._reading.remaining < reading.remaining
-                self._reading = self._reading if is_late else reading
+                is_old = overtaken and self._reading is not None and self._reading.remaining < reading.remaining
+                self._reading = self._reading if is_old else reading
             self._change.notify_all()
 
     def _left(self, repository: str) -> int:

@@ -14,6 +14,7 @@ from homeport.errors import (
     RateLimitedError,
     RegistryError,
 )
+from homeport.oci.unreadable import UNREADABLE
 from homeport.quota.reading import Reading
 from homeport.quota.retry_after import parse_retry_after
 from homeport.registry.addresses import shown
@@ -195,7 +196,7 @@ def error_text(body: bytes) -> str:
         text = "; ".join(filter(None, map(_one_error, found.errors)))
         if not text and isinstance(found.details, str):
             text = found.details
-    except msgspec.DecodeError:
+    except UNREADABLE:
         text = "" if body.lstrip().startswith(b"<") else body.decode(errors="replace")
     line = " ".join(_UNPRINTABLE.sub(" ", text).split())
     return line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 3] + "..."

@@ -11,6 +11,7 @@ import msgspec
 
 from homeport.errors import AuthenticationError
 from homeport.oci.challenge import Challenge
+from homeport.oci.unreadable import UNREADABLE
 from homeport.registry.addresses import check_named, shown
 from homeport.registry.answers import Refusal, not_a_registry
 from homeport.registry.credentials import Credential
@@ -147,7 +148,7 @@ class Authorizer:
                     login=self._endpoint.credential_name,
                 ).failure()
             answer = msgspec.json.decode(response.read(_MOST_BYTES), type=_Answer)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise not_a_registry(self._endpoint.shown, asked, "no JSON") from None
         finally:
             response.close()

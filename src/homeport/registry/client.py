@@ -12,6 +12,7 @@ from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, parse_manifest
 from homeport.oci.media_types import ACCEPT, OCI_INDEX
 from homeport.oci.transfer import NOTHING, Begun, BlobReader, Upload
+from homeport.oci.unreadable import UNREADABLE
 from homeport.quota.reading import Reading
 from homeport.registry.answers import is_page, not_a_registry
 from homeport.registry.auth import delete_scope, pull_scope, push_scope
@@ -139,8 +140,9 @@ class RegistryClient:
                 f"referrers of {repository}@{digest}",
                 repository=repository,
                 scopes=(pull_scope(repository),),
-                expected=frozenset({200, 400, 404, 405}),
+                expected=frozenset({200, 303, 307, 400, 404, 405}),
                 headers={"Accept": OCI_INDEX},
+                leaves=False,  # ghcr.io sends clients to a page that is no list and is limited (artifacthub/hub 4785)
             )
             page, path = self._host.request(ask, self._read_referrers)
             if page is None:
@@ -218,7 +220,7 @@ class RegistryClient:
         body = answer.read(_TAGS_BYTES)
         try:
             tags = msgspec.json.decode(body, type=_Tags).tags or []
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise not_a_registry(self.registry, "GET tags", "no JSON") from None
         following = _NEXT.search(answer.headers.get("Link", ""))
         return tags, urljoin(answer.url, following[1]) if following and tags else None

@@ -59,6 +59,8 @@ class Ask(msgspec.Struct, frozen=True):
     lane: Lane | None = "ask"
     """Where to wait for a place; None where the asker has one (`Host.enter`)."""
     silence: float = SILENCE_SECONDS
+    leaves: bool = True
+    """Whether it is followed to another host; where not, the redirect is the answer."""
     is_pull: bool = False
     """Whether a limited registry counts it: the GET of a manifest."""
     is_manifest: bool = False
@@ -188,8 +190,9 @@ class Host:
     def _look_at_limit(self, ask: Ask, auth: Authorizer) -> None:
         """Ask by HEAD, which is free, whether there are pulls again."""
         head = msgspec.structs.replace(ask, method="HEAD", is_pull=False)
+        asked = self._budget(ask, auth).answers
         response, _ = self._authorized(head, auth)
-        self._note(head, response, auth)
+        self._note(head, response, auth, asked)
         response.close()
 
     def _used_up(self, ask: Ask, auth: Authorizer, budget: Budget) -> RateLimitedError:
@@ -197,12 +200,13 @@ class Host:
         return used_up(f"{self.endpoint.shown}: {ask.shown}", auth.identity(ask.repository), left)
 
     def _answered(self, ask: Ask, auth: Authorizer, number: int) -> tuple[Response, str]:
+        asked = self._budget(ask, auth).answers
         response, url = self._authorized(ask, auth)
         if response.status in _OUT_OF_DATE and ask.method == "GET" and not ask.is_pull and not self._is_own(url):
             response.close()
             response, url = self._authorized(ask, auth)
         self._places.heard(number, well=response.status != 429 and response.status < 500)
-        self._note(ask, response, auth)
+        self._note(ask, response, auth, asked)
         if response.status in ask.expected:
             return response, url
         try:
@@ -216,8 +220,12 @@ class Host:
         auth.heard(header, response.status)
         if response.status != 401 or not self._is_own(url):
             return response, url
-        auth.learn(parse_challenges(response.header_list("WWW-Authenticate")))
-        fresh = auth.header(ask.repository, ask.scopes, rejected=header or "")
+        try:
+            auth.learn(parse_challenges(response.header_list("WWW-Authenticate")))
+            fresh = auth.header(ask.repository, ask.scopes, rejected=header or "")
+        except BaseException:
+            response.close()
+            raise
         if fresh is None:
             return response, url
         if not isinstance(ask.body, bytes | None):
@@ -234,6 +242,8 @@ class Host:
             response = self._send(ask, url, authorization)
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or not location or not isinstance(ask.body, bytes | None):
+                return response, url
+            if not ask.leaves and not self._is_own(urljoin(url, location)):
                 return response, url
             response.close()
             url = urljoin(url, location)
@@ -276,10 +286,10 @@ class Host:
         login = self.endpoint.credential_name
         return Refusal.of(response, host=self._at(url), asked=asked, identity=identity, login=login)
 
-    def _note(self, ask: Ask, response: Response, auth: Authorizer) -> None:
+    def _note(self, ask: Ask, response: Response, auth: Authorizer, asked: int) -> None:
         reading = Reading.of(response.headers)
         if reading or (response.status == 200 and ask.is_manifest):
-            self._budget(ask, auth).learn(ask.repository, reading)
+            self._budget(ask, auth).learn(ask.repository, reading, asked)
         if reading:
             self._traffic.note(self.name, reading)
             if ask.is_pull and response.status == 200:

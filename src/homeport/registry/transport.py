@@ -1,35 +1,41 @@
 """One HTTP exchange: a request out, an answer in. No policy: no retry, no redirect, no credentials of its own."""
 
-import os
 import socket
 import ssl
 import threading
-from base64 import b64encode
-from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Protocol
+from http.client import HTTPException, HTTPResponse, IncompleteRead
+from time import monotonic
+from typing import Any, Protocol, cast
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import msgspec
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from homeport import __version__
 from homeport.errors import HomeportError, RegistryError, TLSError, UnreachableError
 from homeport.registry.addresses import Reach, check_host, dial, is_loopback, literal_reach, shown
-from homeport.registry.trust import Trust, encrypted
-from homeport.registry.wire import Answer, Connection, Content, Stream, WireError
+from homeport.registry.trust import Trust
 
 SILENCE_SECONDS = 60.0
 """How long a peer may say nothing, or take nothing."""
 BLOCK = 1 << 20
+PIECE = 128 << 10
+LONGEST_FILL = 5.0
+"""Seconds after which a buffer is handed on as it is, looked at after each piece: whoever it is sent to takes a long silence for the end."""
 USER_AGENT = f"homeport/{__version__}"
-_PORTS = {"http": 80, "https": 443}
 
 
-class Body(Content, Protocol):
+class Body(Protocol):
     """A request's body that is made while it is sent; `failure` is the error that ended it, where one did."""
 
     failure: HomeportError | None
+
+    def read(self, amount: int, /) -> bytes | memoryview:
+        """Return the next bytes, nothing at the end; they are sent before the next call."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -84,177 +90,181 @@ class PooledTransport:
     def send(self, request: Request) -> Response:
         """Send and wait for the answer's head; raises UnreachableError, TLSError, BlockedAddressError."""
         parts = urlsplit(request.url)
-        host = parts.netloc.rpartition("@")[2]
-        pool = self._pool(parts.scheme, host, request.limit)
+        pool = self._pool(parts.scheme, parts.netloc.rpartition("@")[2], request.limit)
         try:
-            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            connection, answer = pool.exchange(request, target)
-        except (WireError, OSError) as error:
-            raise _failure(error, request, host) from error
-        return _Received(answer, connection, pool, host)
+            answer = pool.connections.urlopen(
+                request.method,
+                parts._replace(scheme="", netloc="", fragment="").geturl() if pool.wants_path else request.url,
+                body=cast(Any, request.body),
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **request.headers},
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                timeout=urllib3.Timeout(connect=request.silence, read=request.silence),
+                preload_content=False,
+                decode_content=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _failure(error, request, parts.netloc) from error
+        return _Answer(answer, pool.reach, parts.netloc)
 
     def close(self) -> None:
         """Close idle connections."""
         with self._lock:
             for pool in self._pools.values():
-                pool.close()
+                pool.connections.close()
             self._pools.clear()
 
     def _pool(self, scheme: str, host: str, limit: Reach) -> "_Pool":
         key = scheme, host, limit
         with self._lock:
             if key not in self._pools:
-                self._pools[key] = _Pool(scheme, host, limit, self._trust, 3 * self._connections)
+                self._pools[key] = self._open_pool(scheme, host, limit)
             return self._pools[key]
+
+    def _open_pool(self, scheme: str, host: str, limit: Reach) -> "_Pool":
+        parts = urlsplit(f"{scheme}://{host}")
+        name, port = parts.hostname or "", parts.port or (443 if scheme == "https" else 80)
+        pool = _Pool(limit)
+        sizes: dict[str, Any] = {"maxsize": 3 * self._connections, "blocksize": BLOCK}
+        secure: dict[str, Any] = {"ssl_context": self._trust.context(host)} if scheme == "https" else {}
+        if proxy := proxy_for(scheme, name, port):
+            check_host(name, limit)
+            manager = urllib3.ProxyManager(proxy, proxy_headers=_proxy_headers(proxy), **sizes, **secure)
+            pool.wants_path = scheme == "https"  # through a tunnel; else the proxy needs the whole address
+            pool.connections = manager.connection_from_host(name, port, scheme)
+            # Behind a proxy names are resolved elsewhere: only a number tells how near a host is.
+            pool.reach = literal_reach(name, Reach.PUBLIC)
+        elif scheme == "https":
+            verified = self._trust.is_verified(host)
+            pool.connections = _TLSPool(name, port, **sizes, **secure, dialled=pool, verified=verified)
+        else:
+            pool.connections = _PlainPool(name, port, **sizes, dialled=pool)
+        return pool
 
 
 class _Pool:
     """Connections to one host, the limit they keep to, and the farthest address that was dialled for it."""
 
-    def __init__(self, scheme: str, host: str, limit: Reach, trust: Trust, most: int) -> None:
-        parts = urlsplit(f"{scheme}://{host}")
-        self._name, self._port = parts.hostname or "", parts.port or _PORTS[scheme]
-        self._host = self._name if parts.port in (None, _PORTS[scheme]) and ":" not in self._name else host
-        self._context = trust.context(host) if scheme == "https" else None
-        self._limit, self._most = limit, most
-        self._idle: deque[Connection] = deque()
-        self._proxy = proxy_for(scheme, self._name, self._port)
+    connections: urllib3.HTTPConnectionPool
+
+    def __init__(self, limit: Reach) -> None:
+        self.limit = limit
         self.reach = Reach.LOCAL
-        self._fixed: dict[str, str] = {"Host": self._host, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
-        self._before = ""
-        if self._proxy:
-            check_host(self._name, limit)
-            # Behind a proxy names are resolved elsewhere: only a number tells how near a host is.
-            self.reach = literal_reach(self._name, Reach.PUBLIC)
-            if scheme == "http":  # the proxy needs the whole address; TLS goes through a tunnel
-                self._before = f"http://{self._host}"
-                self._fixed |= _proxy_headers(self._proxy)
+        self.wants_path = True
 
-    def exchange(self, request: Request, target: str) -> tuple[Connection, Answer]:
-        """Send over a connection that is idle, or a new one; a new one also where the idle one was about to end."""
-        connection = self._take()
-        if connection:
-            try:
-                return connection, self._over(connection, request, target)
-            except (WireError, OSError) as error:
-                if isinstance(error, TimeoutError) or not isinstance(request.body, bytes | None):
-                    raise
-        connection = Connection(self._dial(), BLOCK)
-        return connection, self._over(connection, request, target)
-
-    def give_back(self, connection: Connection) -> None:
-        """Keep a connection for the next exchange."""
-        if len(self._idle) < self._most:
-            self._idle.append(connection)
-        else:
-            connection.close()
-
-    def close(self) -> None:
-        """Close what is idle."""
-        while self._idle:
-            self._idle.pop().close()
-
-    def _take(self) -> Connection | None:
-        with suppress(IndexError):
-            while True:
-                connection = self._idle.pop()
-                if connection.is_idle():
-                    return connection
-                connection.close()
-        return None
-
-    def _over(self, connection: Connection, request: Request, target: str) -> Answer:
-        headers = {**self._fixed, **request.headers}
-        try:
-            return connection.exchange(request.method, self._before + target, headers, request.body, request.silence)
-        except BaseException:
-            connection.close()
-            raise
-
-    def _dial(self) -> Stream:
-        if self._proxy:
-            stream = self._dial_proxy(self._proxy)
-        else:
-            stream, reach = dial(self._name, self._port, self._limit)
-            self.reach = min(self.reach, reach)
-        try:
-            return encrypted(stream, self._context, self._name) if self._context else stream
-        except BaseException:
-            stream.close()
-            raise
-
-    def _dial_proxy(self, proxy: str) -> socket.socket:
-        """Connect to a proxy and, where TLS is to follow, through it (RFC 9110 section 9.3.6)."""
-        parts = urlsplit(proxy)
-        name, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 80)
-        stream, _ = dial(name, port, Reach.LOCAL)
-        try:
-            if parts.scheme == "https":
-                stream = ssl.create_default_context().wrap_socket(stream, server_hostname=name)
-            if self._context:
-                self._tunnel(Connection(stream, BLOCK), proxy)
-        except BaseException:
-            stream.close()
-            raise
-        return stream
-
-    def _tunnel(self, connection: Connection, proxy: str) -> None:
-        name = f"[{self._name}]" if ":" in self._name else self._name
-        there = f"{name}:{self._port}"
-        headers = {"Host": there, "User-Agent": USER_AGENT, **_proxy_headers(proxy)}
-        answer = connection.exchange("CONNECT", there, headers, None, SILENCE_SECONDS)
-        if not 200 <= answer.status < 300:
-            raise WireError(f"the proxy refuses the tunnel (status {answer.status})")
+    def dial(self, host: str, port: int) -> socket.socket:
+        connection, reach = dial(host, port, self.limit)
+        self.reach = min(self.reach, reach)
+        return connection
 
 
-class _Received:
-    """An answer; its connection goes back where it came from once all of it is read."""
+class _Dialling(HTTPConnection):
+    """Dials the very address that was judged, and counts silence, not duration, when it sends."""
 
-    def __init__(self, answer: Answer, connection: Connection, pool: _Pool, host: str) -> None:
-        self._answer, self._connection, self._pool, self._host = answer, connection, pool, host
-        self._open = True
+    def __init__(self, *arguments: Any, dialled: _Pool, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._dialled = dialled
+
+    def _new_conn(self) -> socket.socket:
+        return self._dialled.dial(self.host, self.port)
+
+    def connect(self) -> None:
+        # Until here, TLS included, the shorter time-out of connecting holds.
+        super().connect()
+        self.sock.settimeout(self.timeout)
+
+    def send(self, data: Any) -> None:
+        # socket.sendall's time-out is for the whole of the data: a slow line would look like a dead one.
+        if not isinstance(data, memoryview) or self.sock is None:
+            super().send(data)
+            return
+        while data:
+            data = data[self.sock.send(data) :]
+
+
+class _TLSDialling(_Dialling, HTTPSConnection):
+    def __init__(self, *arguments: Any, verified: bool, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._verified = verified
+
+    def connect(self) -> None:
+        super().connect()
+        if not self._verified:
+            self.is_verified = True  # urllib3 warns otherwise; --insecure has named this host
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Dialling
+
+
+class _TLSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TLSDialling
+
+
+class _Answer:
+    """An answer whose body goes from the socket into the reader's buffer: urllib3 makes two copies on the way."""
+
+    def __init__(self, answer: urllib3.BaseHTTPResponse, reach: Reach, host: str) -> None:
+        self._answer = answer
+        self._content = cast(HTTPResponse, answer._fp)  # type: ignore[attr-defined]  # noqa: SLF001 - has no other name
+        self._left = answer.length_remaining
+        self._came, self._ended = 0, False
+        self._failure: UnreachableError | None = None
+        self._host = host
         self.status = answer.status
         self.headers: Mapping[str, str] = answer.headers
-        self.reach = pool.reach
+        self.reach = reach
 
     def header_list(self, name: str) -> list[str]:
-        return self._answer.headers.all(name)
+        return list(self._answer.headers.getlist(name))
 
     def readinto(self, buffer: memoryview, /) -> int:
-        try:
-            return self._answer.readinto(buffer)
-        except (WireError, OSError) as error:
-            raise UnreachableError(
-                f"{self._host}: the connection broke off: {_reason(error)}", host=self._host
-            ) from error
+        if self._failure:
+            raise self._failure
+        until, filled = monotonic() + LONGEST_FILL, 0
+        while filled < len(buffer) and not self._ended and monotonic() < until:
+            try:
+                filled += self._fill(buffer[filled : filled + PIECE])
+            except UnreachableError as error:
+                if not filled:
+                    raise
+                self._failure = error  # what came counts
+                break
+        return filled
 
     def read(self, most: int) -> bytes:
         content = bytearray()
-        chunk = memoryview(bytearray(min(most, self._answer.left or 1 << 16)))
+        chunk = memoryview(bytearray(min(most, 1 << 16)))
         while len(content) < most and (count := self.readinto(chunk[: most - len(content)])):
             content += chunk[:count]
         return bytes(content)
 
     def close(self) -> None:
-        if not self._open:
-            return
-        self._open = False
-        with suppress(WireError, OSError):
-            self._drain()
-        if self._answer.may_follow:
-            self._pool.give_back(self._connection)
-        else:
-            self._connection.close()
+        if not self._ended and self._left is not None and self._left <= BLOCK:
+            rest = memoryview(bytearray(1 << 16))
+            with suppress(UnreachableError):
+                while self.readinto(rest):
+                    pass
+        if self._ended:
+            self._answer.release_conn()
+        self._answer.close()
 
-    def _drain(self) -> None:
-        """Read what little is left, so that the connection can be used again."""
-        left = self._answer.left
-        if left == 0 or (left or 0) > BLOCK:
-            return
-        rest = memoryview(bytearray(min(left or BLOCK, 1 << 16)))
-        read = 0
-        while read <= BLOCK and (count := self._answer.readinto(rest)):
-            read += count
+    def _fill(self, buffer: memoryview) -> int:
+        try:
+            count = self._content.readinto(buffer)
+        except (HTTPException, OSError) as error:
+            raise self._broke_off(_reason(error)) from error
+        self._came += count
+        if self._left is not None:
+            self._left -= count
+        if not count and self._left:
+            raise self._broke_off(f"{self._came} bytes came, {self._left} more were announced")
+        self._ended = self._left == 0 or not count
+        return count
+
+    def _broke_off(self, reason: str) -> UnreachableError:
+        return UnreachableError(f"{self._host}: the connection broke off: {reason}", host=self._host)
 
 
 def proxy_for(scheme: str, host: str, port: int) -> str | None:
@@ -262,11 +272,6 @@ def proxy_for(scheme: str, host: str, port: int) -> str | None:
 
     This machine is never reached through one, as with Go's clients (net/http, ProxyFromEnvironment).
     """
-    if not any(name.lower().endswith("_proxy") for name in os.environ):
-        return None
-    # Kept out of the way of most: it takes as long to import as ten requests take.
-    from urllib.request import getproxies, proxy_bypass
-
     proxies = getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
     if not proxy or is_loopback(host) or proxy_bypass(f"{host}:{port}"):
@@ -279,7 +284,7 @@ def _proxy_headers(proxy: str) -> dict[str, str]:
     if not parts.username:
         return {}
     user, password = unquote(parts.username), unquote(parts.password or "")
-    return {"Proxy-Authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
+    return dict(urllib3.make_headers(proxy_basic_auth=f"{user}:{password}"))
 
 
 def _failure(error: Exception, request: Request, host: str) -> RegistryError:
@@ -318,10 +323,12 @@ def _reason(error: Exception) -> str:
     cause = root_cause(error)
     if isinstance(cause, socket.gaierror):
         return "the name is unknown"
-    if isinstance(cause, TimeoutError):
+    if isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError):
         return "silence: it did not answer in time"
     if isinstance(cause, ConnectionRefusedError):
         return "the connection is refused"
+    if isinstance(cause, IncompleteRead):
+        return "the last chunk is missing"
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror.lower()
     return str(cause) or type(cause).__name__

@@ -1,18 +1,12 @@
 """TLS: whom we believe, and what we show."""
 
-import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, cast
 
 from homeport.errors import UsageError
 from homeport.registry.settings import Settings
-from homeport.registry.wire import Stream
-
-T = TypeVar("T")
 
 _STORES = (
     "/etc/ssl/cert.pem",
@@ -22,7 +16,6 @@ _STORES = (
     "/etc/ssl/ca-bundle.pem",
 )
 """Where systems keep the authorities that they trust, for an OpenSSL that was built for another one (Go's crypto/x509 looks there too)."""
-_PIECE = 1 << 16
 
 
 class Trust:
@@ -42,6 +35,10 @@ class Trust:
             if key not in self._contexts:
                 self._contexts[key] = self._make(host, insecure=insecure)
             return self._contexts[key]
+
+    def is_verified(self, host: str) -> bool:
+        """Tell whether the host's certificate is checked."""
+        return not self._settings.is_insecure(host)
 
     def _make(self, host: str, *, insecure: bool) -> ssl.SSLContext:
         context: ssl.SSLContext
@@ -66,13 +63,6 @@ class Trust:
         return context
 
 
-def encrypted(stream: socket.socket, context: ssl.SSLContext, name: str) -> Stream:
-    """Shake hands over a connected socket, which may have TLS itself: then this is TLS within TLS. Raises OSError."""
-    if isinstance(stream, ssl.SSLSocket):
-        return _Within(stream, context, name)
-    return context.wrap_socket(stream, server_hostname=name)
-
-
 def _verifying() -> ssl.SSLContext:
     """Trust what the operating system trusts."""
     if sys.platform in ("darwin", "win32"):
@@ -88,41 +78,3 @@ def _verifying() -> ssl.SSLContext:
             context.load_verify_locations(cafile=file)
             break
     return context
-
-
-class _Within:
-    """TLS within the TLS of a proxy; Python's sockets have one layer only."""
-
-    def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, name: str) -> None:
-        self._outer = outer
-        self._coming, self._going = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._inner = context.wrap_bio(self._coming, self._going, server_hostname=name)
-        self._until_done(self._inner.do_handshake)
-        self.settimeout, self.fileno, self.close = outer.settimeout, outer.fileno, outer.close
-
-    def recv_into(self, buffer: memoryview, /) -> int:
-        try:
-            return self._until_done(lambda: cast(int, self._inner.read(len(buffer), cast(bytearray, buffer))))
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            return 0
-
-    def send(self, data: memoryview, /) -> int:
-        return self._until_done(lambda: self._inner.write(data[:_PIECE]))
-
-    def _until_done(self, act: Callable[[], T]) -> T:
-        while True:
-            try:
-                done = act()
-            except ssl.SSLWantReadError:
-                self._flush()
-                if data := self._outer.recv(_PIECE):
-                    self._coming.write(data)
-                else:
-                    self._coming.write_eof()
-                continue
-            self._flush()
-            return done
-
-    def _flush(self) -> None:
-        if pending := self._going.read():
-            self._outer.sendall(pending)

@@ -14,7 +14,7 @@ from homeport.discovery.documents import parse_documents
 from homeport.discovery.findings import ObjectKey
 from homeport.discovery.inputs import Source
 from homeport.discovery.kinds import pod_spec_path
-from homeport.discovery.packaging.kustomization import cut_name
+from homeport.discovery.packaging.transformer import cut_name
 from homeport.discovery.walk import objects_of
 from homeport.errors import InputError, UnprovenError
 

@@ -2,17 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from homeport.discovery.documents import Document, parse_documents
-from homeport.discovery.findings import Finding, ObjectKey, Unresolved
+from homeport.discovery.findings import Finding, ObjectKey, Part, Unresolved
 from homeport.discovery.inputs import Source
+from homeport.discovery.kinds import is_kustomization
 from homeport.discovery.knowledge import Knowledge, SecretForm
-from homeport.discovery.naming import Named, read_whole
-from homeport.discovery.packaging.kustomization import KUSTOMIZATION_FILES, image_rules
+from homeport.discovery.packaging.transformer import image_rules
 from homeport.discovery.scan import repeated_keys
 from homeport.discovery.tree import dig, line_of, text_of
 from homeport.discovery.walk import ImpliedPlace, SecretPlace, Walk, walk
@@ -21,6 +20,7 @@ from homeport.mapping import Mapping
 from homeport.reference import DOCKER_HUB, Reference
 from homeport.relocation.edits import Edits
 from homeport.relocation.insertion import Additions
+from homeport.relocation.kustomized import NOT_ASKED, Asked
 from homeport.relocation.splice import Splice, splice
 
 _Place = tuple[str, str, str, bool]
@@ -73,11 +73,13 @@ def relocate(
     knowledge: Knowledge,
     default_registry: str = DOCKER_HUB,
     pull_secret: str | None = None,
+    asked: Asked = NOT_ASKED,
 ) -> Relocated:
     """Rewrite every image name of a text to the target's; raises InputError, CollisionError, UnprovenError.
 
     Nothing but the names changes: a split name's repository, a whole name's scalar; tags and digests stay. Where `pull_secret` is
-    given it is added to what pulls: pod specifications, service accounts, and custom resources that have a field for it.
+    given it is added to what pulls: pod specifications, service accounts, and custom resources that have a field for it. `asked` is
+    what kustomizations ask that build upon it.
     """
     planned = [
         _Plan(
@@ -86,10 +88,12 @@ def relocate(
             walk(document.root, source.name, knowledge, default_registry, source.text),
             mapping,
             pull_secret,
+            asked=asked,
         )
         for document in parse_documents(source)
     ]
-    references = tuple(sorted({it for plan in planned for it in plan.references}, key=str))
+    named = {it for plan in planned for it in plan.references}
+    references = tuple(sorted(named.union(asked.references), key=str))
     mapping.relocate_all(references)
     splices = [change for plan in planned for change in plan.splices()]
     text = splice(source.text, splices)
@@ -118,27 +122,21 @@ def _prove(result: Source, planned: Sequence["_Plan"], knowledge: Knowledge, def
         plan.check(document, walk(document.root, result.name, knowledge, default_registry, result.text))
 
 
-def _transformers(source: Source, document: Document, mapping: Mapping) -> Iterator[Unresolved]:
-    """Yield a kustomization's image entries: they match names as they are written, and would not match the new ones."""
-    root = document.root
-    kind = text_of(dig(root, ("kind",)))
-    if kind not in {"Kustomization", "Component"} and (kind or Path(source.name).name not in KUSTOMIZATION_FILES):
-        return
-    reason = "kustomize matches images by their names as written, which change; use --kustomize with the output of kustomize build"
-    for index, rule in enumerate(image_rules(root)):
-        named = read_whole(rule.new_name or rule.name, DOCKER_HUB)
-        if isinstance(named, Named) and not mapping.holds(named.reference):
-            line = line_of(dig(root, ("images", index)))
-            yield Unresolved(source.name, line, ObjectKey(kind=kind), f"images[{index}]", named.text, reason)
-
-
 class _Plan:
     """The changes of one document, and what a scan of the result must show."""
 
     def __init__(
-        self, source: Source, document: Document, noted: Walk, mapping: Mapping, pull_secret: str | None
+        self,
+        source: Source,
+        document: Document,
+        noted: Walk,
+        mapping: Mapping,
+        pull_secret: str | None,
+        *,
+        asked: Asked,
     ) -> None:
         self.source, self.document, self.mapping, self.secret = source, document, mapping, pull_secret
+        self.asked, self.kept = asked, set[tuple[str, str]]()
         self.edits: list[Edit] = []
         self.insertions: list[Insertion] = []
         self.unresolved = [*noted.unresolved, *repeated_keys(document, source.name)]
@@ -153,7 +151,8 @@ class _Plan:
         for implied in noted.implied:
             self._name(implied)
         self._left = len(self.unresolved)
-        self.unresolved += _transformers(source, document, mapping)
+        if is_kustomization(document.root, source.name):
+            self._transformer()
         for secrets in noted.secrets:
             self._secure(secrets)
 
@@ -169,7 +168,8 @@ class _Plan:
         for place in (planned - found) + (found - planned):
             raise self._unproven(f"{place[0]} {place[1]} {place[2]} is not named as planned")
         for finding in noted.findings:
-            if self.mapping.relocate(finding.reference) != finding.reference:
+            kept = (str(finding.object), finding.path) in self.kept
+            if not kept and self.mapping.relocate(finding.reference) != finding.reference:
                 raise self._unproven(f"{finding.object} {finding.path} would still pull {finding.reference}")
         left = len(noted.unresolved) + len(document.repeated) + len(noted.implied)
         if left != self._left or [place.where for place in noted.implied] != self.still_implied:
@@ -179,6 +179,11 @@ class _Plan:
                 raise self._unproven(f"{secrets.object} {secrets.where} lacks the pull secret")
 
     def _rewrite(self, finding: Finding, scalar: object) -> None:
+        if finding.parts and finding.parts[0].start in self.asked.kept:
+            # A kustomization's entry speaks for it.
+            self.kept.add((str(finding.object), finding.path))
+            self.expected.append((str(finding.object), finding.path, str(finding.reference), finding.open))
+            return
         target = self.mapping.relocate(finding.reference)
         self.references.append(finding.reference)
         self.expected.append((str(finding.object), finding.path, str(target), finding.open))
@@ -186,6 +191,30 @@ class _Plan:
         if target != finding.reference:
             old, new = ("/".join(it) for it in zip(*((part.value, value) for part, value in renamed), strict=True))
             self.edits.append(Edit(finding.source, finding.line, finding.object, finding.path, old, new))
+
+    def _transformer(self) -> None:
+        """Lead a kustomization's entries to the target, add those that are lacking, and say what it does not tell."""
+        root, name = self.document.root, self.source.name
+        key = ObjectKey(text_of(root.get("apiVersion")), text_of(root.get("kind")) or "Kustomization")
+        for index, (source, target) in self.asked.renamed.items():
+            new_name, path = dig(root, ("images", index, "newName")), f"images[{index}].newName"
+            if text_of(new_name):
+                part = Part("repository", text_of(new_name), new_name.start, new_name.end)
+                line = line_of(new_name)
+                self._edits.add(Finding(name, line, key, path, "", part.value, source, parts=(part,)), new_name, target)
+                self.edits.append(Edit(name, line, key, path, part.value, target.name))
+            elif (node := self._additions.add(root, ("images", index, "newName"), target.name)) is not None:
+                self._insert(node, key, path, target.name)
+        added = [{"name": old, "newName": target.name} for old, (_, target) in self.asked.added.items()]
+        if added and (node := self._additions.add(root, ("images",), added)) is not None:
+            for entry in added:
+                self._insert(node, key, "images", f"{entry['name']} -> {entry['newName']}")
+        reasons = list(self.asked.unread)
+        if self.source.path is None and any(True for _ in image_rules(root)):
+            reasons.append(
+                "its images are rewritten together with its resources alone; name the folder that holds them"
+            )
+        self.unresolved += [Unresolved(name, line_of(root), key, "", "", reason) for reason in reasons]
 
     def _unproven(self, reason: str) -> UnprovenError:
         hint = "Nothing was written. Please report this manifest; it is a fault of Homeport."

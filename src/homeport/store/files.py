@@ -1,6 +1,7 @@
 """Named files to read: a folder, or an archive that stays packed."""
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -43,11 +44,12 @@ class Folder:
     def size(self, path: str) -> int | None:
         """Return a file's size in bytes, None where there is none."""
         try:
-            return (self._root / path).stat().st_size
+            status = (self._root / path).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise self._failed(path, error) from None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def read_at(self, path: str, offset: int, buffer: memoryview, /) -> int:
         """Fill the buffer from its start; return the number of bytes, 0 at the end. Raises InputError."""

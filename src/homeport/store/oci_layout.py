@@ -218,7 +218,9 @@ def read_layout(files: Files) -> Layout:
         if not is_digest(manifest.digest) or manifest.size < 0:
             raise ContentError(f"{files.name(INDEX)}: {manifest.digest[:80]!r} in {INDEX} is not a digest")
     layout = Layout(files, tuple(map(_named, index.manifests)))
-    layout.images = tuple(named for named in layout.images if named.written or not _is_referrer(layout, named.manifest))
+    nameless = {named.manifest.digest: named.manifest for named in layout.images if not named.written}
+    about = {digest for digest, manifest in nameless.items() if _is_referrer(layout, manifest)}
+    layout.images = tuple(named for named in layout.images if named.written or named.manifest.digest not in about)
     return layout
 
 
@@ -250,6 +252,11 @@ def parse_name(text: str) -> Reference | None:
         return None
 
 
+def shown_name(text: str) -> str:
+    """Return what is written of an image, nothing where it could not be shown: it would steer a terminal."""
+    return text if text.isprintable() else ""
+
+
 def _is_referrer(layout: Layout, manifest: Descriptor) -> bool:
     """Tell whether a manifest without a name is about another one, and note that."""
     if not layout.holds(manifest.digest):
@@ -262,7 +269,7 @@ def _is_referrer(layout: Layout, manifest: Descriptor) -> bool:
 
 
 def _named(manifest: Descriptor) -> Named:
-    written = manifest.annotations.get(IMAGE_NAME) or manifest.annotations.get(REF_NAME) or ""
+    written = shown_name(manifest.annotations.get(IMAGE_NAME) or manifest.annotations.get(REF_NAME) or "")
     reference = parse_name(written)
     return Named(manifest, reference.pinned if reference else None, written)
 
@@ -271,5 +278,5 @@ def read_json(files: Files, path: str, kind: type[T]) -> T:
     """Read a small file of JSON; raises ContentError."""
     try:
         return msgspec.json.decode(read_whole(files, path, MOST_INDEX_BYTES), type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ContentError(f"{files.name(path)}: {path} in it cannot be read: {error}") from None

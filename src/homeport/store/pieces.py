@@ -112,7 +112,10 @@ class Pieces:
 
     def name(self, start: int, stop: int) -> str:
         """Name the files that hold a range, for a message."""
-        return " and ".join(str(file) for file, *_ in self._places(start, max(1, stop - start))) or str(self.files[-1])
+        first, *rest = [str(file) for file, *_ in self._places(start, max(1, stop - start))] or [str(self.files[-1])]
+        if not rest:
+            return first
+        return f"{first} and {rest[0]}" if len(rest) == 1 else f"{first} to {rest[-1]}"
 
     def close(self) -> None:
         """Close the files."""

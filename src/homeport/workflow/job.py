@@ -9,7 +9,7 @@ import msgspec
 from homeport.applications.application import Versions
 from homeport.applications.redis_enterprise import at_red_hat, images_of
 from homeport.discovery.findings import Unresolved
-from homeport.discovery.inputs import read_inputs
+from homeport.discovery.inputs import MAX_SIZE, Source, read_inputs
 from homeport.errors import InputError, UsageError
 from homeport.mapping import Mapping
 from homeport.mirror.executor import forecast
@@ -20,6 +20,7 @@ from homeport.reference import Reference
 from homeport.registry.session import Registries
 from homeport.relocation.sweep import Left
 from homeport.workflow.config import Config, mapping_of
+from homeport.workflow.packages import build
 from homeport.workflow.pulls import Pulls, read_pulls
 from homeport.workflow.rewrite import Rewritten, learner, place_in, rewrite
 
@@ -78,7 +79,9 @@ def read_job(config: Config) -> Job:
         default_registry=config.default_registry,
         pull_secret=config.pull_secret.name if config.pull_secret else None,
     )
-    pulls = read_pulls(sources, learner(versions), default_registry=config.default_registry)
+    # What is not read of kustomizations is said by the rewriting.
+    texts = [it for it in build(sources, MAX_SIZE) if isinstance(it, Source)]
+    pulls = read_pulls(texts, learner(versions), default_registry=config.default_registry)
     named = dict.fromkeys((*_named(pulls), *_released(config, rewriting.files)))
     references = tuple(reference for reference in named if not mapping.holds(reference))
     mapping.relocate_all(references)

@@ -4,21 +4,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
-import msgspec
-
-from homeport.discovery.documents import parse_documents
-from homeport.discovery.findings import Finding
 from homeport.discovery.inputs import STDIN, Source, read_inputs
-from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.packaging.charts import is_chart
-from homeport.discovery.packaging.kustomization import Resource, kustomization_file, read_kustomization
-from homeport.discovery.walk import CONTAINER_LISTS, walk
+from homeport.discovery.packaging.kustomization import read_kustomization, roots_of
 from homeport.errors import InputError
-from homeport.relocation.splice import Splice, respell, splice
+from homeport.relocation.kustomized import built, real_path
 from homeport.workflow.helm import Settings, read_package
 
 _MARKS: Final = frozenset("*?[")
-_TRANSFORMED: Final = tuple(f"{name}[" for name in CONTAINER_LISTS[:2])
 
 
 def read_packages(
@@ -31,9 +24,9 @@ def read_packages(
 ) -> tuple[list[Source], list[InputError]]:
     """Read all that names stand for; what cannot be read, or not wholly, comes back as an error.
 
-    Kustomizations are read with their images transformers applied. For `rewriting` they are plain folders, and a chart counts only
-    where it is rendered, for what is written out must be whole. A folder with charts or kustomizations somewhere below it is read as
-    plain files.
+    Kustomizations, also those in a folder, are read with their patches and images transformers applied. For `rewriting` they are
+    plain files, and a chart counts only where it is rendered, for what is written out must be whole. A folder with charts somewhere
+    below it is read as plain files.
     """
     sources: list[Source] = []
     errors: list[InputError] = []
@@ -43,11 +36,9 @@ def read_packages(
             found: Iterator[Source | InputError] = _safely(
                 read_package(path, settings or Settings(), max_size, rendered_only=rewriting)
             )
-        elif not rewriting and name != STDIN and path.is_dir() and kustomization_file(path):
-            found = (transformed(it) if isinstance(it, Resource) else it for it in read_kustomization(path, max_size))
         else:
             read, unread = read_inputs([name], stdin=stdin, max_size=max_size)
-            found = iter([*read, *unread])
+            found = iter([*(read if rewriting else build(read, max_size)), *unread])
         for each in found:
             if isinstance(each, Source):
                 sources.append(each)
@@ -56,41 +47,21 @@ def read_packages(
     return sources, errors
 
 
-def transformed(resource: Resource) -> Source:
-    """Return a kustomization's file as its images transformers leave it."""
-    source = resource.source
-    for rules in resource.rules:
-        if not rules:
-            continue
-        changes = []
-        for finding in _containers(source):
-            part = finding.parts[0]
-            text = part.value
-            for rule in rules:
-                text = rule.apply(text)
-            raw = source.text[part.start : part.end]
-            if text != part.value and (new := respell(raw, part.value, text)) is not None:
-                changes.append(Splice(part.start, part.end, new))
-        unique = {change.start: change for change in changes}
-        source = msgspec.structs.replace(source, text=splice(source.text, unique.values()))
-    return source
-
-
-def _containers(source: Source) -> Iterator[Finding]:
-    """Yield what kustomize's images transformer sees: containers and init containers, at any depth."""
-    try:
-        documents = parse_documents(source)
-    except InputError:
-        return
-    for document in documents:
-        for finding in walk(document.root, source.name, Knowledge(), text=source.text).findings:
-            holder, _, field = finding.path.rpartition("].")
-            if (
-                field == "image"
-                and " -> " not in holder
-                and any(mark in f".{holder}".rpartition(".")[2] for mark in _TRANSFORMED)
-            ):
-                yield finding
+def build(sources: Sequence[Source], max_size: int) -> Iterator[Source | InputError]:
+    """Yield manifests with the kustomizations among them built, as far as files tell, and the other files as they are."""
+    done: set[str] = set()
+    texts: set[tuple[str, str]] = set()
+    for root in roots_of(sources):
+        for each in read_kustomization(root, max_size):
+            if isinstance(each, InputError):
+                yield each
+                continue
+            done.add(real_path(each.source))
+            source = built(each)
+            if (seen := (real_path(source), source.text)) not in texts:
+                texts.add(seen)
+                yield source
+    yield from (source for source in sources if real_path(source) not in done)
 
 
 def _expand(names: Sequence[str], errors: list[InputError]) -> Iterator[str]:

@@ -14,8 +14,10 @@ from homeport.discovery.scan import scan_source
 from homeport.discovery.secret_fields import teach
 from homeport.errors import CollisionError, HomeportError, UsageError
 from homeport.mapping import Mapping
-from homeport.reference import DOCKER_HUB
+from homeport.reference import DOCKER_HUB, Reference
+from homeport.relocation.kustomized import NOT_ASKED, Asked, Kustomizations, real_path
 from homeport.relocation.relocate import Relocated, relocate
+from homeport.relocation.secret_data import left_in_secrets, relocate_secrets
 from homeport.relocation.sweep import Left, sweep
 
 
@@ -57,10 +59,12 @@ def rewrite(
     default_registry: str = DOCKER_HUB,
     pull_secret: str | None = None,
     taught: Knowledge | None = None,
+    decode_secrets: bool = False,
 ) -> Rewriting:
     """Rewrite manifests; one that cannot be read or proved is an error beside the others.
 
-    `taught` are rules beside those of applications; without them the schemas among the manifests teach.
+    `taught` are rules beside those of applications; without them the schemas among the manifests teach. `decode_secrets` rewrites the
+    base64 `data` of Secrets, too.
 
     Raises CollisionError where two images of different manifests would get one name.
     """
@@ -69,26 +73,62 @@ def rewrite(
     findings = [it for source in sources for it in scan_source(source, first, default_registry).findings]
     learned = learn_all(findings, versions)
     knowledge = learned.knowledge + taught
+    run = _Run(mapping, knowledge, default_registry, pull_secret, decode_secrets)
+    kustomizations = Kustomizations(sources, mapping, default_registry)
+    asked = kustomizations.asked(lambda source: scan_source(source, knowledge, default_registry).findings)
     done: list[Rewritten] = []
     failures: list[HomeportError] = []
     for source in sources:
         try:
-            result = relocate(
-                source, mapping, knowledge=knowledge, default_registry=default_registry, pull_secret=pull_secret
-            )
+            done.append(run.one(source, asked.get(real_path(source), NOT_ASKED)))
         except CollisionError:
             raise
         except HomeportError as error:
             failures.append(error)
-        else:
-            done.append(Rewritten(source, result))
     references = sorted({it for one in done for it in one.result.references}, key=str)
     mapping.relocate_all(references)
-    swept = (
-        msgspec.structs.replace(one, left=tuple(sweep(one.source.name, one.result.text, mapping, references)))
+    texts = {real_path(it.source): msgspec.structs.replace(it.source, text=it.result.text) for it in done}
+    unproven = kustomizations.unproven(texts)
+    swept = kustomizations.swept(texts)
+    files = (
+        run.swept(one, swept.get(real_path(one.source), one.result.text), references)
         for one in done
+        if real_path(one.source) not in unproven
     )
-    return Rewriting(tuple(swept), tuple(failures), learned.operators)
+    return Rewriting(tuple(files), (*failures, *unproven.values()), learned.operators)
+
+
+class _Run(msgspec.Struct, frozen=True):
+    """What all manifests of a run are rewritten by."""
+
+    mapping: Mapping
+    knowledge: Knowledge
+    default_registry: str
+    pull_secret: str | None
+    decode_secrets: bool
+
+    def one(self, source: Source, asked: Asked) -> Rewritten:
+        """Rewrite one manifest; raises HomeportError."""
+        result = relocate(
+            source,
+            self.mapping,
+            knowledge=self.knowledge,
+            default_registry=self.default_registry,
+            pull_secret=self.pull_secret,
+            asked=asked,
+        )
+        return Rewritten(source, relocate_secrets(source, result, self._inside) if self.decode_secrets else result)
+
+    def swept(self, one: Rewritten, text: str, references: Sequence[Reference]) -> Rewritten:
+        """Look at the result by other eyes; `text` is what it comes to where kustomize builds upon it."""
+        left = sweep(one.source.name, text, self.mapping, references)
+        if self.decode_secrets:
+            result = msgspec.structs.replace(one.source, text=one.result.text)
+            left += left_in_secrets(result, lambda inside: sweep("", inside, self.mapping, references))
+        return msgspec.structs.replace(one, left=tuple(left))
+
+    def _inside(self, source: Source) -> Relocated:
+        return relocate(source, self.mapping, knowledge=self.knowledge, default_registry=self.default_registry)
 
 
 def place_in(folder: Path, files: Sequence[Rewritten]) -> dict[Path, Rewritten]:

@@ -31,7 +31,6 @@ from homeport.applications.redis_enterprise.fields import (
 )
 from homeport.applications.redis_enterprise.releases import (
     RED_HAT_NAMES,
-    Images,
     call_home_with_redis,
     has_call_home,
     release_images,
@@ -40,6 +39,7 @@ from homeport.applications.redis_enterprise.releases import (
 from homeport.discovery.findings import Finding, ObjectKey
 from homeport.discovery.knowledge import ImageField, Implied, Knowledge, group_of
 from homeport.discovery.tree import dig, is_map, is_true, text_of
+from homeport.reference import Reference
 
 _RUNNERS: Final = ("Deployment", "Pod")
 
@@ -68,7 +68,19 @@ def choose(findings: Iterable[Finding], operator: str | None = None, redis: str 
 def knowledge(choice: Choice) -> Knowledge:
     """Return all rules of Redis Enterprise, with what is known of the release."""
     functions = (implied_images, implied_by_values, implied_by_text)
-    return FIELDS + Knowledge(secrets=SECRETS, implied=tuple(functools.partial(each, choice) for each in functions))
+    return FIELDS + Knowledge(
+        secrets=SECRETS,
+        implied=tuple(functools.partial(each, choice) for each in functions),
+        default_tags=(functools.partial(default_tag, choice),),
+    )
+
+
+def default_tag(choice: Choice, rec: Mapping[str, Any], field: ImageField) -> str:
+    """Return the tag that the operator takes where an image spec names a repository alone; empty where that is not known."""
+    operators, openshift = choice.operators or own_operator(rec), on_openshift(rec) or choice.openshift
+    if field not in FIELDS.images or _unknown(operators, openshift):
+        return ""
+    return _defaults(operators[0], choice.redis, openshift=bool(openshift))[field].tag or ""
 
 
 def implied_images(choice: Choice, key: ObjectKey, rec: Mapping[str, Any]) -> Iterator[Implied]:
@@ -88,8 +100,8 @@ def implied_images(choice: Choice, key: ObjectKey, rec: Mapping[str, Any]) -> It
         if unknown:
             yield Implied(field, f"{absent}; {unknown}")
         else:
-            images = release_images(operators[0], choice.redis, openshift=bool(openshift))
-            yield _imply(field, spec if is_map(spec) else {}, images, absent)
+            default = _defaults(operators[0], choice.redis, openshift=bool(openshift))[field]
+            yield _imply(field, spec if is_map(spec) else {}, default, absent, operators[0])
 
 
 def implied_by_values(choice: Choice, key: ObjectKey, values: Mapping[str, Any]) -> Iterator[Implied]:
@@ -129,13 +141,15 @@ def _unknown(operators: tuple[str, ...], openshift: bool | None) -> str:
     return "operators for Kubernetes and for OpenShift are given" if openshift is None else ""
 
 
-def _imply(field: ImageField, spec: Mapping[str, Any], images: Images, absent: str) -> Implied:
-    default = {REDIS: images.redis, BOOTSTRAPPER: images.operator, RIGGER: images.rigger, CALL_HOME: images.call_home}[
-        field
-    ]
+def _defaults(operator: str, redis: str | None, *, openshift: bool) -> dict[ImageField, Reference]:
+    images = release_images(operator, redis, openshift=openshift)
+    return {REDIS: images.redis, BOOTSTRAPPER: images.operator, RIGGER: images.rigger, CALL_HOME: images.call_home}
+
+
+def _imply(field: ImageField, spec: Mapping[str, Any], default: Reference, absent: str, operator: str) -> Implied:
     tag = text_of(spec.get(field.tag)) or default.tag
     if tag is None:
-        return Implied(field, f"{absent}; no Redis tag is known for operator {images.operator.tag}")
+        return Implied(field, f"{absent}; no Redis tag is known for operator {operator}")
     reference = msgspec.structs.replace(default, tag=tag, digest=text_of(spec.get(field.digest)) or None)
     return Implied(field, f"{absent}, which is {reference}", reference)
 

@@ -94,8 +94,11 @@ def read_contents(files: Files) -> Contents | None:
         raise ContentError(f"{files.name(CONTENTS)}: {CONTENTS} is damaged in it", hint="Copy the bundle here again.")
     if read_whole(files, SUMS, MOST_INDEX_BYTES) != contents.sums():
         raise ContentError(f"{files.name(SUMS)}: {SUMS} is damaged in it", hint="Copy the bundle here again.")
+    for path in contents.files:
+        if not path.isprintable() or not {"", ".", ".."}.isdisjoint(path.split("/")):
+            raise ContentError(f"{files.name(CONTENTS)}: it names {path[:200]!r}, which is outside of it")
     try:
-        for name in contents.images:
+        for name in (*contents.images, *(name for names in contents.lacks.values() for name in names)):
             Reference.parse(name)
     except HomeportError as error:
         raise ContentError(f"{files.name(CONTENTS)}: {error}") from None

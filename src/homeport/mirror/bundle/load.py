@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from homeport.errors import ContentError, HomeportError
+from homeport.errors import ContentError, HomeportError, StoreError
 from homeport.mapping import Mapping as Names
 from homeport.mirror.bundle.contents import RIDERS, Contents, read_contents
 from homeport.mirror.bundle.delta import homes_of, look_for_left_out, manifests_of
@@ -91,11 +91,16 @@ def write_riders(layout: Layout, folder: Path) -> tuple[Path, ...]:
     contents = read_contents(layout.files)
     written = []
     for name in contents.riders if contents else ():
-        if "/" in name or name in ("", ".", ".."):
-            raise ContentError(f"{layout.files.name()}: it names a file {name!r}, which is outside of it")
         body = read_whole(layout.files, RIDERS + name, MOST_INDEX_BYTES)
-        write_file(folder / name, body, folder)
-        written.append(folder / name)
+        file = folder / name
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if not file.parent.resolve().is_relative_to(folder.resolve()):
+                raise ContentError(f"{file} is not written: a link leads out of {folder}")
+            write_file(file, body, file.parent)
+        except OSError as error:
+            raise StoreError(f"cannot write {file}: {error.strerror}") from None
+        written.append(file)
     return tuple(written)
 
 

@@ -60,16 +60,18 @@ def remove(files: Iterable[Path]) -> None:
 
 def bundles(paths: Iterable[Path]) -> list[list[Path]]:
     """Tell the files of several bundles apart: parts of one stand together."""
+    paths = tuple(paths)
     found: dict[Path, list[Path]] = {}
     for path in paths:
-        listed = _list_of(path)
+        listed = _list_of(path, paths)
         found.setdefault(listed or path, []).append(path)
     return list(found.values())
 
 
 def lists_of(paths: Iterable[Path]) -> list[Path]:
     """Return the lists that files are parts of, or are; raises InputError."""
-    return list(dict.fromkeys(filter(None, map(_list_of, paths))))
+    paths = tuple(paths)
+    return list(dict.fromkeys(filter(None, (_list_of(path, paths) for path in paths))))
 
 
 def part_sums(paths: Sequence[Path]) -> tuple[dict[str, str], list[Path]] | None:
@@ -120,8 +122,8 @@ def _sum(file: Path) -> str:
     return hasher.hexdigest()
 
 
-def _list_of(path: Path) -> Path | None:
-    """Return the list of parts that a file is one of, or is."""
+def _list_of(path: Path, named: Sequence[Path]) -> Path | None:
+    """Return the list of parts that a file is one of, or is: it lies beside it, or is named too."""
     if path.name.endswith(SUMS):
         return path
     part = _PART.fullmatch(path.name)
@@ -130,10 +132,12 @@ def _list_of(path: Path) -> Path | None:
     sums = path.with_name(part[1] + SUMS)
     if sums.is_file():
         return sums
+    if elsewhere := next((each for each in named if each.name == sums.name), None):
+        return elsewhere
     raise InputError(
         f"is a part of a bundle, and its list {sums.name} is not beside it",
         file=str(path),
-        hint=f"Copy {sums.name} too.",
+        hint=f"Copy {sums.name} too, or name it.",
     )
 
 
