@@ -25,34 +25,46 @@ class RoughLine:
 
     def __init__(self, host: str, fate: Callable[[int], Fate]) -> None:
         self.fate = fate
+        self._mended = 0
         self.silent = threading.Event()
         name, _, port = host.rpartition(":")
         self._server = (name, int(port))
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.host = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self._open: set[socket.socket] = set()
-        self._over = threading.Event()
+        self._wake = threading.Event()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.connections = 0
         self._start(self._accept)
 
     def mend(self) -> None:
-        """Let all connections to come be good ones."""
+        """Let all connections be good ones, those too that are there and have not broken."""
         self.fate = lambda _number: Fate()
+        self._mended += 1
 
-    def stop(self) -> None:
-        """Break all connections and end all threads."""
-        self._over.set()
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+    def speak(self) -> None:
+        """Break what has fallen silent."""
+        self._wake.set()
+        self._wake = threading.Event()
+
+    def hang_up(self) -> None:
+        """Break all connections, and wait until all is said that was on its way to the server."""
         with self._lock:
             for connection in self._open:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
+        for thread in self._threads[1:]:
             thread.join()
+
+    def stop(self) -> None:
+        """Break all connections and end all threads."""
+        self._wake.set()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._threads[0].join()
+        self.hang_up()
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments)
@@ -82,14 +94,14 @@ class RoughLine:
     def _carry(
         self, here: socket.socket, there: socket.socket, most: int | None, silent: bool, ends: threading.Semaphore
     ) -> None:
-        count = 0
+        count, mended = 0, self._mended
         with suppress(OSError):
             while data := here.recv(1 << 16):
-                if most is not None and count + len(data) > most:
+                if most is not None and count + len(data) > most and mended == self._mended:
                     there.sendall(data[: most - count])
                     if silent:
                         self.silent.set()
-                        self._over.wait(120)
+                        self._wake.wait(120)
                     else:
                         here.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HARD)
                     break

@@ -54,6 +54,7 @@ class Response(Protocol):
 
     status: int
     headers: Mapping[str, str]
+    """By their names, in whatever case."""
     reach: Reach
     """Of the address that was dialled."""
 
