@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 UV := uv==0.13.8
 
-.PHONY: demo test test-peers test-long lint types layers check clean
+.PHONY: demo test test-peers test-cluster test-long lint types layers check clean
 
 $(READY): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Homeport needs Python 3.11 or newer")'
@@ -20,7 +20,11 @@ test: $(READY)
 
 test-peers: $(READY)
 	bash tests/peers/install.sh
-	$(BIN)/python -m pytest -q -m "peers and not long"
+	$(BIN)/python -m pytest -q -m "peers and not cluster and not long"
+
+test-cluster: $(READY)
+	bash tests/peers/install.sh
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "cluster and not long"
 
 test-long: $(READY)
 	bash tests/peers/install.sh

@@ -3,8 +3,8 @@
 import pytest
 
 from homeport.applications.redis_enterprise import KNOWLEDGE, Choice, choose, images_of, knowledge
-from homeport.applications.redis_enterprise.fields import CALL_HOME, FIELDS, REDIS
-from homeport.applications.redis_enterprise.implied import implied_images
+from homeport.applications.redis_enterprise.fields import CALL_HOME, FIELDS, REDIS, RIGGER
+from homeport.applications.redis_enterprise.implied import default_tag, implied_images
 from homeport.applications.redis_enterprise.releases import (
     call_home_with_redis,
     find_release,
@@ -182,6 +182,38 @@ def test_red_hats_names_stay_red_hats():
 )
 def test_where_the_release_is_not_certain_the_reason_is_said(choice, words):
     assert words in implied(choice, {})["Redis node"]
+
+
+RED_HATS = {"spec": {"bootstrapperImageSpec": {"repository": "reg.io/redis-enterprise-operator"}}}
+
+
+@pytest.mark.parametrize(
+    ("choice", "rec", "redis", "rigger"),
+    [
+        (Choice(("7.2.4-7",)), {}, "7.2.4-64", "7.2.4-7"),
+        (Choice(("7.2.4-7",)), RED_HATS, "7.2.4-64.rhel8-openshift", "7.2.4-7"),
+        (Choice(("99.0.0-1",)), {}, "", "99.0.0-1"),
+        (Choice(), {"spec": {"bootstrapperImageSpec": {"versionTag": "7.2.4-7"}}}, "7.2.4-64", "7.2.4-7"),
+        (Choice(), {}, "", ""),
+        (Choice(("7.2.4-2", "7.2.4-7")), {}, "", ""),
+        (Choice(("7.2.4-7",), openshift=None), {}, "", ""),
+    ],
+)
+def test_a_repository_alone_has_the_operators_tag(choice, rec, redis, rigger):
+    assert default_tag(choice, rec, REDIS) == redis
+    assert default_tag(choice, rec, RIGGER) == rigger
+
+
+def test_a_repository_alone_is_found_with_the_tag_that_is_pulled():
+    text = (
+        "apiVersion: app.redislabs.com/v1\nkind: RedisEnterpriseCluster\nspec:\n"
+        "  redisEnterpriseServicesRiggerImageSpec: {repository: reg.io/k8s-controller}\n"
+    )
+    (known,) = scan_source(Source("f", text), knowledge(Choice(("7.2.4-7",)))).findings[:1]
+    assert (str(known.reference), known.open) == ("reg.io/k8s-controller:7.2.4-7", False)
+    assert known.how == "rule redis-enterprise, its tag is the operator's default"
+    (unknown,) = scan_source(Source("f", text), KNOWLEDGE).findings[:1]
+    assert (str(unknown.reference), unknown.open) == ("reg.io/k8s-controller", True)
 
 
 def test_other_objects_imply_nothing():

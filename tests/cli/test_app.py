@@ -1,7 +1,9 @@
 """The command line as a whole: help, version, exit codes of misuse."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +56,21 @@ def test_misuse_exits_with_2_and_says_what_to_do(arguments, says):
     assert done.stderr.startswith("error: ")
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_output_that_cannot_be_written_is_no_success():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", "from homeport.cli import main; main()", "rbac"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+            env={name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"},
+        )
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -5,7 +5,9 @@ import yaml
 
 from homeport.cli.app import run
 from homeport.registry.credentials import Credential
+from tests.kit import api_server
 from tests.kit.clients import open_registries
+from tests.kit.cluster_contract import made, pod_spec
 from tests.kit.docker_hub import running_docker_hub
 from tests.kit.images import image, layer, multi_arch, put
 from tests.kit.servers import docker_config
@@ -102,3 +104,53 @@ def test_a_wrong_password_is_an_error(hub, capsys, tmp_path):
 def test_a_name_that_is_none(capsys):
     assert run(["limits", "UPPER"]) == 2
     assert "'UPPER' is not an image name" in capsys.readouterr().err
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """Two nodes, of which one holds nginx; three pods of it and one that has ended."""
+    with api_server.running(tmp_path) as server:
+        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig()))
+        for name, images in (("n1", [{"names": ["docker.io/library/nginx:1"]}]), ("n2", [{"names": ["r.io/pause:1"]}])):
+            server.create(
+                {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": {"images": images}}
+            )
+        for number, node in enumerate(("n1", "n1", "n2")):
+            spec = pod_spec("nginx:1", nodeName=node)
+            server.create(made("Pod", f"web-{number}", spec, api_version="v1", namespace="shop"))
+        ended = {"phase": "Succeeded"}
+        server.create(made("Pod", "job", pod_spec("busybox:1"), api_version="v1", namespace="shop", status=ended))
+        yield server
+
+
+def test_a_cluster_s_nodes_pull_what_they_lack_and_new_ones_all(hub, cluster, capsys):
+    assert run(["limits", "--cluster"]) == 0
+    assert capsys.readouterr().out.split("\n\n")[1] == (
+        "cluster admin: 3 pods on 2 nodes\n"
+        "if all start again on the nodes as they are:\n"
+        "  REGISTRY   PULL POLICY   IMAGES  PULLS\n"
+        "  docker.io  IfNotPresent  1       0\n"
+        "if all start on new nodes:\n"
+        "  REGISTRY   PULL POLICY   IMAGES  PULLS\n"
+        "  docker.io  IfNotPresent  1       2\n"
+        "  Docker Hub counts 2 to 4; 5 are left here; nodes with an address or a login of their own have limits of their own\n"
+    )
+    assert hub.counters["get"] == 0
+
+
+def test_a_pod_on_a_node_that_lacks_its_image_may_pull_it_there_again(hub, cluster, capsys):
+    spec = pod_spec("nginx:2")
+    cluster.create(made("Pod", "new", spec, api_version="v1", namespace="shop"))
+    assert run(["limits", "--cluster", "-n", "shop", "-o", "json"]) == 0
+    (again,) = json.loads(capsys.readouterr().out)["cluster"]["again"]
+    assert (again["images"], again["pulls"]) == (2, {"low": 1, "high": 1})
+
+
+def test_nodes_that_may_not_be_listed_are_unknown(hub, cluster, monkeypatch, capsys):
+    cluster.grant("reader", ["pods"], "shop")
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig("reader")))
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    assert run(["limits", "--cluster", "-n", "shop"]) == 0
+    out = capsys.readouterr().out
+    assert "unknown: no right to list nodes: what nodes hold is not known" in out
+    assert "  docker.io  IfNotPresent  1       1 to 3\n" in out

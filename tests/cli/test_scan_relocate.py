@@ -46,8 +46,7 @@ def test_names_are_one_a_line_sorted_and_nothing_else(folder, capsys):
     assert out.splitlines() == [
         "docker.io/redislabs/k8s-controller:7.2.4-7",  # not written anywhere: the operator's default for the rigger
         "nginx:1",
-        "open: redislabs/operator",
-        "redislabs/operator:7.2.4-7",
+        "redislabs/operator:7.2.4-7",  # the bootstrapper's spec leaves the tag to the operator
         "redislabs/redis:7.2.4-64",
     ]
     assert err == ""
@@ -196,10 +195,10 @@ def test_the_table_groups_by_registry(folder, capsys):
     (folder / "pod.yaml").write_text(POD.replace("nginx:1", "quay.io/a/b:1"))
     run(["scan", "."])
     out = capsys.readouterr().out
-    assert out.splitlines()[0] == "docker.io  (4 images)"
+    assert out.splitlines()[0] == "docker.io  (3 images)"
     assert "quay.io  (1 image)" in out
     assert "pod.yaml:6  Pod/p  spec.containers[0].image  (built-in field)" in out
-    assert "docker.io/redislabs/operator  (open: its tag comes from elsewhere)" in out
+    assert "(rule redis-enterprise, its tag is the operator's default)" in out
 
 
 def test_stdin_and_a_default_registry(capsys, monkeypatch):

@@ -1,4 +1,5 @@
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 import yaml
 
 from homeport.cli.app import run
+from homeport.cli.verify_live import ended_as_interrupted
 from homeport.cluster.pull_secrets import make_pull_secret
 from homeport.mapping import Target
 from homeport.registry.credentials import Credential, OneCredential
@@ -116,6 +118,9 @@ def test_passwords_are_never_shown(host, tmp_path, secret, capsys):
         ([], "nothing is named that could be verified"),
         (["--cluster", "app.yaml"], "--cluster takes no files"),
         (["-n", "redis", "app.yaml"], "belong to --cluster"),
+        (["--probe", "app.yaml"], "--probe belongs to --cluster"),
+        (["--cluster", "--pool", "zone"], "--pool belongs to --probe"),
+        (["--since", "missing.json", "app.yaml"], "missing.json: it cannot be read"),
         (["/nowhere.yaml"], "/nowhere.yaml: cannot be read"),
         (["--secret", "/nowhere.yaml", "app.yaml"], "--secret /nowhere.yaml: cannot be read"),
         (["--source-registry", "https://docker.io", "app.yaml"], "is not a registry"),
@@ -195,3 +200,10 @@ def test_what_a_live_operator_pulls_by_default_is_wrong_and_named(host, cluster,
     cluster.create(made("RedisEnterpriseCluster", "rec", {}, api_version="app.redislabs.com/v1"))
     assert run(["verify", "--registry", f"{host}/mirror", "--cluster"]) == 1
     assert "docker.io/redislabs/redis:7.2.4-64" in capsys.readouterr().out.splitlines()
+
+
+def test_the_end_of_the_process_is_taken_for_an_interrupt():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), ended_as_interrupted():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before

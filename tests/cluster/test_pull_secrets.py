@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homeport.cluster.keyring import UnreadableCredentialsError
-from homeport.cluster.pull_secrets import make_pull_secret, parse_pull_secret
+from homeport.cluster.pull_secrets import beside, make_pull_secret, parse_pull_secret
 from homeport.errors import UsageError
 from homeport.mapping import Target
 from homeport.reference import Reference
@@ -127,3 +127,30 @@ def test_data_that_is_not_base64_is_an_error():
 @pytest.mark.parametrize("content", ["null", "{}", '{"auths": null}', '{"credsStore": "desktop"}'])
 def test_a_secret_without_credentials_serves_nothing(content):
     assert parse_pull_secret(secret(content)).match(IMAGE) == []
+
+
+def test_old_credentials_stand_beside_new_ones_under_what_is_one_key_to_the_kubelet() -> None:
+    target = Target.parse("registry.example.com:5000/mirror")
+    image = Reference.parse("registry.example.com:5000/mirror/team/app:1")
+
+    def made(user: str, word: str) -> dict:
+        return make_pull_secret("pull", "shop", target, Credential(user, word))
+
+    first, second, third = made("ann", "one"), made("ann", "two"), made("bob", "three")
+    both = beside(second, first)
+    assert {it.secret for it in parse_pull_secret(both).match(image)} == {"one", "two"}
+    auths = json.loads(base64.b64decode(both["data"][".dockerconfigjson"]))["auths"]
+    assert auths[str(target)]["password"] == "two"
+    assert beside(second, both)["data"] == both["data"]
+    three = beside(third, both)
+    assert {it.secret for it in parse_pull_secret(three).match(image)} == {"one", "two", "three"}
+    with pytest.raises(UsageError, match="three credentials already"):
+        beside(made("eve", "four"), three)
+
+
+def test_what_cannot_be_read_or_is_for_another_registry_is_not_kept_beside() -> None:
+    new = make_pull_secret("pull", "shop", Target.parse("registry.example.com"), Credential("ann", "two"))
+    other = make_pull_secret("pull", "shop", Target.parse("other.example.com"), Credential("ann", "one"))
+    broken = {**new, "data": {".dockerconfigjson": base64.b64encode(b"[").decode()}}
+    assert beside(new, other) == new
+    assert beside(new, broken) == new

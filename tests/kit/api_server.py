@@ -23,6 +23,8 @@ PLURALS = {
     "Secret": "secrets",
     "ServiceAccount": "serviceaccounts",
     "Namespace": "namespaces",
+    "Node": "nodes",
+    "Event": "events",
     "Deployment": "deployments",
     "StatefulSet": "statefulsets",
     "DaemonSet": "daemonsets",
@@ -105,6 +107,7 @@ class StandIn:
             resource = _resource(match)
             return (200, found[0]) if found else status(404, "NotFound", f'{resource} "{match["name"]}" not found')
         query = parse_qs(urlsplit(path).query)
+        found = [value for value in found if _selected(value, query)]
         if "continue" in query and not self._remembers:
             self._remembers = True
             code, body = status(
@@ -128,6 +131,17 @@ def _fits(value: dict[str, Any], match: re.Match[str]) -> bool:
         PLURALS[value["kind"]] == match["plural"]
         and (not match["namespace"] or metadata.get("namespace") == match["namespace"])
         and (not match["name"] or metadata["name"] == match["name"])
+    )
+
+
+def _selected(value: dict[str, Any], query: dict[str, list[str]]) -> bool:
+    """Judge equality alone, of labels and of a pod's phase or an event's reason."""
+    labels = dict(pair.split("=") for each in query.get("labelSelector", ()) for pair in each.split(","))
+    fields = dict(pair.split("=") for each in query.get("fieldSelector", ()) for pair in each.split(","))
+    known = {"status.phase": (value.get("status") or {}).get("phase"), "reason": value.get("reason")}
+    owned = value["metadata"].get("labels") or {}
+    return all(owned.get(name) == wanted for name, wanted in labels.items()) and all(
+        known[name] == wanted for name, wanted in fields.items()
     )
 
 

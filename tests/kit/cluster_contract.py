@@ -130,11 +130,13 @@ class ClusterContract:
         monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig()))
 
     def test_each_pods_image_counts_once_as_the_spec_names_it(self) -> None:
-        found = Counter(text for place, text in places(scan_cluster(None, [], KNOWLEDGE)) if place.startswith("Pod/"))
+        found = Counter(
+            text for place, text in places(scan_cluster(None, [], KNOWLEDGE).scan) if place.startswith("Pod/")
+        )
         assert found == {OPERATOR: 2, REDIS: 1, "nginx:1": 1, "busybox:1": 7}
 
     def test_a_template_names_what_none_of_its_pods_does(self) -> None:
-        found = [place for place in places(scan_cluster(None, [], KNOWLEDGE)) if not place[0].startswith("Pod/")]
+        found = [place for place in places(scan_cluster(None, [], KNOWLEDGE).scan) if not place[0].startswith("Pod/")]
         assert sorted(found) == [
             ("CronJob/shop/report", "quay.io/shop/cron:1"),
             ("DaemonSet/shop/log", "quay.io/shop/log:1"),
@@ -145,17 +147,17 @@ class ClusterContract:
         ]
 
     def test_a_finding_says_which_cluster_and_field(self) -> None:
-        scan = scan_cluster(None, ["redis"], KNOWLEDGE)
+        scan = scan_cluster(None, ["redis"], KNOWLEDGE).scan
         pod = next(found for found in scan.findings if found.object.name == "operator-0")
         assert (pod.source, pod.path, pod.object.api_version) == ("cluster admin", "spec.containers[0].image", "v1")
 
     def test_only_the_named_namespaces_are_read(self) -> None:
-        scan = scan_cluster(None, ["shop", "many"], KNOWLEDGE)
+        scan = scan_cluster(None, ["shop", "many"], KNOWLEDGE).scan
         assert {found.object.namespace for found in scan.findings} == {"shop", "many"}
 
     def test_lists_are_read_page_by_page(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(api, "_PAGE", 3)
-        scan = scan_cluster(None, ["many"], KNOWLEDGE)
+        scan = scan_cluster(None, ["many"], KNOWLEDGE).scan
         assert [found.object.name for found in scan.findings] == [f"p{number}" for number in range(7)]
 
     def test_a_namespace_that_is_not_there_is_refused(self) -> None:
@@ -168,7 +170,7 @@ class ClusterContract:
         kinds = ["deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps", "jobs.batch"]
         cluster.grant("reader", ["pods", "replicationcontrollers", "podtemplates", *kinds])
         monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig("reader")))
-        scan = scan_cluster(None, [], KNOWLEDGE)
+        scan = scan_cluster(None, [], KNOWLEDGE).scan
         assert scan.errors == (
             "no right to list cronjobs.batch in all namespaces; its images are not in the report",
             "no right to list redisenterpriseclusters.app.redislabs.com in all namespaces; its images are not in the report",
@@ -178,7 +180,7 @@ class ClusterContract:
     def test_rights_in_one_namespace_suffice_for_it(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
         cluster.grant("shopkeeper", ["pods"], "shop")
         monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig("shopkeeper")))
-        scan = scan_cluster(None, ["shop"], KNOWLEDGE)
+        scan = scan_cluster(None, ["shop"], KNOWLEDGE).scan
         assert places(scan) == [("Pod/shop/web-1-x", "nginx:1")]
         assert "no right to list deployments.apps in namespace shop; its images are not in the report" in scan.errors
         with pytest.raises(ClusterError, match="no right to list anything in all namespaces"):

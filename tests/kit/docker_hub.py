@@ -53,6 +53,11 @@ class Counters:
             self._pulls[identity] += 1
             return True
 
+    def forgive(self) -> None:
+        """Give all pulls again, as when the window has moved on."""
+        with self._lock:
+            self._pulls.clear()
+
     def pulls(self, identity: str) -> int:
         return self._pulls[identity]
 

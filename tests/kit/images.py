@@ -79,7 +79,7 @@ def layer(name: str, size: int = 1000) -> bytes:
 
 def image(*layers: bytes, platform: Platform = AMD64, docker: bool = False, label: str = "") -> Content:
     """Make an image of one platform; images with other labels have other configs and digests."""
-    config = _json(
+    config = encoded(
         {
             "architecture": platform.architecture,
             "os": platform.os,
@@ -97,8 +97,8 @@ def image(*layers: bytes, platform: Platform = AMD64, docker: bool = False, labe
 
 def attestation(subject: Content) -> Content:
     """Make what BuildKit puts beside an image: a manifest of an unknown platform with a statement about it."""
-    statement = _json({"_type": "https://in-toto.io/Statement/v0.1", "subject": [{"digest": subject.digest}]})
-    config = _json({"architecture": "unknown", "os": "unknown", "rootfs": {"diff_ids": [digest_of(statement)]}})
+    statement = encoded({"_type": "https://in-toto.io/Statement/v0.1", "subject": [{"digest": subject.digest}]})
+    config = encoded({"architecture": "unknown", "os": "unknown", "rootfs": {"diff_ids": [digest_of(statement)]}})
     blobs = (_blob(config, OCI_CONFIG), _blob(statement, "application/vnd.in-toto+json"))
     return _image(blobs, OCI_MANIFEST, UNKNOWN)
 
@@ -107,7 +107,7 @@ def about(subject: Content, text: str = "signed") -> Content:
     """Make an artifact that refers to an image: its subject, with a text about it."""
     blobs = (_blob(b"{}", "application/vnd.oci.empty.v1+json"), _blob(text.encode(), "text/plain"))
     config, statement = (blob for blob, _ in blobs)
-    body = _json(
+    body = encoded(
         {
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
@@ -128,7 +128,7 @@ def index(*images: Content, attested: bool = False, docker: bool = False) -> Con
         notes = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": child.digest}
         described.append(about.descriptor(notes))
     media_type = DOCKER_LIST if docker else OCI_INDEX
-    body = _json({"schemaVersion": 2, "mediaType": media_type, "manifests": described})
+    body = encoded({"schemaVersion": 2, "mediaType": media_type, "manifests": described})
     return Content(RawManifest.of(body, media_type), children=(*images, *extra))
 
 
@@ -159,10 +159,10 @@ class BytesReader:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self.rewind()
+        self.seek(0)
 
-    def rewind(self) -> None:
-        self._rest = memoryview(self._data)
+    def seek(self, offset: int, /) -> None:
+        self._rest = memoryview(self._data)[offset:]
 
     def readinto(self, buffer: memoryview, /) -> int:
         count = min(len(buffer), len(self._rest))
@@ -173,7 +173,7 @@ class BytesReader:
 
 def _image(blobs: tuple[tuple[Descriptor, bytes], ...], media_type: str, platform: Platform) -> Content:
     config, *layers = (blob for blob, _ in blobs)
-    body = _json({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers})
+    body = encoded({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers})
     return Content(RawManifest.of(body, media_type), blobs, platform=platform)
 
 
@@ -181,5 +181,6 @@ def _blob(data: bytes, media_type: str) -> tuple[Descriptor, bytes]:
     return Descriptor(media_type, digest_of(data), len(data)), data
 
 
-def _json(value: object) -> bytes:
+def encoded(value: object) -> bytes:
+    """Write JSON as manifests have it."""
     return msgspec.json.encode(value)

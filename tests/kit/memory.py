@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import msgspec
 
 from homeport.errors import ContentError, NotFoundError, RegistryError, UnreachableError
-from homeport.mirror.ports import BlobReader, ManifestHead, Upload
+from homeport.mirror.ports import NOTHING, Begun, BlobReader, ManifestHead, Upload
 from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.manifest import Descriptor, RawManifest, parse_manifest
 
@@ -31,6 +31,8 @@ class MemoryRegistry:
     is a connection that breaks at the end of an upload. `lies` replaces a blob's bytes.
     """
 
+    is_local = False
+
     def __init__(self, host: str = "source.example", *, mounts: bool = True, validates: bool = True) -> None:
         self.host = host
         self.mounts = mounts
@@ -43,6 +45,8 @@ class MemoryRegistry:
         self.lists_referrers = True
         self.lists_tags = True
         self.blobs: dict[str, dict[str, bytes]] = defaultdict(dict)
+        self.uploads: dict[str, bytearray] = {}
+        self.keeps_uploads = True
         self._lock = threading.Lock()
 
     @property
@@ -72,12 +76,19 @@ class MemoryRegistry:
         return raw
 
     @contextmanager
-    def open_blob(self, repository: str, blob: Descriptor) -> Iterator[BlobReader]:
+    def open_blob(self, repository: str, blob: Descriptor, begun: Begun = NOTHING, /) -> Iterator[BlobReader]:
         self._enter("GET blob", repository, blob.digest)
         data = self.lies.get(blob.digest) or self.blobs[repository].get(blob.digest)
         if data is None:
             raise NotFoundError(f"{self.host} has no blob {blob.digest}", host=self.host, status=404)
-        yield _VerifiedReader(data, blob, lambda: self._trouble("READ blob", repository, blob.digest))
+        reader = _VerifiedReader(
+            data,
+            blob,
+            look=lambda: self._trouble("READ blob", repository, blob.digest),
+            again=lambda: self._enter("GET blob", repository, blob.digest),
+            begun=begun,
+        )
+        yield reader
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
         self._enter("GET referrers", repository, digest)
@@ -121,15 +132,25 @@ class MemoryRegistry:
             self.blobs[repository][digest] = data
             return None
 
+    def find_upload(self, repository: str, upload: Upload) -> Upload | None:
+        self._enter("GET upload", repository, upload.location)
+        if not self.keeps_uploads or upload.location not in self.uploads:
+            return None
+        return Upload(upload.location, len(self.uploads[upload.location]))
+
     def put_blob(self, repository: str, blob: Descriptor, content: BlobReader, upload: Upload) -> None:
         assert upload.location == f"{repository} {blob.digest}"
         self._enter("PUT blob", repository, blob.digest)
-        data = _read_all(content)
+        received = self.uploads.setdefault(upload.location, bytearray())
+        del received[upload.offset :]
+        _read_all(content, received)
         try:
             self._trouble("KEEP blob", repository, blob.digest)
         except UnreachableError:
-            content.rewind()
-            data = _read_all(content)
+            content.seek(0)
+            received.clear()
+            _read_all(content, received)
+        data = bytes(self.uploads.pop(upload.location))
         if digest_of(data, blob.digest.partition(":")[0]) != blob.digest:
             raise RegistryError(f"{self.host}: digest of the upload differs", host=self.host, status=400)
         with self._lock:
@@ -151,15 +172,23 @@ class MemoryRegistry:
 class _VerifiedReader:
     """Hands the last bytes out only when all of them are what the digest names."""
 
-    def __init__(self, data: bytes, blob: Descriptor, look: Callable[[], None]) -> None:
+    def __init__(
+        self, data: bytes, blob: Descriptor, *, look: Callable[[], None], again: Callable[[], None], begun: Begun
+    ) -> None:
         self._data = data
-        self._look = look
-        self.rewind()
-        self._true = len(data) == blob.size and digest_of(data, blob.digest.partition(":")[0]) == blob.digest
+        self._look, self._again = look, again
+        self._rest = memoryview(data)[begun.offset :]
+        algorithm = blob.digest.partition(":")[0]
+        self._true = len(data) == blob.size and digest_of(data, algorithm) == blob.digest
+        if begun.hasher:
+            prefix = f"{algorithm}:{begun.hasher.hexdigest()}"
+            self._true = self._true and prefix == digest_of(data[: begun.offset], algorithm)
         self._name = blob.digest
 
-    def rewind(self) -> None:
-        self._rest = memoryview(self._data)
+    def seek(self, offset: int, /) -> None:
+        if len(self._data) - len(self._rest) != offset:
+            self._again()
+        self._rest = memoryview(self._data)[offset:]
 
     def readinto(self, buffer: memoryview, /) -> int:
         self._look()
@@ -171,8 +200,7 @@ class _VerifiedReader:
         return count
 
 
-def _read_all(content: BlobReader) -> bytes:
-    held, buffer = bytearray(), memoryview(bytearray(64 << 10))
+def _read_all(content: BlobReader, received: bytearray) -> None:
+    buffer = memoryview(bytearray(64 << 10))
     while count := content.readinto(buffer):
-        held += buffer[:count]
-    return bytes(held)
+        received += buffer[:count]

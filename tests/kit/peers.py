@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,11 +40,15 @@ def run_peer(name: str, *arguments: str, **environment: str) -> str:
 
 
 @contextmanager
-def distribution(data: Path, name: str = "registry") -> Iterator[str]:
-    """Run distribution, v3 as `registry` or Debian's as `docker-registry`, on a free port; yield its host."""
+def distribution(data: Path, name: str = "registry", certificate: Sequence[Path] | None = None) -> Iterator[str]:
+    """Run distribution, v3 as `registry` or Debian's as `docker-registry`, on a free port; yield its host.
+
+    It speaks TLS where `certificate` has the files of a certificate and its key.
+    """
     data.mkdir(parents=True, exist_ok=True)
     config = data / "config.yml"
-    config.write_text(_CONFIG.format(data=data / "data"))
+    tls = "  tls: {{certificate: {}, key: {}}}\n".format(*certificate) if certificate else ""
+    config.write_text(_CONFIG.format(data=data / "data") + tls)
     environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
     with subprocess.Popen(
         (peer(name), "serve", str(config)),

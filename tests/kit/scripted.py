@@ -38,6 +38,8 @@ class Scripted:
 
     def __init__(self, play: Play, tls: ssl.SSLContext | None) -> None:
         self.play = play
+        self.takes: Callable[[Seen], int | None] = lambda _seen: None
+        """How much of a request's body is read before it is answered and the connection broken; None for all of it."""
         self.seen: list[Seen] = []
         self.connections = 0
         self._tls = tls
@@ -87,13 +89,19 @@ class Scripted:
                 connection = self._tls.wrap_socket(plain, server_side=True)
                 self._open.add(connection)
             with connection.makefile("rb") as lines:
-                while (request := _receive(lines.readline, lines.read)) and self._answer(connection, request):
+                while (request := _receive(lines.readline)) and self._take(connection, request, lines.read):
                     pass
         except OSError:
             pass
         finally:
             self._open -= {plain, connection}
             connection.close()
+
+    def _take(self, connection: socket.socket, request: Seen, read: Callable[[int], bytes]) -> bool:
+        most = self.takes(request)
+        length = int(request.headers.get("content-length", "0"))
+        body = read(length if most is None else min(most, length))
+        return self._answer(connection, msgspec.structs.replace(request, body=body)) and most is None
 
     def _answer(self, connection: socket.socket, seen: Seen) -> bool:
         """Answer one request; tell whether the connection goes on."""
@@ -110,7 +118,7 @@ class Scripted:
         return reply.cut_at is None
 
 
-def _receive(read_line: Callable[[], bytes], read: Callable[[int], bytes]) -> Seen | None:
+def _receive(read_line: Callable[[], bytes]) -> Seen | None:
     start = read_line().decode("latin-1").split()
     if len(start) != 3:
         return None
@@ -118,8 +126,7 @@ def _receive(read_line: Callable[[], bytes], read: Callable[[int], bytes]) -> Se
     while line := read_line().decode("latin-1").strip():
         name, _, text = line.partition(":")
         headers[name.lower()] = text.strip()
-    body = read(int(headers.get("content-length", "0")))
-    return Seen(start[0], start[1], headers, body)
+    return Seen(start[0], start[1], headers, b"")
 
 
 @contextmanager

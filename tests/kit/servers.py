@@ -80,11 +80,20 @@ def running_registry(
 class ServeProcess:
     """`homeport serve` as a process of its own."""
 
-    def __init__(self, data: Path, *options: str, prefix: tuple[str, ...], listen: str) -> None:
+    def __init__(
+        self, data: Path, *options: str, prefix: tuple[str, ...], listen: str, program: tuple[str, ...] = HOMEPORT
+    ) -> None:
         """Start it and wait until it answers."""
-        command = (*prefix, *HOMEPORT, "serve", "--data", str(data), "--listen", listen, *options)
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        self._command = (*prefix, *program, "serve", "--data", str(data), *options, "--listen")
         self.lines: list[str] = []
+        self.host = listen
+        self.start()
+
+    def start(self) -> None:
+        """Start it, again at the same address if it was stopped, and wait until it answers."""
+        self.process = subprocess.Popen(
+            (*self._command, self.host), stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
         assert self.process.stderr
         self.url = self._wait_for_url(self.process.stderr)
         self.host = self.url.partition("://")[2]
@@ -111,13 +120,17 @@ class ServeProcess:
 
 @contextmanager
 def serve_process(
-    data: Path, *options: str, prefix: tuple[str, ...] = (), listen: str = "127.0.0.1:0"
+    data: Path,
+    *options: str,
+    prefix: tuple[str, ...] = (),
+    listen: str = "127.0.0.1:0",
+    program: tuple[str, ...] = HOMEPORT,
 ) -> Iterator[ServeProcess]:
     """Run the real `homeport serve` on a free port; the test may stop or kill it at any time.
 
-    `prefix` goes before the command, for example strace.
+    `prefix` goes before the command, for example strace; `program` stands in for it.
     """
-    server = ServeProcess(data, *options, prefix=prefix, listen=listen)
+    server = ServeProcess(data, *options, prefix=prefix, listen=listen, program=program)
     try:
         yield server
     finally:

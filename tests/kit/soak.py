@@ -1,7 +1,7 @@
-"""A client of a store that remembers what it was promised: `python -m tests.kit.soak DIRECTORY NUMBER EVENTS`.
+"""A client of a store that remembers what it was promised: `python -m tests.kit.soak DIRECTORY|URL NUMBER EVENTS`.
 
 Clients share repositories and blobs, and each owns its tags. It prints, as JSON, its events, its tags with their digests, and
-every promise that was broken.
+every promise that was broken. What a server that was killed did not answer is no promise.
 """
 
 import json
@@ -14,6 +14,7 @@ from homeport.oci.digest import digest_of
 from homeport.oci.manifest import RawManifest
 from homeport.oci.media_types import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
 from homeport.store.filesystem import FileSystemStore
+from tests.kit.http_store import HttpStore
 
 LEASE = 2.0
 REPOSITORIES = ("soak/a", "soak/b", "soak/c/d")
@@ -23,20 +24,23 @@ CONTENTS = tuple(f"blob {number} ".encode() * (number + 1) for number in range(6
 class Client:
     """Pushes, mounts, looks, moves and deletes at random, and checks what it sees."""
 
-    def __init__(self, directory: Path, number: int) -> None:
-        self.store = FileSystemStore(directory, lease_seconds=LEASE)
+    def __init__(self, store: FileSystemStore | HttpStore, number: int) -> None:
+        self.store = store
         self.random = random.Random(number)
         self.name = f"client-{number}"
         self.tags: dict[str, str] = {}
         self.broken: list[str] = []
-        self.slow = 0
+        self.slow = self.unanswered = 0
         self.count = 0
 
     def run(self, events: int) -> None:
         """Do that many events."""
         works = (self.push, self.push, self.push, self.look, self.look, self.look, self.look, self.untag, self.delete)
         while self.count < events:
-            self.random.choice(works)()
+            try:
+                self.random.choice(works)()
+            except ConnectionError:
+                self.unanswered += 1
             self.count += 1
 
     def push(self) -> None:
@@ -48,12 +52,16 @@ class Client:
             self.provide(repository, content)
         manifest = self.manifest(contents)
         tag = f"{self.name}-{self.random.randrange(30)}"
+        old = self.tags.pop(f"{repository}:{tag}", None)
         missing = self.store.put_manifest(
             repository, manifest, tags=[tag], needs=[digest_of(content) for content in contents]
         )
         if not missing:
             self.tags[f"{repository}:{tag}"] = manifest.digest
-        elif time.monotonic() - started < LEASE:
+            return
+        if old:
+            self.tags[f"{repository}:{tag}"] = old
+        if time.monotonic() - started < LEASE:
             self.broken.append(f"{repository} lost {missing} before their manifest came")
         else:
             self.slow += 1
@@ -111,28 +119,34 @@ class Client:
         if self.tags:
             name = self.random.choice(list(self.tags))
             repository, _, tag = name.partition(":")
+            del self.tags[name]
             if not self.store.delete_tag(repository, tag):
                 self.broken.append(f"{name} was gone before it was deleted")
-            del self.tags[name]
 
     def delete(self) -> None:
         """Delete a manifest with all its tags."""
         if self.tags:
             name, digest = self.random.choice(list(self.tags.items()))
             repository = name.partition(":")[0]
-            self.store.delete_manifest(repository, digest)
             self.tags = {
                 key: value for key, value in self.tags.items() if value != digest or key.partition(":")[0] != repository
             }
+            self.store.delete_manifest(repository, digest)
+
+
+def open_store(place: str) -> FileSystemStore | HttpStore:
+    """Return the store of a directory, or of a server."""
+    return HttpStore(place) if "://" in place else FileSystemStore(Path(place), lease_seconds=LEASE)
 
 
 def main() -> None:
     """Run one client and print what it was promised."""
-    client = Client(Path(sys.argv[1]), int(sys.argv[2]))
+    client = Client(open_store(sys.argv[1]), int(sys.argv[2]))
     client.run(int(sys.argv[3]))
     for name, digest in client.tags.items():
         client.verify(name, digest)
-    print(json.dumps({"events": client.count, "slow": client.slow, "tags": client.tags, "broken": client.broken}))
+    counts = {"events": client.count, "slow": client.slow, "unanswered": client.unanswered}
+    print(json.dumps({**counts, "tags": client.tags, "broken": client.broken}))
 
 
 if __name__ == "__main__":

@@ -67,6 +67,31 @@ def test_small_blobs_go_first_and_large_ones_do_not_starve(yard: Yard):
     assert [names[digest] for digest in yard.uploads()[1:]] == [10, 60, 20, 50, 30, 40]
 
 
+def test_few_large_blobs_move_at_once_and_small_ones_pass_them(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("homeport.mirror.blobs.LARGE_BLOB", 100)
+    source, target = MemoryRegistry("source"), MemoryRegistry("target")
+    workers, gate, moving = Workers(8, "blob"), threading.Event(), threading.Semaphore(0)
+    scheduler = BlobScheduler(target, workers, Meter(), Observer(), large=2)
+    blobs = [Descriptor(LAYER, digest_of(bytes(size)), size) for size in (1, 2, 3, 101, 102, 103, 104, 105)]
+    source.blobs["app"] = {blob.digest: bytes(blob.size) for blob in blobs}
+    small, large = blobs[:3], blobs[3:]
+
+    def hold(call: Call) -> None:
+        if call.verb == "PUT blob" and call.what in {blob.digest for blob in large}:
+            moving.release()
+            assert gate.wait(30)
+
+    target.trouble = hold
+    with scheduler.claim(Place(source, "app", "app"), blobs) as claims:
+        claims.wait(small)
+        for _ in range(2):
+            assert moving.acquire(timeout=30)
+        assert target.count("PUT blob") == len(small) + 2
+        gate.set()
+        claims.wait(large)
+    workers.stop()
+
+
 def test_what_nobody_waits_for_is_not_begun(yard: Yard):
     first, dropped, wanted = (yard.blob(data) for data in (b"first", b"dropped", b"wanted"))
     with yard.scheduler.claim(yard.place(), [first]):

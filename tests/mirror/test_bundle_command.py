@@ -13,6 +13,7 @@ import pytest
 
 from tests.kit import images
 from tests.kit.clients import open_registries
+from tests.kit.keys import write_keys
 from tests.kit.servers import HOMEPORT, running_registry
 from tests.kit.tally import Tally
 
@@ -24,8 +25,10 @@ class Shell:
         self.home = home
         self.from_source = Tally()
         self.source = stack.enter_context(running_registry(app_wrapper=self.from_source.wrap))
-        self.target = stack.enter_context(running_registry())
+        self.at_target = Tally()
+        self.target = stack.enter_context(running_registry(app_wrapper=self.at_target.wrap))
         stack.callback(self.from_source.go.set)
+        stack.callback(self.at_target.go.set)
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200"}
 
     def publish(self, content: images.Content, name: str) -> str:
@@ -38,6 +41,7 @@ class Shell:
     def begin(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             (*HOMEPORT, "bundle", *arguments),
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -61,9 +65,13 @@ def test_images_cross_the_gap(shell: Shell):
     content = images.multi_arch("redis")
     name = shell.publish(content, "redislabs/redis:7.2.4-64")
     (shell.home / "app.yaml").write_text("kind: List\n")
-    (shell.home / "out").mkdir()
+    for folder in ("out", "crds", "relocated"):
+        (shell.home / folder).mkdir()
+    (shell.home / "crds/rec.yaml").write_text("kind: CustomResourceDefinition\n")
+    (shell.home / "relocated/app.yaml").write_text("kind: Other\n")
 
-    code, out, _ = shell.run("save", "-o", "b.tar", "--include", "app.yaml", "--report", "json", name)
+    riders = [word for name in ("app.yaml", "crds", "relocated") for word in ("--include", name)]
+    code, out, _ = shell.run("save", "-o", "b.tar", *riders, "--report", "json", name)
     assert code == 0
     report = json.loads(out)
     assert report["images"] == [{"reference": name, "digest": content.digest, "status": "saved"}]
@@ -78,6 +86,8 @@ def test_images_cross_the_gap(shell: Shell):
     assert report["images"][0]["digest"] == content.digest
     assert report["counted_pulls"] == 0
     assert (shell.home / "out/app.yaml").read_text() == "kind: List\n"
+    assert (shell.home / "out/crds/rec.yaml").read_text() == "kind: CustomResourceDefinition\n"
+    assert (shell.home / "out/relocated/app.yaml").read_text() == "kind: Other\n"
 
     code, out, _ = shell.run("list", "b.tar", "-o", "json")
     assert json.loads(out)["images"] == [{"reference": name, "digest": content.digest}]
@@ -97,11 +107,44 @@ def test_a_delta_is_made_since_a_bundle(shell: Shell):
     assert shell.run("load", "--to", shell.target.host, "one.tar", "two.tar")[0] == 0
 
 
+def test_a_lock_is_written_kept_to_and_saved_since(shell: Shell):
+    one = shell.publish(images.multi_arch("redis"), "redislabs/redis:1")
+    assert shell.run("save", "-o", "one.tar", "--lock", "homeport.lock", one)[0] == 0
+    assert shell.run("load", "--to", shell.target.host, "one.tar")[0] == 0
+
+    two = shell.publish(images.multi_arch("other"), "redislabs/redis:2")
+    code, _, errors = shell.run("save", "-o", "two.tar", "--locked", two)
+    assert code == 1
+    assert "failed" in errors
+    assert not (shell.home / "two.tar").exists()
+    assert shell.run("save", "-o", "two.tar", "--since", "homeport.lock", "--lock", "new.lock", one, two)[0] == 0
+    assert shell.run("load", "--to", shell.target.host, "two.tar")[0] == 0
+    assert list(json.loads((shell.home / "new.lock").read_text())) == [one, two]
+    assert (shell.home / "two.tar").stat().st_size < (shell.home / "one.tar").stat().st_size
+
+
+def test_images_of_files_and_of_a_registry_go_into_one_bundle(shell: Shell):
+    redis, other = images.multi_arch("redis"), images.image(images.layer("other"))
+    one, two = shell.publish(redis, "redislabs/redis:1"), shell.publish(other, "team/other:2")
+    assert shell.run("save", "-o", "one.tar", one, two)[0] == 0
+    three = shell.publish(images.image(images.layer("three")), "team/three:3")
+    code, out, _ = shell.run("save", "-o", "both.tar", f"oci-archive:one.tar:{one}", three, "--report", "json")
+    assert code == 0
+    assert [image["reference"] for image in json.loads(out)["images"]] == [three, one]
+    assert [asked.path for asked in shell.from_source.requests if redis.digest in asked.path] == []
+    assert shell.run("load", "--to", shell.target.host, "both.tar")[0] == 0
+    assert shell.run("list", "both.tar", "-o", "json")[1].count(redis.digest) == 1
+
+    code, _, errors = shell.run("save", "-o", "none.tar", "oci-archive:one.tar:team/none:1")
+    assert code == 2
+    assert "there is no team/none:1 in it" in errors
+
+
 def test_a_damaged_bundle_is_said_in_two_lines(shell: Shell):
     name = shell.publish(images.image(images.layer("app", 9000)), "app:1")
     shell.run("save", "-o", "b.tar", name)
     file = shell.home / "b.tar"
-    file.write_bytes(file.read_bytes()[:6000])
+    file.write_bytes(file.read_bytes()[:-3000])
     for arguments in (("load", "--to", shell.target.host), ("verify",), ("list",)):
         code, out, errors = shell.run(*arguments, "b.tar")
         assert code == 1
@@ -129,6 +172,9 @@ def test_an_image_without_a_name_is_reported_and_can_be_given_one(shell: Shell):
         (("save", "-o", "none/b.tar", "app:1"), "there is no folder none"),
         (("save", "-o", "b.tar", "--split-size", "lots", "app:1"), "is no size"),
         (("save", "-o", "b.tar", "--include", "none", "app:1"), "--include none: No such file"),
+        (("save", "-o", "b.tar", "--include", "homeport.lock", "app:1"), "has a homeport.lock of its own"),
+        (("save", "-o", "b.tar", "--chart", "demo:1", "app:1"), "is no chart"),
+        (("save", "-o", "b.tar", "--sign-key", "none", "app:1"), "none cannot be read: No such file"),
         (("load", "--to", "registry.example"), "no file is named"),
         (("load", "--to", "registry.example", "--extract", "none", "b.tar"), "there is no such folder"),
     ],
@@ -154,3 +200,40 @@ def test_a_killed_save_leaves_no_bundle_and_the_next_goes_on(shell: Shell):
     asked = Counter(asked.path for asked in shell.from_source.requests if asked.kind == "GET blobs")
     assert max(asked.values()) <= 2  # once by either; the killed one's last requests may reach the source after its end
     assert shell.run("verify", "b.tar")[0] == 0
+
+
+def test_a_bundle_is_signed_and_checked(shell: Shell):
+    private, public = write_keys(shell.home, "own", password="open sesame")
+    _, other = write_keys(shell.home, "other")
+    (shell.home / "word").write_text("open sesame\n")
+    name = shell.publish(images.image(), "app:1")
+    code, _, errors = shell.run("save", "-o", "b.tar", "--sign-key", private.name, name)
+    assert code == 2
+    assert "--sign-password-file FILE" in errors
+
+    assert shell.run("save", "-o", "b.tar", "--sign-key", private.name, "--sign-password-file", "word", name)[0] == 0
+    assert "signed; --verify-key KEY checks by whom" in shell.run("list", "b.tar")[1]
+    for command in (("load", "--to", shell.target.host), ("verify",), ("list",)):
+        code, out, errors = shell.run(*command, "b.tar", "--verify-key", other.name)
+        assert (code, out) == (1, "")
+        assert "b.tar is not signed by other.pub" in errors
+    assert shell.target.store.repositories(limit=1) == []
+    assert "and signed" in shell.run("verify", "b.tar", "--verify-key", public.name)[1]
+    assert shell.run("load", "--to", shell.target.host, "b.tar", "--verify-key", public.name)[0] == 0
+
+
+def test_a_killed_load_gives_no_tag_and_the_next_sends_no_blob_again(shell: Shell):
+    name = shell.publish(images.multi_arch("redis"), "app:1")
+    assert shell.run("save", "-o", "b.tar", name)[0] == 0
+    shell.at_target.hold = lambda asked: asked.method == "PUT" and asked.path.endswith("/manifests/1")
+    with shell.begin("load", "--to", shell.target.host, "b.tar") as process:
+        assert shell.at_target.held.wait(30)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert shell.target.store.tags("app", limit=9) == []
+    shell.at_target.hold = lambda _asked: False
+    shell.at_target.requests.clear()
+    code, out, _ = shell.run("load", "--to", shell.target.host, "b.tar", "--report", "json")
+    assert code == 0
+    assert json.loads(out)["bytes"] == 0
+    assert shell.at_target.count("POST blobs", "PATCH blobs", "PUT blobs") == 0

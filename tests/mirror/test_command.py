@@ -12,9 +12,13 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
+from homeport.cli.metrics_file import metrics_text
+from homeport.cli.mirror_report import Image, Report, Requests
 from tests.kit import images
 from tests.kit.clients import open_registries
+from tests.kit.scripted import Reply, Seen, scripted
 from tests.kit.servers import HOMEPORT, RunningRegistry, running_registry
 from tests.kit.tally import Tally
 
@@ -40,7 +44,10 @@ class Shell:
         return f"{self.source.host}/{name}"
 
     def run(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        command = (*HOMEPORT, "mirror", "--to", self.target.host, *arguments)
+        return self.run_to(self.target.host, *arguments, typed=typed)
+
+    def run_to(self, target: str, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        command = (*HOMEPORT, "mirror", "--to", target, *arguments)
         return subprocess.run(
             command, input=typed, capture_output=True, text=True, check=False, timeout=60, env=self.environment
         )
@@ -174,6 +181,10 @@ def test_references_come_from_a_scan(shell: Shell, tmp_path: Path):
         (("--locked", "--lock", "none.lock", "app:1"), "", "none.lock: No such file"),
         (("--list", "none.yaml"), "", "none.yaml: cannot be read"),
         (("--deep", "app:1"), "", "--deep is about a dry run"),
+        (("--metrics-file", "none/x.prom", "app:1"), "", "--metrics-file none/x.prom: there is no folder none"),
+        (("--metrics-file", "x.prom", "--dry-run", "app:1"), "", "--metrics-file is about a run"),
+        (("--rebuild-index", "app:1"), "", "--rebuild-index is about platforms"),
+        (("--verify-key", "docker.io/*=none.pub", "app:1"), "", "none.pub cannot be read"),
         (("--authfile", "none.json", "app:1"), "", "--authfile none.json: there is no such file"),
         (("a.example/app:1", "b.example/app:1"), "", "a.example/app:1 and b.example/app:1 would both become"),
     ],
@@ -368,3 +379,73 @@ def test_images_come_from_files_too(shell: Shell, tmp_path: Path):
     done = shell.run(f"oci:{layout}:none:1")
     assert done.returncode == 2
     assert "there is no none:1 in it" in done.stderr
+
+
+def test_a_program_gets_events_and_figures(shell: Shell, tmp_path: Path):
+    name = shell.publish(images.image(), "app:1")
+    done = shell.run(name, f"{name}9", "-o", "json", "--metrics-file", str(tmp_path / "homeport.prom"))
+
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [each["event"] for each in events if each["event"] != "progress"].count("image_finished") == 2
+    assert {each["status"] for each in events if each["event"] == "image_finished"} == {"copied", "failed"}
+    assert {image["status"] for image in json.loads(done.stdout)["images"]} == {"copied", "failed"}
+    figures = dict(
+        line.rsplit(" ", 1)
+        for line in (tmp_path / "homeport.prom").read_text().splitlines()
+        if not line.startswith("#")
+    )
+    assert (
+        figures['homeport_mirror_images{status="copied"}'] == figures['homeport_mirror_images{status="failed"}'] == "1"
+    )
+    assert figures["homeport_mirror_counted_pulls"] == "1"
+    assert figures["homeport_mirror_success"] == "0"
+    assert float(figures["homeport_mirror_last_run_timestamp_seconds"]) > 1e9
+    assert {file.name for file in tmp_path.iterdir()} == {"homeport.prom", ".cache"}
+
+
+def test_figures_are_what_a_parser_of_prometheus_reads():
+    report = Report([Image("a", "b", None, "failed")], Requests(3, 4), 2, 1000)
+    families = {
+        family.name: {tuple(sample.labels.values()): sample.value for sample in family.samples}
+        for family in text_string_to_metric_families(metrics_text(report, seconds=1.5, at=1e9))
+    }
+    assert families["homeport_mirror_images"] == {("copied",): 0, ("present",): 0, ("failed",): 1}
+    assert families["homeport_mirror_requests"] == {("source",): 3, ("target",): 4}
+    assert families["homeport_mirror_duration_seconds"] == {(): 1.5}
+
+
+def test_a_folder_is_a_target_too(shell: Shell, tmp_path: Path):
+    name, folder = shell.publish(images.multi_arch("app"), "app:1"), tmp_path / "layout"
+    for status in ("copied", "present"):
+        done = shell.run_to(f"oci:{folder}", name, "-o", "json")
+        (image,) = json.loads(done.stdout)["images"]
+        assert (image["status"], image["target"]) == (status, f"oci:{folder}:{name}")
+    assert shell.report(f"oci:{folder}")["images"][0]["status"] == "copied"
+    assert "homeport bundle save -o x.tar" in shell.run_to("oci-archive:x.tar", name).stderr
+    assert "keep their full names" in shell.run_to(f"oci:{folder}", name, "--keep-registry").stderr
+
+
+def test_repositories_are_created_where_amazon_wants_that(shell: Shell):
+    ecr, made = "123456789012.dkr.ecr.eu-west-1.amazonaws.com", []
+
+    def amazon(seen: Seen) -> Reply:
+        if seen.headers["x-amz-target"].endswith("CreateRepository"):
+            made.append(json.loads(seen.body)["repositoryName"])
+            return Reply(200, {}, b"{}")
+        return Reply(200, {}, json.dumps({"repositories": [{"repositoryName": name} for name in made]}).encode())
+
+    name = shell.publish(images.image(), "app:1")
+    with scripted(amazon) as api:
+        shell.environment |= {
+            "AWS_ACCESS_KEY_ID": "A",
+            "AWS_SECRET_ACCESS_KEY": "s",
+            "AWS_ENDPOINT_URL_ECR": api.url,
+            "HOMEPORT_ENDPOINTS": f"{ecr}={shell.target.url}",
+        }
+        first = shell.run_to(f"{ecr}/team", name, "--create-repositories")
+        second = shell.run_to(f"{ecr}/team", name, "--create-repositories")
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr
+    assert made == ["team/app"]
+    assert f"created repository {ecr}/team/app" in first.stderr
+    assert "created" not in second.stderr
+    assert "is no registry of Amazon ECR" in shell.run(name, "--create-repositories").stderr

@@ -10,6 +10,7 @@ from homeport.mirror.bundle.archives import open_layout
 from homeport.mirror.bundle.load import load, verify
 from homeport.mirror.bundle.save import Wishes, save
 from homeport.mirror.companions import read_stand_in, stand_in
+from homeport.mirror.kept import KeptManifests
 from homeport.reference import Reference
 from tests.kit import images
 from tests.kit.memory import Call, MemoryRegistry
@@ -59,10 +60,93 @@ def test_they_stay_behind_unless_wanted(world: World, signed: images.Content):
     assert not world.source.count("GET tags", "GET referrers")
 
 
-def test_an_image_that_is_there_is_asked_nothing_more(world: World, signed: images.Content):
+def test_what_is_about_a_platform_and_about_a_signature_comes_along(world: World, content: images.Content):
+    sbom = images.about(content.children[1], "what is in it")
+    signed = images.about(sbom, "signed")
+    for each in (content, sbom, signed):
+        images.put(each, world.source, "app", "1" if each is content else None)
+    result = world.mirror(APP, referrers=True)
+    assert not result.failed
+    assert {sbom.digest, signed.digest} <= world.target.manifests["app"].keys()
+    assert result.traffic.counted_pulls == 1 + len(content.children) + 2
+    puts = [call.what for call in world.target.calls if call.verb == "PUT manifest"]
+    assert puts.index(sbom.digest) < puts.index(signed.digest) < puts.index("1")
+
+
+def test_what_is_signed_later_comes_to_an_image_that_is_there(world: World, content: images.Content):
+    images.put(content, world.source, "app", "1")
     world.mirror(APP, referrers=True)
+    later = [images.about(content, "later"), images.about(content.children[0], "later")]
+    for each in later:
+        images.put(each, world.source, "app")
+    plan = world.forecast(APP, referrers=True)
+    result = world.mirror(APP, referrers=True)
+    assert plan.images[0].status == "pending"
+    assert result.images[0].status == "copied"
+    assert "it was there; 2 signatures" in result.images[0].note
+    assert {each.digest for each in later} <= world.target.manifests["app"].keys()
+    assert result.traffic.counted_pulls == 2
+    assert "1" not in [call.what for call in world.target.calls if call.verb == "PUT manifest"]
+    assert world.mirror(APP, referrers=True).images[0].status == "present"
+    assert world.forecast(APP, referrers=True).images[0].status == "present"
+
+
+@pytest.mark.parametrize("lists_referrers", [True, False])
+def test_an_unchanged_image_costs_no_pull_and_two_heads(
+    world: World, content: images.Content, tmp_path: Path, lists_referrers: bool
+):
+    signature = images.about(content)
+    images.put(content, world.source, "app", "1")
+    images.put(signature, world.source, "app")
+    if not lists_referrers:
+        put_stand_in(world.source, content, signature)
+        world.source.lists_referrers = False
+    kept = KeptManifests(tmp_path / "kept")
+    world.mirror(APP, referrers=True, kept=kept)
+    result = world.mirror(APP, referrers=True, kept=kept)
+    assert result.images[0].status == "present"
+    assert result.traffic.counted_pulls == world.source.counted_pulls == 0
+    more = 0 if lists_referrers else 1  # the tag that stands in may name more by now
+    assert world.source.count("HEAD manifest") == 1 + more
+    assert world.source.count("GET referrers") == 1 + len(content.children) + 1
+    assert world.source.count("GET tags") == 1
+    assert (world.target.count(), world.target.count("GET referrers")) == (2, 1)
+
+
+def test_with_a_lock_nothing_is_asked_of_the_source(world: World, content: images.Content, signed: images.Content):
     world.mirror(APP, referrers=True)
-    assert (world.source.count(), world.target.count()) == (1, 1)
+    images.put(images.about(content, "later"), world.source, "app")
+    result = world.mirror(APP, referrers=True, locked={APP: content.digest})
+    assert result.images[0].status == "present"
+    assert (world.source.count(), world.target.count()) == (0, 1)
+
+
+def test_a_source_that_lists_too_many_tags_is_asked_for_those_of_cosign(world: World, content: images.Content):
+    tag = stand_in(content.digest) + ".sig"
+    images.put(content, world.source, "app", "1")
+    images.put(images.image(images.layer("signature")), world.source, "app", tag)
+    world.source.tagged["app"].update({f"0.{number}": content.digest for number in range(5001)})
+    world.mirror(APP, referrers=True)
+    assert set(world.target.tagged["app"]) == {"1", tag}
+
+
+def test_a_signature_that_was_added_at_the_target_is_not_lost(world: World, content: images.Content):
+    """cosign adds its signature to those that are under the tag already."""
+    tag = stand_in(content.digest) + ".sig"
+    theirs, ours = images.layer("theirs"), images.layer("ours")
+    images.put(content, world.source, "app", "1")
+    images.put(images.image(theirs), world.source, "app", tag)
+    world.mirror(APP, referrers=True)
+
+    images.put(images.image(theirs, ours), world.target, "app", tag)
+    result = world.mirror(APP, referrers=True)
+    assert "left as they are there" in result.images[0].note
+    assert world.target.tagged["app"][tag] == images.image(theirs, ours).digest
+
+    more = images.image(theirs, ours, images.layer("more"))
+    images.put(more, world.source, "app", tag)
+    world.mirror(APP, referrers=True)
+    assert world.target.tagged["app"][tag] == more.digest
 
 
 def test_tags_are_listed_once_for_all_images_of_a_repository(world: World):
@@ -79,7 +163,7 @@ def test_signatures_of_cosign_come_along_under_their_tags(world: World, content:
     signature = images.image(images.layer("signature"))
     tag = stand_in(content.digest) + ".sig"
     images.put(signature, world.source, "app", tag)
-    images.put(images.image(images.layer("other")), world.source, "app", stand_in(signature.digest) + ".sig")
+    images.put(images.image(images.layer("other")), world.source, "app", stand_in("sha256:" + 64 * "a") + ".sig")
     assert not world.mirror(APP, referrers=True).failed
     assert world.target.tagged["app"] == {"1": content.digest, tag: signature.digest}
 
@@ -154,12 +238,15 @@ def test_a_run_stays_within_its_forecast(world: World, content: images.Content, 
 def test_they_cross_the_gap(world: World, content: images.Content, signed: images.Content, tmp_path: Path):
     tag = stand_in(content.digest) + ".att"
     images.put(images.image(images.layer("attestation")), world.source, "app", tag)
+    further = images.about(images.about(content.children[0]))
+    images.put(images.about(content.children[0]), world.source, "app")
+    images.put(further, world.source, "app")
     save([Reference.parse(APP)], world.find, tmp_path / "b.tar", wishes=Wishes(referrers=True))
     with open_layout([tmp_path / "b.tar"]) as layout:
         assert verify(layout, [tmp_path / "b.tar"]) == []
         result = load(layout, Mapping(Target.parse("target.example")), world.target)
     assert not result.failed
-    assert world.target.manifests["app"][signed.digest] == signed.manifest
+    assert {signed.digest, further.digest} <= world.target.manifests["app"].keys()
     assert set(world.target.tagged["app"]) == {"1", tag}
 
 

@@ -10,7 +10,7 @@ from homeport.errors import (
     RegistryError,
     UnreachableError,
 )
-from homeport.mirror import Observer, Wanted
+from homeport.mirror import Concurrency, ImageResult, Observer, Wanted
 from tests.kit import images
 from tests.kit.memory import Call
 from tests.mirror.conftest import World
@@ -383,3 +383,30 @@ def test_bytes_expected_and_copied_agree_in_the_end(world: World):
     result = world.mirror("source.example/one:1", "source.example/two:1", observer=Adding())
 
     assert sums["expected"] == sums["copied"] == result.traffic.bytes
+
+
+def test_with_fail_fast_nothing_is_begun_after_a_failure_and_what_runs_ends(world: World):
+    images.put(images.image(images.layer("slow")), world.source, "slow", "1")
+    images.put(images.image(images.layer("later")), world.source, "later", "1")
+    failed = threading.Event()
+
+    class Wait(Observer):
+        def image_finished(self, result: ImageResult) -> None:
+            if "none" in str(result.wanted.source):
+                failed.set()
+
+    def hold(call: Call) -> None:
+        if (call.verb, call.repository) == ("GET blob", "slow"):
+            assert failed.wait(10)
+
+    world.source.trouble = hold
+    names = [f"source.example/{name}:1" for name in ("slow", "none", "later")]
+    result = world.mirror(*names, fail_fast=True, observer=Wait(), concurrency=Concurrency(images=2))
+
+    assert [image.status for image in result.images] == ["failed", "failed", "failed"]
+    assert "is not there" in result.images[1].error
+    for number in (0, 2):
+        assert f"{names[number]} was not brought, as {names[1]} failed before" in result.images[number].error
+    assert not any(world.target.tagged.values())
+    assert "later" not in {call.repository for call in world.source.calls if call.verb.startswith("GET")}
+    assert [image.status for image in world.mirror(*names).images] == ["copied", "failed", "copied"]

@@ -5,9 +5,10 @@ import threading
 import pytest
 
 from homeport.errors import RateLimitedError
-from homeport.mirror import Observer
+from homeport.mirror import Bound, Observer
 from homeport.mirror.traffic import Meter, MeteredSource, Patience
 from homeport.mirror.workers import StoppedError
+from homeport.quota.reading import Reading
 from tests.kit import images
 from tests.kit.memory import Call, MemoryRegistry
 from tests.mirror.conftest import World
@@ -56,6 +57,7 @@ def test_without_patience_nothing_more_is_asked(world: World):
     told = Told()
     result = world.mirror("source.example/app:0", observer=told)
     assert "used up" in result.failed[0].error
+    assert result.traffic.counted_pulls == 0
     assert told.pauses == []
 
 
@@ -84,3 +86,34 @@ def test_a_wait_ends_when_the_job_is_stopped():
 
     with pytest.raises(StoppedError):
         MeteredSource(source, meter, Patience(Stop())).get_manifest("app", "1")
+
+
+def test_what_is_to_be_counted_is_told_before_the_first_pull(world: World):
+    told = []
+
+    class Listen(Observer):
+        def pulls_expected(self, registry: str, pulls: Bound, reading: Reading) -> None:
+            told.append((registry, pulls, reading, world.source.counted_pulls))
+
+    contents = [images.multi_arch(str(number)) for number in range(20)]
+    for number, content in enumerate(contents):
+        images.put(content, world.source, "app", str(number))
+    names = [f"source.example/app:{number}" for number in range(20)]
+    reading = Reading(100, 76, 21600)
+    result = world.mirror(*names, "source.example/none:1", observer=Listen(), quotas=lambda _: reading)
+
+    ((registry, pulls, stated, counted),) = told
+    assert (registry, stated, counted) == ("source.example", reading, 0)
+    assert result.traffic.counted_pulls in pulls
+    assert pulls.low == 20
+    assert pulls.high
+    assert len(result.failed) == 1
+
+
+def test_where_no_limit_is_known_nothing_is_told(world: World):
+    class Listen(Observer):
+        def pulls_expected(self, registry: str, pulls: Bound, reading: Reading) -> None:
+            raise AssertionError(registry)
+
+    images.put(images.image(), world.source, "app", "1")
+    assert not world.mirror("source.example/app:1", observer=Listen(), quotas=lambda _: None).failed

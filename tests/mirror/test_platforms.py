@@ -1,8 +1,12 @@
 """A mirror of some platforms: the index as it is, of its children only those."""
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
 from homeport.errors import ContentError
+from homeport.mirror.kept import KeptManifests
 from homeport.mirror.platforms import wanted_children
 from homeport.oci.manifest import Descriptor, Manifest, Platform
 from homeport.oci.media_types import OCI_INDEX, OCI_MANIFEST
@@ -76,7 +80,72 @@ def test_a_target_that_wants_all_platforms_says_what_to_do(world: World, content
     (image,) = world.mirror(REDIS, platforms=["linux/amd64"]).images
 
     assert image.status == "failed"
-    assert "name no platform" in image.hint
+    assert "it takes no index that lacks platforms: target.example: manifest names unknown" in image.error
+    assert "without --platform" in image.hint
+    assert "--rebuild-index" in image.hint
+    assert not world.target.tagged["redislabs/redis"]
+
+
+def test_an_index_can_be_made_anew_for_a_target_that_wants_all_platforms(world: World, content: images.Content):
+    world.target.validates = True
+    images.put(images.about(content), world.source, "redislabs/redis")
+    of_platform = images.about(content.children[1])
+    images.put(of_platform, world.source, "redislabs/redis")
+    arm64, attestation = content.children[1], content.children[4]
+
+    wishes = {"platforms": ["linux/arm64"], "rebuild_index": True, "referrers": True}
+    (image,) = world.mirror(REDIS, **wishes).images
+
+    made = world.target.manifests["redislabs/redis"][image.rebuilt]
+    before, after = (msgspec.json.decode(raw.body) for raw in (content.manifest, made))
+    assert image.digest == content.digest != image.rebuilt
+    assert image.rebuilt in image.note
+    assert content.digest in image.note
+    assert world.target.tagged == {"redislabs/redis": {"7.2.4-64": image.rebuilt}}
+    assert [child["digest"] for child in after["manifests"]] == [arm64.digest, attestation.digest]
+    assert [child for child in before["manifests"] if child in after["manifests"]] == after["manifests"]
+    assert world.target.manifests["redislabs/redis"].keys() == {
+        image.rebuilt,
+        arm64.digest,
+        attestation.digest,
+        of_platform.digest,
+    }
+
+
+def test_an_index_that_was_made_anew_is_there_the_next_time(world: World, content: images.Content, tmp_path: Path):
+    kept = KeptManifests(tmp_path)
+    wishes = {"platforms": ["linux/arm64"], "rebuild_index": True, "kept": kept}
+    (first,) = world.mirror(REDIS, **wishes).images
+    planned = world.forecast(REDIS, **wishes).images[0].status
+    result = world.mirror(REDIS, **wishes)
+    assert planned == result.images[0].status == "present"
+    assert result.images[0].rebuilt == first.rebuilt
+    assert result.traffic.counted_pulls == world.target.count("PUT manifest") == 0
+    (more,) = world.mirror(REDIS, **{**wishes, "platforms": ["linux/arm64", "linux/amd64"]}).images
+    assert more.status == "copied"
+    assert more.rebuilt not in (first.rebuilt, content.digest)
+
+
+def test_what_has_no_more_platforms_keeps_its_digest(world: World, content: images.Content):
+    images.put(images.image(images.layer("one")), world.source, "redislabs/redis", "single")
+    every = ["linux/amd64", "linux/arm64", "linux/s390x"]
+    for name, wanted in ((REDIS, every), ("source.example/redislabs/redis:single", ["linux/arm64"])):
+        (image,) = world.mirror(name, platforms=wanted, rebuild_index=True).images
+        assert (image.status, image.rebuilt, image.note) == ("copied", "", "")
+
+
+def test_a_name_with_a_digest_cannot_be_kept_by_an_index_made_anew(world: World, content: images.Content):
+    name = f"source.example/redislabs/redis@{content.digest}"
+    (image,) = world.mirror(name, platforms=["linux/amd64"], rebuild_index=True).images
+    assert "is named by its digest" in image.error
+    assert not world.target.manifests["redislabs/redis"]
+
+
+def test_an_index_of_indexes_is_not_made_anew(world: World):
+    nested = images.index(images.multi_arch("a"), images.image(), images.image(platform=images.S390X))
+    images.put(nested, world.source, "redislabs/redis", "7.2.4-64")
+    (image,) = world.mirror(REDIS, platforms=["linux/amd64"], rebuild_index=True).images
+    assert "names an index in turn" in image.error
 
 
 @pytest.mark.parametrize(

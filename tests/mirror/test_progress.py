@@ -1,12 +1,15 @@
 import io
+import json
 from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from homeport.cli.progress import Bars, Lines, describe_limit, shown_bytes
-from homeport.mirror import ImageResult, Wanted
+from homeport.cli.events import Events
+from homeport.cli.progress import Bars, Lines, describe_limit, describe_pulls, shown_bytes
+from homeport.mirror import Bound, ImageResult, Wanted
+from homeport.quota.reading import Reading
 from homeport.reference import Reference
 from homeport.registry.retry import Wait
 
@@ -43,6 +46,65 @@ def test_bars_follow_the_bytes_and_name_what_failed():
         assert task.description == "1/1 images"
     assert "failed docker.io/a/b:1" in written.getvalue()
     assert "waiting 12 s for docker.io: 429" in written.getvalue()
+
+
+def test_events_are_one_json_object_a_line(capsys: pytest.CaptureFixture[str]):
+    now = [0.0]
+    events = Events(lambda: now[0])
+    events.job_started(2)
+    events.image_started(WANTED)
+    events.pulls_expected("docker.io", Bound(3, None), Reading(100, 76, 21600))
+    events.bytes_expected(300)
+    events.bytes_copied(100)
+    now[0] = 1.5
+    events.bytes_copied(50)
+    events.waits(WAIT)
+    events.limit_reached("used up", 600)
+    events.image_finished(ImageResult(WANTED, "failed", error="gone"))
+
+    said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    names = {"source": "docker.io/a/b:1", "target": "target.example/a/b:1"}
+    pulls = {"low": 3, "high": None}
+    assert datetime.fromisoformat(said[5].pop("until")) > datetime.now(UTC)
+    assert said == [
+        {"event": "started", "images": 2},
+        {"event": "image_started", **names},
+        {
+            "event": "pulls_expected",
+            "registry": "docker.io",
+            "counted_pulls": pulls,
+            "remaining": 76,
+            "limit": 100,
+            "window_seconds": 21600,
+        },
+        {"event": "progress", "bytes": 150, "expected": 300},
+        {"event": "waiting", "host": "docker.io", "seconds": 12.4, "reason": "429: too many requests"},
+        {"event": "limit_reached", "message": "used up", "seconds": 600},
+        {
+            "event": "image_finished",
+            **names,
+            "digest": None,
+            "status": "failed",
+            "error": "gone",
+            "done": 1,
+            "images": 2,
+        },
+        {"event": "progress", "bytes": 150, "expected": 300},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pulls", "words"),
+    [
+        (Bound(3, 12), "docker.io: 3 to 12 counted pulls to come, 76 of 100 pulls per 6 h left: that fits"),
+        (Bound(1, 1), "docker.io: 1 counted pull to come, 76 of 100 pulls per 6 h left: that fits"),
+        (Bound(3, 80), "left: that may not fit; all is through after 6 h at the latest"),
+        (Bound(80, None), "at least 80 counted pulls to come, 76 of 100 pulls per 6 h left: that does not fit"),
+    ],
+)
+def test_what_a_limited_registry_will_count(pulls: Bound, words: str):
+    assert words in describe_pulls("docker.io", pulls, Reading(100, 76, 21600))
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Builds etcd, Kubernetes (API server, controller manager, scheduler, kubelet, kubectl) and keyring/ (the kubelet's choice of
-# credentials) from Go modules at pinned versions, for the tests in this folder.
+# Builds etcd, Kubernetes (API server, controller manager, scheduler, kubelet, kubectl), keyring/ (the kubelet's choice of
+# credentials) and containerd 2 with its shim from Go modules at pinned versions, for the tests in this folder.
 #
-#   build-kube.sh               into $HOMEPORT_PEERS/bin, by default ~/.cache/homeport-peers/bin; what is there already is kept
+#   build-kube.sh [kwok]        into $HOMEPORT_PEERS/bin, by default ~/.cache/homeport-peers/bin; what is there already is kept;
+#                               with kwok (stand-in for kubelets) as well, for benchmarks/cluster
 #
-# GO names the Go command (1.26 or newer). About five minutes on two cores from a cold start.
+# GO names the Go command (1.26 or newer). About six minutes on two cores from a cold start.
 set -euo pipefail
 
 KUBERNETES=v1.36.3
 ETCD=v3.6.5
+CONTAINERD=v2.4.2
+KWOK=v0.7.0
 GO=${GO:-go}
 HERE=$(cd "$(dirname "$0")" && pwd)
 FOLDER=${HOMEPORT_PEERS:-$HOME/.cache/homeport-peers}/bin
@@ -60,4 +63,20 @@ if [ ! -x "$FOLDER/etcd" ]; then
   rm -f go.mod go.sum
   printf 'module homeport.test/etcd\ngo 1.26\nrequire go.etcd.io/etcd/server/v3 %s\n' "$ETCD" > go.mod
   build etcd go.etcd.io/etcd/server/v3 -ldflags "-s -w"
+fi
+
+# Debian's containerd 1.6 keeps its name; what no test needs of this one is left out, and builds in half the time.
+if [ ! -x "$FOLDER/containerd2" ] || [ ! -x "$FOLDER/containerd2-shim" ]; then
+  rm -f go.mod go.sum
+  printf 'module homeport.test/containerd\ngo 1.26\nrequire github.com/containerd/containerd/v2 %s\n' "$CONTAINERD" > go.mod
+  package=github.com/containerd/containerd/v2
+  flags="-s -w -X $package/version.Version=$CONTAINERD"
+  tags=no_btrfs,no_devmapper,no_zfs,no_erofs,no_gateway,no_tracing
+  build containerd2-shim "$package/cmd/containerd-shim-runc-v2" -tags "$tags" -ldflags "$flags"
+  build containerd2 "$package/cmd/containerd" -tags "$tags" -ldflags "$flags"
+fi
+
+if [ "${1:-}" = kwok ] && [ ! -x "$FOLDER/kwok" ]; then
+  GOBIN=$WORK GOFLAGS=-buildvcs=false "$GO" install "sigs.k8s.io/kwok/cmd/kwok@$KWOK"
+  mv "$WORK/kwok" "$FOLDER/kwok"
 fi

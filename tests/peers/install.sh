@@ -8,11 +8,13 @@ peers=${HOMEPORT_PEERS:-$HOME/.cache/homeport-peers}
 bin=$peers/bin
 go_version=1.26.8
 
-debian_packages=(busybox-static ca-certificates containerd containernetworking-plugins docker-registry docker.io iptables nginx-light runc skopeo strace wrk)
+debian_packages=(buildah busybox-static ca-certificates containerd containernetworking-plugins docker-registry docker.io iptables nginx-light runc skopeo strace wrk)
 go_peers=(
   "crane github.com/google/go-containerregistry/cmd/crane@v0.22.1"
   "regctl github.com/regclient/regclient/cmd/regctl@v0.11.7"
+  "regsync github.com/regclient/regclient/cmd/regsync@v0.11.7"
   "oras oras.land/oras/cmd/oras@v1.3.6"
+  "cosign github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3"
   "registry github.com/distribution/distribution/v3/cmd/registry@v3.1.2"
   "ggcr-registry github.com/google/go-containerregistry/cmd/registry@v0.22.1"
   "helm3 helm.sh/helm/v3/cmd/helm@v3.22.0"

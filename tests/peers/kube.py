@@ -1,6 +1,7 @@
 """A real Kubernetes API server for tests: etcd and kube-apiserver as processes on loopback."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -19,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.kit.api_server import ADMIN, PLURALS, kubeconfig
 
 START_SECONDS = 60
+_FIRST = 20_000 + os.getpid() * 97 % 10_000
+_PORTS = itertools.cycle([*range(_FIRST, 30_000), *range(20_000, _FIRST)])
 USERS = ("reader", "shopkeeper", "role-of-the-docs", "verifier", "changer", "looker")
 RBAC = "rbac.authorization.k8s.io"
 
@@ -71,16 +74,19 @@ class Kubernetes:
             assert response.status_code == 200, response.text
         return kept
 
-    def define(self, group: str, kind: str, version: str, fields: dict[str, Any] | None = None) -> None:
+    def define(
+        self, group: str, kind: str, version: str, fields: dict[str, Any] | None = None, short: str = ""
+    ) -> None:
         """Install the definition of a custom resource, with the schemas of fields in its spec, and wait until it is served."""
-        plural = PLURALS[kind]
+        plural = PLURALS.setdefault(kind, f"{kind.lower()}s")
         anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
         properties = {"properties": {"spec": {**anything, "properties": fields}}} if fields else {}
         schema = {"openAPIV3Schema": anything | properties}
         spec = {
             "group": group,
             "scope": "Namespaced",
-            "names": {"plural": plural, "kind": kind, "singular": kind.lower(), "listKind": f"{kind}List"},
+            "names": {"plural": plural, "kind": kind, "singular": kind.lower(), "listKind": f"{kind}List"}
+            | ({"shortNames": [short]} if short else {}),
             "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
         }
         meta = {"name": f"{plural}.{group}"}
@@ -168,11 +174,14 @@ def wait(done: Any, complaint: str) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as open_sockets:
-        sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    """Return ports that nobody listens on; none that the system gives to a connection meanwhile (ip_local_port_range)."""
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_PORTS)
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 def _private_key() -> bytes:

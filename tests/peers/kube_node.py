@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import yaml
@@ -25,6 +26,9 @@ from tests.peers.kube_images import sleeper
 NODE = "node-1"
 START_SECONDS = 60
 _CNI_PLUGINS = "/usr/lib/cni"
+
+Runtime = Literal["containerd 1", "containerd 2"]
+"""Debian's 1.6, and the newest one, which has image volumes."""
 
 
 class Node:
@@ -83,7 +87,7 @@ class Node:
 
 
 @contextlib.contextmanager
-def running(folder: Path, pause_registry: str) -> Iterator[Node]:
+def running(folder: Path, pause_registry: str, runtime: Runtime = "containerd 1") -> Iterator[Node]:
     """Run a cluster until the block ends; its pause image is put into a registry that is pulled from without a login."""
     if os.name != "posix" or os.geteuid() != 0:
         pytest.skip("a node is started by root")
@@ -92,7 +96,7 @@ def running(folder: Path, pause_registry: str) -> Iterator[Node]:
     with kube.running(folder) as api, contextlib.ExitStack() as processes:
         node = Node(api, folder)
         processes.callback(_unmount, folder)
-        for name, command in _commands(node, f"{pause_registry}/pause:1").items():
+        for name, command in _commands(node, f"{pause_registry}/pause:1", runtime).items():
             if name == "kubelet":
                 node.wait((folder / "containerd.sock").exists, "containerd does not listen")
                 processes.callback(node.stop_containers)
@@ -102,7 +106,7 @@ def running(folder: Path, pause_registry: str) -> Iterator[Node]:
         yield node
 
 
-def _commands(node: Node, pause: str) -> dict[str, list[str]]:
+def _commands(node: Node, pause: str, runtime: Runtime) -> dict[str, list[str]]:
     """Write the configuration of each program, and return how it is started, in order."""
     folder, config = node.folder, str(node.api.kubeconfig())
     node.certs.mkdir()
@@ -110,7 +114,12 @@ def _commands(node: Node, pause: str) -> dict[str, list[str]]:
     ipam = {"type": "host-local", "subnet": "10.88.0.0/24", "dataDir": str(folder / "ipam")}
     network = {"cniVersion": "0.4.0", "name": "ptp", "plugins": [{"type": "ptp", "ipam": ipam}]}
     (folder / "cni/10-ptp.conflist").write_text(json.dumps(network))
-    (folder / "containerd.toml").write_text(_CONTAINERD.format(folder=folder, pause=pause, plugins=_CNI_PLUGINS))
+    values = {"folder": folder, "pause": pause, "plugins": _CNI_PLUGINS}
+    if runtime == "containerd 2":
+        daemon, text = peer("containerd2"), _CONTAINERD_2.format(shim=peer("containerd2-shim"), **values)
+    else:
+        daemon, text = installed("containerd"), _CONTAINERD.format(**values)
+    (folder / "containerd.toml").write_text(text)
     (folder / "kubelet.yaml").write_text(yaml.safe_dump(_kubelet(folder)))
     return {
         "controller-manager": [
@@ -119,7 +128,7 @@ def _commands(node: Node, pause: str) -> dict[str, list[str]]:
             *("--root-ca-file", str(folder / "certs/apiserver.crt")),
         ],
         "scheduler": [peer("kube-scheduler"), "--kubeconfig", config, "--leader-elect=false", "--secure-port=0"],
-        "containerd": [installed("containerd"), "-c", str(folder / "containerd.toml")],
+        "containerd": [daemon, "-c", str(folder / "containerd.toml")],
         "kubelet": [
             *(peer("kubelet"), "--config", str(folder / "kubelet.yaml"), "--kubeconfig", config),
             *("--hostname-override", NODE, "--root-dir", str(folder / "kubelet")),
@@ -167,6 +176,30 @@ state = "{folder}/containerd-state"
     conf_dir = "{folder}/cni"
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "{folder}/certs.d"
+"""
+
+_CONTAINERD_2 = """\
+version = 3
+root = "{folder}/containerd"
+state = "{folder}/containerd-state"
+[grpc]
+  address = "{folder}/containerd.sock"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{folder}/opt"
+[plugins."io.containerd.nri.v1.nri"]
+  disable = true
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "{pause}"
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "{folder}/certs.d"
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.cri.v1.runtime".cni]
+    bin_dirs = ["{plugins}"]
+    conf_dir = "{folder}/cni"
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    runtime_path = "{shim}"
 """
 
 

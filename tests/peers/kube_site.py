@@ -17,7 +17,7 @@ from tests.kit.images import put
 from tests.kit.servers import ServeProcess, serve_process, write_certificate, write_htpasswd
 from tests.peers import kube_node
 from tests.peers.kube_images import sleepers
-from tests.peers.kube_node import Node
+from tests.peers.kube_node import Node, Runtime
 
 USER, PASSWORD = "puller", "s3cret-word"
 
@@ -25,23 +25,20 @@ USER, PASSWORD = "puller", "s3cret-word"
 class Site:
     """`hub` is what the node takes for Docker Hub, `own` the private registry with a login."""
 
-    def __init__(self, node: Node, hub: ServeProcess, own: ServeProcess, ca_file: Path | None) -> None:
-        self.node, self.hub, self.own, self.ca_file = node, hub, own, ca_file
-        if ca_file:
-            certs = node.certs / own.host
-            certs.mkdir()
-            (certs / "hosts.toml").write_text(
-                f'[host."{own.url}"]\n  capabilities = ["pull", "resolve"]\n  ca = "{ca_file}"\n'
-            )
-        self.redirect_docker_hub()
+    def __init__(self, node: Node, hub: ServeProcess, own: ServeProcess, users: Path, ca_file: Path) -> None:
+        self.node, self.hub, self.own, self.ca_file, self._users = node, hub, own, ca_file, users
+        self.redirect(own.host, own, f'ca = "{ca_file}"')
+        self.redirect("docker.io", hub)
 
-    def redirect_docker_hub(self) -> None:
-        """Let the node pull from the stand-in what is named after Docker Hub."""
-        certs = self.node.certs / "docker.io"
-        certs.mkdir(exist_ok=True)
-        (certs / "hosts.toml").write_text(
-            f'server = "{self.hub.url}"\n[host."{self.hub.url}"]\n  capabilities = ["pull", "resolve"]\n'
-        )
+    def redirect(self, registry: str, to: ServeProcess, more: str = "") -> None:
+        """Let the node pull from a process what is named after a registry.
+
+        Named as `server` too, it is the only one asked: a node would go on to try a registry on loopback by plain HTTP.
+        """
+        folder = self.node.certs / registry
+        folder.mkdir(exist_ok=True)
+        fields = f'capabilities = ["pull", "resolve"]\n{more}\n'
+        (folder / "hosts.toml").write_text(f'server = "{to.url}"\n{fields}[host."{to.url}"]\n{fields}')
 
     def publish(self, *names: str) -> dict[str, str]:
         """Put images into the stand-in for Docker Hub; return their digests."""
@@ -61,7 +58,7 @@ class Site:
             "sources": ["app.yaml"],
             "pullSecret": {"name": "private", "namespaces": [namespace]},
             "registries": {"docker.io": {"endpoint": self.hub.url}},
-            "caFiles": [str(self.ca_file)] if self.ca_file else [],
+            "caFiles": [str(self.ca_file)],
             **more,
         }
         (folder / "homeport.yaml").write_text(yaml.safe_dump(config))
@@ -72,6 +69,10 @@ class Site:
     def start(self, namespace: str, objects: Sequence[dict[str, Any]]) -> None:
         """Create a namespace with objects as a person does, and wait until their pods run."""
         self.node.namespace(namespace)
+        self.run(namespace, objects)
+
+    def run(self, namespace: str, objects: Sequence[dict[str, Any]]) -> None:
+        """Create objects, and wait until their pods run."""
         self.node.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(objects))
         for value in objects:
             if value["kind"] in ("Deployment", "StatefulSet", "DaemonSet"):
@@ -84,32 +85,51 @@ class Site:
         living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         return {it["image"] for pod in living for it in pod["spec"]["containers"]}
 
+    def wait_for_pods(self, namespace: str, count: int) -> None:
+        """Wait until so many pods are ready, and no others there."""
+        path = "jsonpath={.items[*].status.containerStatuses[*].ready}"
+        command = ("get", "pods", "-n", namespace, "--field-selector=status.phase!=Succeeded", "-o", path)
+        self.node.wait(lambda: self.node.kubectl(*command).split() == ["true"] * count, f"{count} pods do not run")
+
+    def patch(self, kind: str, namespace: str, name: str, operations: Sequence[dict[str, Any]]) -> None:
+        """Change an object as a person does."""
+        self.node.kubectl("patch", kind, name, "-n", namespace, "--type=json", "-p", json.dumps(operations))
+
     def get(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.node.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
         return found
 
+    def let_in(self, **users: str) -> None:
+        """Let users into the private registry with new passwords; it reads the file again when it changes."""
+        written = write_htpasswd(self._users.with_suffix(".new"), {USER: PASSWORD} | users)
+        written.replace(self._users)
+
+    @contextlib.contextmanager
+    def without(self, registry: ServeProcess) -> Iterator[None]:
+        """Stop a registry; it is back at the same address when the block ends."""
+        assert registry.stop() == 0
+        try:
+            yield
+        finally:
+            registry.start()
+
     def login(self) -> Registries:
         """Return the registries as the user of the private one sees them."""
-        return Registries(
-            Settings.of(ca_files=[self.ca_file] if self.ca_file else []), OneCredential(Credential(USER, PASSWORD))
-        )
+        return Registries(Settings.of(ca_files=[self.ca_file]), OneCredential(Credential(USER, PASSWORD)))
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, tls: bool = False) -> Iterator[Site]:
-    """Run both registries and a cluster until the block ends, the private registry over TLS if wanted.
-
-    A node asks a registry on loopback by plain HTTP as well when it was refused over TLS, and reports that answer.
-    """
+def running(folder: Path, runtime: Runtime = "containerd 1") -> Iterator[Site]:
+    """Run both registries and a cluster until the block ends, the private registry over TLS."""
     users = write_htpasswd(folder / "htpasswd", {USER: PASSWORD})
     ca_file, certificate, key = write_certificate(folder)
-    private = ("--htpasswd", str(users), *(("--tls-cert", str(certificate), "--tls-key", str(key)) if tls else ()))
+    private = ("--htpasswd", str(users), "--tls-cert", str(certificate), "--tls-key", str(key))
     with (
         serve_process(folder / "hub") as hub,
         serve_process(folder / "own", *private) as own,
-        kube_node.running(_made(folder / "kube"), hub.host) as node,
+        kube_node.running(_made(folder / "kube"), hub.host, runtime) as node,
     ):
-        yield Site(node, hub, own, ca_file if tls else None)
+        yield Site(node, hub, own, users, ca_file)
 
 
 def _made(folder: Path) -> Path:

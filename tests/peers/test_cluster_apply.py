@@ -1,7 +1,6 @@
 """`homeport apply --cluster` and `homeport rollback` on a real cluster whose pods really pull."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,12 +28,6 @@ CRON = {
 }
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with kube_site.running(tmp_path_factory.mktemp("site"), tls=True) as site:
-        yield site
-
-
 @pytest.fixture(autouse=True)
 def _as_admin(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(site.node.api.kubeconfig()))
@@ -60,6 +53,8 @@ def test_a_running_cluster_moves_to_the_target_and_back(
     assert "Deployment/shop/web\n    spec.template.spec.containers[main].image: team/web:1 -> " in out
     assert "ServiceAccount/shop/default\n    imagePullSecrets[private]: (none) -> private" in out
     assert out.count("shop/web-") == 2
+    assert f"their nodes would pull:\n  REGISTRY {' ' * (len(site.own.host) - 8)} PULL POLICY   IMAGES  PULLS\n" in out
+    assert f"  {site.own.host}  IfNotPresent  2       2\n" in out
     assert site.images("shop") == {"team/web:1", "docker.io/team/db:2"}
     assert "not found" in site.node.kubectl("get", "secret", "private", "-n", "shop", check=False)
 

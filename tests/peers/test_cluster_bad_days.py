@@ -1,11 +1,15 @@
 """Changing a real cluster on bad days: each ends in one clear sentence, with nothing lost."""
 
+import base64
 import contextlib
 import json
 import re
+import ssl
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +30,9 @@ from homeport.registry.credentials import Credential
 from homeport.workflow.live_apply import LiveApplied, apply_live
 from homeport.workflow.live_plan import LivePlan, plan_live
 from homeport.workflow.live_rollback import plan_rollback, roll_back
+from homeport.workflow.live_spread import plan_spread
 from tests.kit.cluster_contract import made, template
+from tests.kit.servers import write_certificate
 from tests.peers import kube
 from tests.peers.kube import Kubernetes
 from tests.peers.kube_site import workload
@@ -78,9 +84,10 @@ class Bench:
     def journal(self, api: Api) -> Journal:
         return Journal(api, self.name, self.folder / "homeport.applied")
 
-    def plan(self, api: Api) -> LivePlan:
+    def plan(self, api: Api, take_over: Sequence[str] = ()) -> LivePlan:
         secret = make_pull_secret("private", self.name, TARGET, Credential("ann", "s3cret-word"))
-        return plan_live(api, [self.name], Mapping(TARGET), BROUGHT, lambda _: KNOWLEDGE, secrets=[secret])
+        known = lambda _: KNOWLEDGE  # noqa: E731  # what a release teaches is not the matter here
+        return plan_live(api, [self.name], Mapping(TARGET), BROUGHT, known, secrets=[secret], take_over=take_over)
 
     def apply(self, api: Api) -> LiveApplied:
         return apply_live(api, self.plan(api), self.journal(api), namespace=self.name, silence=1)
@@ -139,6 +146,22 @@ def test_a_rollback_leaves_what_somebody_else_has_changed_since(bench: Bench, ap
     assert [it.object.kind for it in bench.journal(api).read().objects] == ["CronJob"]
 
 
+def test_a_rollback_leaves_the_secret_to_what_goes_on_pulling_with_it(bench: Bench, api: Api) -> None:
+    bench.report()
+    assert bench.apply(api).failed is None
+    bench.kubectl("set", "image", "cronjob/report", "c0=registry.example.com/mirror/team/report:4")
+    plan = plan_rollback(api, bench.journal(api).read())
+    assert (plan.restored, [it.kind for it in plan.needed]) == ((), ["ServiceAccount"])
+    roll_back(api, plan, bench.journal(api), namespace=bench.name)
+    assert bench.kubectl("get", "sa", "default", "-o", "jsonpath={.imagePullSecrets[*].name}") == "theirs private"
+    bench.kubectl("set", "image", "cronjob/report", "c0=registry.example.com/mirror/team/report:3")
+    plan = plan_rollback(api, bench.journal(api).read())
+    assert [it.object.kind for it in plan.restored] == ["CronJob", "ServiceAccount"]
+    roll_back(api, plan, bench.journal(api), namespace=bench.name)
+    assert bench.kubectl("get", "sa", "default", "-o", "jsonpath={.imagePullSecrets[*].name}") == "theirs"
+    assert bench.image() == "team/report:3"
+
+
 def test_the_record_outlives_the_cluster_s_copy(bench: Bench, api: Api) -> None:
     bench.report()
     bench.apply(api)
@@ -167,9 +190,78 @@ def test_a_field_that_a_controller_sets_is_left(bench: Bench, api: Api) -> None:
     value = made("CronJob", "report", REPORT, api_version="batch/v1", namespace=bench.name)
     bench.kubectl("apply", "--server-side", "--field-manager=image-updater", "-f", "-", text=yaml.safe_dump(value))
     (left,) = bench.plan(api).left
-    assert left.reason == "image-updater set this field and goes on setting it: make the change there"
+    assert left.reason == (
+        "image-updater set this field and goes on setting it: make the change there, or take it over (--take-over image-updater)"
+    )
     assert bench.apply(api).failed is None
     assert bench.image() == "team/report:3"
+
+
+def test_a_field_of_a_controller_is_taken_over_where_that_is_asked_for_by_name(bench: Bench, api: Api) -> None:
+    value = made("CronJob", "report", REPORT, api_version="batch/v1", namespace=bench.name)
+    bench.kubectl("apply", "--server-side", "--field-manager=image-updater", "-f", "-", text=yaml.safe_dump(value))
+    assert bench.plan(api, take_over=["another"]).left[0].reason.endswith("(--take-over image-updater)")
+    assert bench.image() == "team/report:3"
+    plan = bench.plan(api, take_over=["image-updater"])
+    assert not plan.left
+    assert apply_live(api, plan, bench.journal(api), namespace=bench.name).failed is None
+    assert bench.image() == "registry.example.com/mirror/team/report:3"
+
+
+def test_what_is_written_between_plan_and_apply_is_kept(bench: Bench, api: Api) -> None:
+    spec = {"redisEnterpriseImageSpec": {"repository": "redislabs/redis", "versionTag": "7.2.4-64"}}
+    rec = made("RedisEnterpriseCluster", "rec", spec, api_version="app.redislabs.com/v1", namespace=bench.name)
+    bench.cluster.create(rec)
+    bench.report()
+    plan = bench.plan(api)
+    bench.kubectl("patch", "sa", "default", "-p", '{"imagePullSecrets":[{"name":"theirs"},{"name":"later"}]}')
+    bench.kubectl("annotate", "cronjob", "report", "seen=yes")
+    bench.kubectl("patch", "redisenterprisecluster", "rec", "--type=merge", "-p", '{"status":{"state":"Running"}}')
+    assert apply_live(api, plan, bench.journal(api), namespace=bench.name, silence=1).failed is None
+    accounts = bench.kubectl("get", "sa", "default", "-o", "jsonpath={.imagePullSecrets[*].name}")
+    assert accounts == "theirs later private"
+    image = ("get", "redisenterprisecluster", "rec", "-o", "jsonpath={.spec.redisEnterpriseImageSpec.repository}")
+    assert bench.kubectl(*image) == "registry.example.com/mirror/redislabs/redis"
+    back = plan_rollback(api, bench.journal(api).read())
+    bench.kubectl("patch", "redisenterprisecluster", "rec", "--type=merge", "-p", '{"status":{"seen":"yes"}}')
+    assert roll_back(api, back, bench.journal(api), namespace=bench.name).failed is None
+    assert bench.kubectl(*image) == "redislabs/redis"
+    assert bench.kubectl("get", "sa", "default", "-o", "jsonpath={.imagePullSecrets[*].name}") == "theirs later"
+
+
+def test_a_field_that_somebody_else_changes_between_plan_and_apply_stops_it(bench: Bench, api: Api) -> None:
+    bench.report()
+    plan = bench.plan(api)
+    bench.kubectl("set", "image", "cronjob/report", "c0=team/report:4")
+    failed = apply_live(api, plan, bench.journal(api), namespace=bench.name).failed
+    assert "was changed by somebody else meanwhile: it is team/report:4 now" in str(failed)
+    assert bench.image() == "team/report:4"
+
+
+def test_a_pull_secret_is_attached_to_what_pulls_from_the_target_and_to_nothing_else(bench: Bench, api: Api) -> None:
+    here = "registry.example.com/mirror"
+    spec = {
+        "pullSecrets": [{"name": "theirs"}],
+        "redisEnterpriseImageSpec": {"repository": f"{here}/redislabs/redis", "versionTag": "7.2.4-64"},
+    }
+    rec = made("RedisEnterpriseCluster", "rec", spec, api_version="app.redislabs.com/v1", namespace=bench.name)
+    bench.cluster.create(rec)
+    bench.create(kind="ServiceAccount", name="runner")
+    helm = workload("Deployment", "web", bench.name, f"{here}/team/web:1", serviceAccountName="runner")
+    helm["metadata"]["annotations"] = {"meta.helm.sh/release-name": "shop"}
+    bench.cluster.create(helm)
+    bench.report()
+    secret = make_pull_secret("private", bench.name, TARGET, Credential("ann", "s3cret-word"))
+    plan = plan_spread(api, TARGET, [secret], attach=lambda _: KNOWLEDGE)
+    assert [str(it.key) for it in (*plan.accounts, *plan.objects)] == [
+        f"ServiceAccount/{bench.name}/runner",
+        f"RedisEnterpriseCluster/{bench.name}/rec",
+    ]
+    assert apply_live(api, plan, None, namespace=bench.name, silence=1).failed is None
+    assert bench.kubectl("get", "sa", "runner", "-o", "jsonpath={.imagePullSecrets[*].name}") == "private"
+    assert bench.kubectl("get", "sa", "default", "-o", "jsonpath={.imagePullSecrets[*].name}") == "theirs"
+    found = bench.kubectl("get", "redisenterprisecluster", "rec", "-o", "jsonpath={.spec.pullSecrets[*].name}")
+    assert found == "theirs private"
 
 
 def test_what_helm_decides_is_left(bench: Bench, api: Api) -> None:
@@ -210,6 +302,78 @@ def test_a_webhook_that_refuses(bench: Bench, api: Api) -> None:
         bench.plan(api)
     assert str(caught.value).startswith(f"cannot change CronJob/{bench.name}/report: the API server answered 422")
     assert "secret" not in bench.kubectl("get", "secrets", "-o", "name")
+
+
+@pytest.mark.parametrize(
+    ("is_there", "said"),
+    [
+        (True, 'answered 403. admission webhook "freeze.example.com" denied the request: freeze until Monday'),
+        (False, 'answered 500. Internal error occurred: failed calling webhook "freeze.example.com"'),
+    ],
+    ids=["refuses", "away"],
+)
+def test_an_admission_webhook(is_there: bool, said: str, bench: Bench, api: Api, tmp_path: Path) -> None:
+    bench.report()
+    authority, certificate, key = write_certificate(tmp_path)
+    with admission("freeze until Monday", certificate, key) as url:
+        hook = {
+            "name": "freeze.example.com",
+            "clientConfig": {
+                "url": url if is_there else "https://127.0.0.1:1/",
+                "caBundle": base64.b64encode(authority.read_bytes()).decode(),
+            },
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": bench.name}},
+            "rules": [
+                {"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["cronjobs"]}
+            ],
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }
+        value = {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": bench.name},
+            "webhooks": [hook],
+        }
+        bench.kubectl("apply", "-f", "-", text=yaml.safe_dump(value))
+        kube.wait(lambda: _is_refused(bench, api), "the webhook is not in force")
+        with pytest.raises(ClusterError) as caught:
+            bench.plan(api)
+        bench.kubectl("delete", "validatingwebhookconfiguration", bench.name)
+    assert f"cannot change CronJob/{bench.name}/report: the API server {said}" in str(caught.value)
+    assert bench.image() == "team/report:3"
+
+
+@contextlib.contextmanager
+def admission(message: str, certificate: Path, key: Path) -> Iterator[str]:
+    """Serve a webhook that denies everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            answer = {"uid": review["request"]["uid"], "allowed": False, "status": {"message": message, "code": 403}}
+            body = json.dumps({"apiVersion": review["apiVersion"], "kind": review["kind"], "response": answer}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Stay silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _is_refused(bench: Bench, api: Api) -> bool:
@@ -356,7 +520,6 @@ def test_names_in_environment_and_arguments_move_and_a_second_apply_keeps_them(b
 
 
 def test_a_custom_resource_that_nobody_taught_is_found_moved_and_taken_back(bench: Bench, api: Api) -> None:
-    kube.PLURALS["Widget"] = "widgets"
     engine = {"type": "string", "description": "The container image to use for the engine."}
     bench.cluster.define("shop.example.com", "Widget", "v1alpha2", {"engine": engine})
     spec = {
@@ -376,6 +539,23 @@ def test_a_custom_resource_that_nobody_taught_is_found_moved_and_taken_back(benc
         journal = bench.journal(fresh)
         assert roll_back(fresh, plan_rollback(fresh, journal.read()), journal, namespace=bench.name).failed is None
     assert yaml.safe_load(bench.kubectl("get", "widget", "w", "-o", "yaml"))["spec"] == spec
+
+
+def test_ten_megabytes_of_custom_resources_whose_definition_has_no_schema(bench: Bench, api: Api) -> None:
+    bench.cluster.define("shop.example.com", "Gadget", "v1")
+    for number in range(8):
+        spec = {"blob": "x" * (1300 << 10), "engine": {"image": "team/web:1"}, "size": number}
+        bench.cluster.create(
+            made("Gadget", f"g{number}", spec, api_version="shop.example.com/v1", namespace=bench.name)
+        )
+    with Api(load_config()) as fresh:
+        plan = bench.plan(fresh)
+        assert len(plan.objects) == 8
+        assert apply_live(fresh, plan, bench.journal(fresh), namespace=bench.name, silence=1).failed is None
+        images = bench.kubectl("get", "gadgets", "-o", "jsonpath={.items[*].spec.engine.image}")
+        assert images.split() == ["registry.example.com/mirror/team/web:1"] * 8
+        assert not any(step.changes for step in bench.plan(fresh).objects)
+    bench.kubectl("delete", "gadgets", "--all")
 
 
 def test_a_rollback_without_a_record_says_so(

@@ -33,5 +33,5 @@ def test_the_role_in_the_docs_suffices(cluster: Kubernetes, monkeypatch: pytest.
     cluster.create(role)
     cluster.bind("role-of-the-docs", role["metadata"]["name"])
     monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig("role-of-the-docs")))
-    assert scan_cluster(None, [], KNOWLEDGE).errors == ()
-    assert scan_cluster(None, ["redis"], KNOWLEDGE).errors == ()
+    assert scan_cluster(None, [], KNOWLEDGE).scan.errors == ()
+    assert scan_cluster(None, ["redis"], KNOWLEDGE).scan.errors == ()

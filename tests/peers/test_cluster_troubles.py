@@ -18,22 +18,19 @@ from homeport.workflow.live_changes import Wanted
 from homeport.workflow.live_rollout import Waiter
 from tests.kit.images import index, put
 from tests.kit.servers import serve_process, write_certificate
-from tests.peers import kube_site
 from tests.peers.kube_images import sleeper, sleepers
 from tests.peers.kube_site import PASSWORD, USER, Site, workload
 
 pytestmark = pytest.mark.peers
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with kube_site.running(tmp_path_factory.mktemp("site")) as site:
-        site.node.namespace("bad")
-        with site.login() as registries:
-            client = registries.client(site.own.host)
-            put(sleepers("app"), client, "team/app", "1")
-            put(index(sleeper("mainframe", "s390x")), client, "team/mainframe", "1")
-        yield site
+@pytest.fixture(scope="module", autouse=True)
+def _filled(site: Site) -> None:
+    site.node.namespace("bad")
+    with site.login() as registries:
+        client = registries.client(site.own.host)
+        put(sleepers("app"), client, "team/app", "1")
+        put(index(sleeper("mainframe", "s390x")), client, "team/mainframe", "1")
 
 
 @pytest.fixture

@@ -114,3 +114,31 @@ def test_a_folder_that_crane_wrote_is_loaded_under_the_name_that_is_given(gap: G
     done = gap.bundle("load", "--to", gap.target.host, tmp_path / "layout", "--name", "team/app:1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert gap.at_target("team/app:1") == content.digest
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "EC"])
+def test_a_signed_bundle_is_checked_by_hand(gap: Gap, tmp_path: Path, kind: str):
+    (tmp_path / "word").write_text("open sesame\n")
+    curve = ("-pkeyopt", "ec_paramgen_curve:P-256") if kind == "EC" else ()
+    _openssl(tmp_path, "genpkey", "-algorithm", kind, *curve, "-aes256", "-pass", "file:word", "-out", "own.key")
+    _openssl(tmp_path, "pkey", "-in", "own.key", "-passin", "file:word", "-pubout", "-out", "own.pub")
+    name = gap.publish(images.multi_arch("redis"), "redislabs/redis:7.2.4-64")
+    word = ("--sign-key", tmp_path / "own.key", "--sign-password-file", tmp_path / "word")
+    done = gap.bundle("save", "-o", tmp_path / "b.tar", *word, name)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert gap.bundle("verify", tmp_path / "b.tar", "--verify-key", tmp_path / "own.pub").returncode == 0
+
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    subprocess.run(("tar", "-xf", tmp_path / "b.tar", "-C", unpacked), check=True)
+    files = ("-in", "homeport-bundle.sha256", "-sigfile", "homeport-bundle.sha256.sig")
+    _openssl(unpacked, "pkeyutl", "-verify", "-pubin", "-inkey", "../own.pub", "-rawin", *files)
+    subprocess.run(("sha256sum", "--check", "--quiet", "--strict", "homeport-bundle.sha256"), cwd=unpacked, check=True)
+    listed = {line.split("  ")[1] for line in (unpacked / "homeport-bundle.sha256").read_text().splitlines()}
+    there = {str(file.relative_to(unpacked)) for file in unpacked.rglob("*") if file.is_file()}
+    assert there - listed == {"homeport-bundle.sha256", "homeport-bundle.sha256.sig"}
+
+
+def _openssl(folder: Path, *arguments: str) -> None:
+    done = subprocess.run(("openssl", *arguments), cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,55 +1,17 @@
-"""skopeo, crane, regctl and oras push to and pull from the real process, plain and over TLS with a login."""
+"""skopeo, crane, regctl and oras push to and pull from the real process, through each kind of door."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from tests.kit import images
 from tests.kit.peers import run_peer
-from tests.kit.servers import docker_config, serve_process, write_certificate, write_htpasswd
+from tests.peers.door import REPOSITORY, TAG, Door
+from tests.peers.layouts import blobs, write_layout
 
 pytestmark = pytest.mark.peers
-
-REPOSITORY, TAG = "redislabs/redis", "7.2.4-64"
-
-
-class Door(msgspec.Struct, frozen=True):
-    """A registry and what is needed to get in."""
-
-    host: str
-    ca_file: Path | None
-    config: Path
-
-    @property
-    def name(self) -> str:
-        return f"{self.host}/{REPOSITORY}:{TAG}"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What the Go clients read: logins, and the authorities to trust."""
-        trust = {"SSL_CERT_FILE": str(self.ca_file)} if self.ca_file else {}
-        return {"DOCKER_CONFIG": str(self.config), **trust}
-
-
-@pytest.fixture(params=["plain", "tls and login"])
-def door(request, tmp_path) -> Iterator[Door]:
-    config = tmp_path / "config"
-    config.mkdir()
-    if request.param == "plain":
-        (config / "config.json").write_text("{}")
-        with serve_process(tmp_path / "data") as server:
-            yield Door(server.host, None, config)
-        return
-    ca_file, certificate, key = write_certificate(config)
-    ca_file = ca_file.rename(config / "ca.crt")
-    users = write_htpasswd(tmp_path / "htpasswd", {"me": "a: secret"})
-    options = ("--tls-cert", str(certificate), "--tls-key", str(key), "--htpasswd", str(users))
-    with serve_process(tmp_path / "data", *options) as server:
-        docker_config(config, server.host, "me", "a: secret")
-        yield Door(server.host, ca_file, config)
 
 
 def skopeo_push(door: Door, layout: Path) -> None:
@@ -112,23 +74,6 @@ CLIENTS: dict[str, tuple[Callable[[Door, Path], None], Callable[[Door, Path], No
     "regctl": (regctl_push, regctl_pull),
     "oras": (oras_push, oras_pull),
 }
-
-
-def blobs(layout: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (layout / "blobs" / "sha256").iterdir()}
-
-
-def write_layout(content: images.Content, path: Path) -> Path:
-    directory = path / "blobs" / "sha256"
-    directory.mkdir(parents=True)
-    manifests = {part.digest: part.manifest.body for part in content.walk()}
-    for digest, data in {**content.all_blobs, **manifests}.items():
-        (directory / digest.partition(":")[2]).write_bytes(data)
-    descriptor = content.descriptor({"org.opencontainers.image.ref.name": TAG})
-    index = {"schemaVersion": 2, "manifests": [descriptor]}
-    (path / "index.json").write_bytes(msgspec.json.encode(index))
-    (path / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    return path
 
 
 def index_digest(layout: Path) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.kit.peers import peer
 from tests.kit.servers import serve_process, write_certificate, write_htpasswd
+from tests.peers.nginx import nginx
 
 pytestmark = [
     pytest.mark.peers,
@@ -142,3 +143,15 @@ def test_docker_pushes_and_pulls_over_tls_with_a_login(docker, image, tmp_path):
     with serve_process(tmp_path / "data", *options) as server, trusted(server.host, ca_file):
         docker("login", "--username", "me", "--password-stdin", server.host, text=PASSWORD)
         push_and_pull(docker, server.host, image)
+
+
+def test_docker_pushes_and_pulls_through_a_proxy_that_ends_tls(docker, image, tmp_path):
+    ca_file, certificate, key = write_certificate(tmp_path)
+    users = write_htpasswd(tmp_path / "htpasswd", {"me": PASSWORD})
+    with (
+        serve_process(tmp_path / "data", "--htpasswd", str(users), "--tokens") as server,
+        nginx(tmp_path, server.host, (certificate, key)) as host,
+        trusted(host, ca_file),
+    ):
+        docker("login", "--username", "me", "--password-stdin", host, text=PASSWORD)
+        push_and_pull(docker, host, image)

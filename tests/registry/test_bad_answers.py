@@ -21,6 +21,7 @@ from homeport.errors import (
 from homeport.oci.digest import digest_of
 from homeport.oci.manifest import Descriptor
 from homeport.registry.answers import error_text
+from homeport.registry.credentials import Credential
 from tests.kit.clients import open_registries, read_all
 from tests.kit.images import BytesReader
 from tests.kit.scripted import Reply, registry_play, scripted
@@ -130,6 +131,49 @@ def test_an_abuse_limit_is_waited_for():
     assert error.retry_after == 30
     assert [wait.seconds for wait in waits] == [30] * 4
     assert server.asked().count("/v2/a/b/manifests/1") == 5
+
+
+def test_an_abuse_limit_that_does_not_say_how_long_is_not_asked_again_in_seconds():
+    waits = []
+    error, _ = fetch({MANIFEST: Reply(429, {"Retry-After": "880.092\xb5s"}, b"Too Many Requests")}, waits=waits)
+    assert [wait.seconds for wait in waits] == [15] * 4
+    assert "too many requests in a short time" in str(error)
+    assert "This is not the limit on pulls: it passes." in error.hint
+
+
+@pytest.mark.parametrize("status", [401, 429])
+def test_a_user_who_is_locked_out_is_told_so_and_not_tried_again(status):
+    body = b'{"details":"too many failed login attempts for username or IP address"}'
+    waits = []
+    error, server = fetch({MANIFEST: Reply(status, body=body)}, waits=waits)
+    assert isinstance(error, AuthenticationError)
+    assert "is locked out after failed logins" in str(error)
+    assert "Wait ten minutes" in error.hint
+    assert waits == []
+    assert server.asked().count("/v2/a/b/manifests/1") == 1
+
+
+def test_a_password_that_goes_with_each_request_is_tried_twice_too():
+    challenge = Reply(401, {"WWW-Authenticate": 'Basic realm="r"'})
+    with scripted(lambda _seen: challenge) as server, open_registries(Credential("me", "wrong")) as registries:
+        for number in range(6):
+            with pytest.raises(AuthenticationError) as caught:
+                registries.client(server.host).head_manifest(f"app{number}", "1")
+    assert sum("authorization" in seen.headers for seen in server.seen) == 2
+    assert "not tried again" in caught.value.message
+
+
+def test_a_repository_that_is_closed_to_a_user_does_not_make_the_password_wrong():
+    def play(seen):
+        is_open = "/open/" in seen.path and "authorization" in seen.headers
+        return Reply(200 if is_open else 401, {"WWW-Authenticate": 'Basic realm="r"'})
+
+    with scripted(play) as server, open_registries(Credential("me", "right")) as registries:
+        client = registries.client(server.host)
+        assert client.has_blob("open", "sha256:" + 64 * "0")
+        for _ in range(4):
+            with pytest.raises(AuthenticationError, match="not allowed for user me"):
+                client.has_blob("closed", "sha256:" + 64 * "0")
 
 
 def test_a_wait_of_an_hour_is_an_answer():

@@ -1,5 +1,7 @@
 """The client at a registry that limits pulls."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from homeport.errors import AuthenticationError, RateLimitedError
@@ -45,8 +47,50 @@ def test_a_used_up_limit_is_said_and_not_hammered():
                 client.get_manifest("redislabs/redis", "7.2.4-64")
             assert client.head_manifest("redislabs/redis", "7.2.4-64")
             assert registries.traffic.of("docker.io").counted_pulls == 1
-        assert hub.counters["refused"] == 1
+        assert hub.counters["refused"] == 0
     assert waits == []
+
+
+def test_pulls_at_the_same_time_spend_no_more_than_is_left():
+    """The first HEAD tells the limit; from then on no request is made that would be refused."""
+    with running_docker_hub(limit=5, users={"me": "hunter2"}) as hub:
+        fill(hub)
+        with open_registries(endpoints=[hub.endpoint]) as registries, ThreadPoolExecutor(12) as threads:
+            client = registries.client("docker.io")
+            client.head_manifest("redislabs/redis", "7.2.4-64")
+            asked = [threads.submit(client.get_manifest, "redislabs/redis", "7.2.4-64") for _ in range(12)]
+            failures = [future.exception() for future in asked]
+        assert failures.count(None) == 5
+        assert {type(failure) for failure in failures if failure} == {RateLimitedError}
+        assert (hub.counters["get"], hub.counters["refused"]) == (5, 0)
+
+
+def test_pulls_that_are_given_again_are_noticed_by_a_free_head():
+    with running_docker_hub(limit=1, users={"me": "hunter2"}) as hub:
+        fill(hub)
+        with open_registries(endpoints=[hub.endpoint]) as registries:
+            client = registries.client("docker.io")
+            client.get_manifest("redislabs/redis", "7.2.4-64")
+            with pytest.raises(RateLimitedError):
+                client.get_manifest("redislabs/redis", "7.2.4-64")
+            hub.counters.forgive()
+            assert client.get_manifest("redislabs/redis", "7.2.4-64").digest == CONTENT.digest
+        assert (hub.counters["get"], hub.counters["refused"]) == (2, 0)
+
+
+def test_a_wrong_password_is_tried_twice_and_then_no_more():
+    """Each further try would bring the user nearer to being locked out."""
+    with running_docker_hub(users={"me": "hunter2"}) as hub:
+        with open_registries(Credential("me", "wrong"), endpoints=[hub.endpoint]) as registries:
+            client, said = registries.client("docker.io"), []
+            for number in range(6):
+                with pytest.raises(AuthenticationError) as caught:
+                    client.head_manifest(f"redislabs/app{number}", "1")
+                said.append(caught.value)
+        assert hub.counters["token"] == 2
+        assert "incorrect username or password" in said[0].message
+        assert "not tried again, as the login was refused 2 times" in said[-1].message
+        assert "lock the account" in said[-1].hint
 
 
 def test_a_user_has_a_limit_of_its_own():

@@ -6,9 +6,11 @@ import tracemalloc
 
 import pytest
 
-from homeport.errors import ContentError, UnreachableError
+from homeport.errors import ContentError, ForbiddenError, UnreachableError
 from homeport.oci.digest import digest_of
 from homeport.oci.manifest import Descriptor
+from homeport.registry import downloads
+from homeport.registry.credentials import Credential
 from homeport.registry.settings import Settings
 from tests.kit.clients import open_registries, read_all
 from tests.kit.scripted import Reply, Seen, scripted
@@ -53,7 +55,8 @@ def test_a_cut_is_resumed_where_it_came():
     with serving(answer) as server:
         assert download(server, waits, step=10_000) == DATA
         assert ranges(server) == [None, "bytes=150000-"]
-    assert len(waits) == 1
+    (wait,) = waits
+    assert wait.reason.startswith(f"blob {BLOB.digest[:19]} at byte 150000 of 300000: ")
 
 
 def test_many_cuts_with_progress_are_no_failure():
@@ -177,6 +180,76 @@ def test_a_download_keeps_its_place_while_a_cut_is_mended():
             assert not entered.is_set()
         thread.join(30)
         assert entered.is_set()
+
+
+@pytest.mark.parametrize("offset", [0, 120_000, 250_000])
+def test_going_back_fetches_little_again_and_verifies_all(offset, monkeypatch):
+    monkeypatch.setattr(downloads, "_MARK", 50_000)
+    with (
+        serving(lambda seen, _number: rest_of(seen) if "range" in seen.headers else Reply(body=DATA)) as server,
+        open_registries() as registries,
+        registries.client(server.host).open_blob("a/b", BLOB) as reader,
+    ):
+        buffer = memoryview(bytearray(10_000))
+        for _ in range(25):
+            reader.readinto(buffer)
+        for _ in range(2):
+            reader.seek(offset)
+            assert read_all(reader) == DATA[offset:]
+        asked = {0: [None] * 2, 120_000: ["bytes=100000-"] * 2, 250_000: ["bytes=250000-"]}
+        assert ranges(server)[1:] == asked[offset]
+
+
+def test_what_came_otherwise_the_second_time_is_refused(monkeypatch):
+    lie = bytes([DATA[0] ^ 1]) + DATA[1:]
+    with (
+        serving(lambda _seen, number: Reply(body=lie if number else DATA)) as server,
+        open_registries() as registries,
+        registries.client(server.host).open_blob("a/b", BLOB) as reader,
+    ):
+        read_all(reader)
+        reader.seek(100_000)
+        with pytest.raises(ContentError, match="the content that came has another digest"):
+            read_all(reader)
+
+
+def test_a_signed_address_that_is_out_of_date_is_asked_for_anew():
+    """Object stores answer 403 to it; after a cut the registry is asked again too, and Authorization never follows."""
+    signed = iter(range(100))
+
+    def store(seen):
+        number = int(seen.path.rpartition("=")[2])
+        if number == 0:
+            return Reply(403, body=b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>")
+        return Reply(body=DATA, cut_at=100_000) if number == 1 else rest_of(seen)
+
+    with scripted(store) as cdn:
+
+        def registry(seen):
+            if seen.path == PATH and "authorization" in seen.headers:
+                return Reply(307, {"Location": f"{cdn.url}/blob?signature={next(signed)}"})
+            login = {"WWW-Authenticate": 'Basic realm="r"'}
+            return Reply(200) if "authorization" in seen.headers else Reply(401, login)
+
+        with (
+            scripted(registry) as server,
+            open_registries(Credential("me", "hunter2")) as registries,
+            registries.client(server.host).open_blob("a/b", BLOB) as reader,
+        ):
+            assert read_all(reader, 10_000) == DATA
+    assert [seen.path for seen in cdn.seen] == [f"/blob?signature={number}" for number in range(3)]
+    assert all("authorization" not in seen.headers for seen in cdn.seen)
+
+
+def test_an_object_store_that_refuses_twice_is_believed():
+    with scripted(lambda _: Reply(403)) as cdn:
+        moved = Reply(302, {"Location": f"{cdn.url}/blob"})
+        with (
+            serving(lambda _seen, _number: moved) as server,
+            pytest.raises(ForbiddenError, match=f"redirected to {cdn.url}/blob"),
+        ):
+            download(server)
+        assert len(cdn.seen) == 2
 
 
 def test_a_large_blob_needs_no_more_memory_than_a_small_one():

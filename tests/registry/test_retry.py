@@ -38,6 +38,19 @@ def test_the_last_error_is_raised():
         pace(FakeClock(), []).run(failing(5))
 
 
+def test_calls_that_come_further_do_not_count():
+    reached = iter(range(100))
+    waits = []
+    assert pace(FakeClock(), waits).run(failing(20), lambda: next(reached)) == "done"
+    assert {wait.attempt for wait in waits} == {1}
+
+
+def test_another_try_without_a_pause_is_not_shown():
+    clock, waits = FakeClock(), []
+    assert pace(clock, waits).run(failing(3, wait=0.0)) == "done"
+    assert waits == clock.slept == []
+
+
 def test_what_is_not_transient_is_raised_at_once():
     waits = []
 

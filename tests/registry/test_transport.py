@@ -2,16 +2,18 @@
 
 import base64
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 
 import pytest
 
 from homeport.errors import BlockedAddressError, UnreachableError
 from homeport.registry.addresses import Reach
 from homeport.registry.settings import Settings
-from homeport.registry.transport import PooledTransport, Request, proxy_for
+from homeport.registry.transport import BLOCK, PooledTransport, Request, Response, proxy_for
 from homeport.registry.trust import Trust
 from tests.kit.clients import open_registries
-from tests.kit.scripted import Reply, registry_play, scripted
+from tests.kit.scripted import Reply, Scripted, registry_play, scripted
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +85,69 @@ def test_connections_are_kept():
         for _ in range(5):
             client.head_manifest("a/b", "1")
         assert server.connections == 2, "one tried TLS, one serves all requests"
+
+
+def read_all(response: Response, step: int = 7) -> bytes:
+    buffer, content = memoryview(bytearray(step)), b""
+    while count := response.readinto(buffer):
+        content += buffer[:count]
+    return content
+
+
+@contextmanager
+def asking(reply: Reply) -> Iterator[tuple[Callable[[str], Response], Scripted]]:
+    """Yield what asks a server that always says the same."""
+    with scripted(lambda _: reply) as server:
+        transport = PooledTransport(Trust(Settings()), 1)
+        try:
+            yield lambda method: transport.send(Request(method, server.url)), server
+        finally:
+            transport.close()
+
+
+CHUNKED = {"Transfer-Encoding": "chunked"}
+
+
+@pytest.mark.parametrize(
+    ("method", "reply", "content"),
+    [
+        ("GET", Reply(body=b"ten bytes."), b"ten bytes."),
+        ("GET", Reply(headers=CHUNKED, body=b"3\r\nten\r\n7\r\n bytes.\r\n0\r\n\r\n"), b"ten bytes."),
+        ("GET", Reply(), b""),
+        ("GET", Reply(204), b""),
+        ("HEAD", Reply(announced=1 << 40), b""),
+    ],
+)
+def test_a_connection_is_used_again_when_a_body_is_read(method, reply, content):
+    with asking(reply) as (ask, server):
+        for _ in range(3):
+            response = ask(method)
+            assert read_all(response) == content
+            response.close()
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(("size", "connections"), [(1000, 1), (BLOCK + 1, 2)])
+def test_what_is_left_of_a_body_is_read_if_it_is_little(size, connections):
+    with asking(Reply(body=bytes(size))) as (ask, server):
+        for _ in range(2):
+            ask("GET").close()
+        assert server.connections == connections
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Reply(body=b"ten bytes.", announced=12, cut_at=10), "10 bytes came, 2 more were announced"),
+        (Reply(headers=CHUNKED, body=b"a\r\nten bytes.\r\n", cut_at=100), "the last chunk is missing"),
+    ],
+)
+def test_a_body_that_ends_too_soon_is_not_taken_for_whole(reply, reason):
+    with asking(reply) as (ask, _), closing(ask("GET")) as response, pytest.raises(UnreachableError, match=reason):
+        read_all(response)
+
+
+def test_two_lengths_are_refused():
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc"
+    with asking(Reply(raw=raw)) as (ask, _), pytest.raises(UnreachableError):
+        ask("GET")

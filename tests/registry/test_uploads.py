@@ -1,10 +1,11 @@
 """Uploads that are cut, refused and sent in pieces."""
 
 import os
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
-from homeport.errors import RegistryError, UnreachableError
+from homeport.errors import AuthenticationError, RegistryError, UnreachableError
 from homeport.oci.digest import digest_of
 from homeport.oci.manifest import Descriptor
 from homeport.oci.transfer import Upload
@@ -24,9 +25,9 @@ class Rewinding(BytesReader):
         self.read_anew = -1
         super().__init__(data)
 
-    def rewind(self):
+    def seek(self, offset):
         self.read_anew += 1
-        super().rewind()
+        super().seek(offset)
 
 
 def uploads(puts, patches=()):
@@ -40,6 +41,8 @@ def uploads(puts, patches=()):
             return Reply(202, {"Location": f"/up?session={next(number)}"})
         if seen.method == "PATCH":
             return Reply(202, {"Location": f"{path}?session={next(number)}"})
+        if seen.method == "HEAD":
+            return Reply(404)
         return closing(Seen(seen.method, path, seen.headers, seen.body)) if path == "/up" else Reply(200)
 
     return scripted(play)
@@ -69,6 +72,189 @@ def test_content_is_sent_again_after_a_cut(failure):
         assert [put.body for put in puts] == [DATA] * 3
         assert [put.path.partition("&")[0] for put in puts] == ["/up?session=0", "/up?session=1", "/up?session=2"]
     assert content.read_anew == 2
+
+
+class Session:
+    """Plays a registry that keeps what came of an upload, and tells where it is; `cuts` are the sizes at which it breaks off."""
+
+    def __init__(self, *cuts, status=204):
+        self.cuts = list(cuts)
+        self.status = status
+        self.content = b""
+        self.blob = None
+        self.opened = self.moved = 0
+        self.forgets = lambda: False
+
+    def takes(self, seen):
+        return self.cuts.pop(0) if seen.method == "PUT" and self.cuts else None
+
+    def location(self):
+        self.moved += 1
+        return f"up?moved={self.moved}"
+
+    def __call__(self, seen):
+        if seen.method == "POST":
+            self.opened += 1
+            self.content = b""
+            return Reply(202, {"Location": f"/v2/a/b/blobs/uploads/up?moved={self.moved}"})
+        if seen.method == "HEAD":
+            return Reply(200 if self.blob else 404)
+        if not seen.path.startswith("/v2/a/b/blobs/uploads/"):
+            return Reply(200)
+        assert f"moved={self.moved}" in seen.path
+        if self.blob is not None or self.forgets():
+            return Reply(404)
+        if seen.method == "GET":
+            return Reply(self.status, {"Location": self.location(), "Range": f"0-{max(len(self.content) - 1, 0)}"})
+        if "content-range" in seen.headers and not seen.headers["content-range"].startswith(f"{len(self.content)}-"):
+            return Reply(416)
+        self.content += seen.body
+        if len(seen.body) < int(seen.headers["content-length"]):
+            return Reply(raw=b"")
+        if digest_of(self.content) != BLOB.digest:
+            return Reply(400)
+        self.blob = self.content
+        return Reply(201)
+
+
+@contextmanager
+def session(*cuts, status=204):
+    play = Session(*cuts, status=status)
+    with scripted(play) as server:
+        server.takes = play.takes
+        server.session = play
+        yield server
+
+
+def puts(server):
+    return [seen.headers.get("content-range", "whole") for seen in server.seen if seen.method == "PUT"]
+
+
+@pytest.mark.parametrize("status", [204, 200])
+def test_a_cut_upload_goes_on_where_the_registry_is(status):
+    content = Rewinding(DATA)
+    with session(100_000, 50_000, status=status) as server:
+        upload(server, content)
+        assert puts(server) == ["whole", "100000-299999", "150000-299999"]
+        assert server.session.blob == DATA
+        assert server.session.opened == 1
+
+
+def test_an_upload_that_goes_on_each_time_may_be_cut_any_number_of_times():
+    with session(*[20_000] * 14) as server:
+        upload(server, BytesReader(DATA))
+        assert server.session.blob == DATA
+        assert len(puts(server)) == 15
+
+
+def test_cuts_without_progress_end():
+    with session(*[0] * 9) as server:
+        with pytest.raises(UnreachableError):
+            upload(server, BytesReader(DATA))
+        assert len(puts(server)) == 5
+
+
+def test_an_upload_of_which_only_the_answer_was_lost_is_not_sent_again():
+    with session() as server:
+        lost = iter([True])
+        play = server.session
+
+        def losing(seen):
+            reply = play(seen)
+            return Reply(raw=b"") if reply.status == 201 and next(lost, False) else reply
+
+        server.play = losing
+        upload(server, BytesReader(DATA))
+        assert puts(server) == ["whole"]
+
+
+def test_an_upload_that_the_registry_forgot_begins_anew():
+    """It was restarted, and keeps no uploads: a 404 where others go on."""
+    with session(100_000) as server:
+        forgotten = iter([True])
+        server.session.forgets = lambda: bool(server.session.content) and next(forgotten, False)
+        upload(server, BytesReader(DATA))
+        assert puts(server) == ["whole", "whole"]
+        assert server.session.opened == 2
+        assert server.session.blob == DATA
+
+
+def test_an_upload_that_is_forgotten_before_its_content_came_begins_anew():
+    with uploads([Reply(404, body=b'{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]}'), Reply(201)]) as server:
+        upload(server, BytesReader(DATA))
+        assert len([seen for seen in server.seen if seen.method == "POST"]) == 2
+
+
+def test_an_upload_that_was_spoilt_where_it_was_cut_begins_anew():
+    with session(100_000) as server:
+        spoilt = iter([True])
+        play = server.session
+
+        def spoiling(seen):
+            if seen.method == "GET" and play.content and next(spoilt, False):
+                play.content = bytes(100_000)
+            return play(seen)
+
+        server.play = spoiling
+        upload(server, BytesReader(DATA))
+        assert puts(server) == ["whole", "100000-299999", "whole"]
+        assert play.blob == DATA
+
+
+def test_a_registry_that_was_still_taking_in_what_came_is_asked_again():
+    """Distribution v3 names an offset while the request that was cut is not done; the next PUT finds another (416)."""
+    with session(100_000) as server:
+        play = server.session
+        told = iter([Reply(204, {"Range": "0-49999", "Location": "up?moved=0"})])
+        server.play = lambda seen: (
+            next(told, None) or play(seen) if seen.method == "GET" and play.content else play(seen)
+        )
+        upload(server, BytesReader(DATA))
+        assert puts(server) == ["whole", "50000-299999", "100000-299999"]
+        assert play.blob == DATA
+
+
+def test_an_upload_whose_place_is_never_right_begins_anew():
+    with session(100_000) as server:
+        play = server.session
+        server.play = lambda seen: Reply(416) if "content-range" in seen.headers else play(seen)
+        upload(server, BytesReader(DATA))
+        assert puts(server) == ["whole", "100000-299999", "100000-299999", "whole"]
+        assert play.blob == DATA
+
+
+def test_a_registry_that_names_more_than_there_is_is_not_believed():
+    with session(100_000) as server:
+        play = server.session
+        told = iter([Reply(204, {"Range": "0-399999"})])
+        server.play = lambda seen: (
+            next(told, None) or play(seen) if seen.method == "GET" and play.content else play(seen)
+        )
+        upload(server, BytesReader(DATA))
+        assert puts(server) == ["whole", "whole"]
+        assert play.blob == DATA
+
+
+@pytest.mark.parametrize("refused", [1, 9])
+def test_a_token_that_runs_out_while_content_streams_is_renewed_once(refused):
+    tokens = iter(f"t{number}" for number in range(99))
+    with session() as server:
+        play = server.session
+        refusals = iter([True] * refused)
+
+        def guarded(seen):
+            if seen.path.startswith("/token"):
+                return Reply(200, body=f'{{"token":"{next(tokens)}"}}'.encode())
+            if "authorization" not in seen.headers or (seen.method == "PUT" and next(refusals, False)):
+                return Reply(401, {"WWW-Authenticate": f'Bearer realm="{server.url}/token"'})
+            return play(seen)
+
+        server.play = guarded
+        with nullcontext() if refused == 1 else pytest.raises(AuthenticationError):
+            upload(server, BytesReader(DATA))
+        first, second = (seen.headers["authorization"] for seen in server.seen if seen.method == "PUT")
+        assert first != second
+        assert (play.blob == DATA) == (refused == 1)
 
 
 def test_a_whole_blob_that_is_too_large_for_a_proxy_goes_in_pieces():

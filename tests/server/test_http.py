@@ -21,9 +21,14 @@ GET = b"GET /v2/ HTTP/1.1\r\nhost: x\r\n"
 
 
 @contextmanager
-def connected(registry: RunningRegistry) -> Iterator[socket.socket]:
+def connected(registry: RunningRegistry, *, room: int = 0) -> Iterator[socket.socket]:
+    """Connect; `room` bounds what the kernel takes in for a client that does not read, which may be 32 MiB otherwise."""
     host, _, port = registry.host.partition(":")
-    with closing(socket.create_connection((host, int(port)), timeout=30)) as connection:
+    with closing(socket.socket()) as connection:
+        connection.settimeout(30)
+        if room:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        connection.connect((host, int(port)))
         yield connection
 
 
@@ -115,13 +120,15 @@ def test_a_client_that_does_not_read_is_left():
         return tell
 
     content = bytes(16 << 20)
-    with running_registry(limits=SHORT, app_wrapper=telling) as registry, connected(registry) as connection:
+    get = f"GET /v2/a/blobs/{digest_of(content)} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+    with running_registry(limits=SHORT, app_wrapper=telling) as registry:
         upload = registry.store.open_upload("a", registry.store.start_upload("a"))
         upload.write(content)
         upload.commit(digest_of(content))
-        connection.sendall(f"GET /v2/a/blobs/{digest_of(content)} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
-        assert ended.wait(30)
-        assert len(until_closed(connection)) < len(content)
+        with connected(registry, room=65536) as connection:
+            connection.sendall(get)
+            assert ended.wait(30)
+            assert len(until_closed(connection)) < len(content)
 
 
 class Still:
@@ -234,6 +241,9 @@ def test_an_offer_to_upgrade_is_declined(patient):
         b"CONNECT a:1 HTTP/1.1\r\nhost: x\r\n\r\n",
         b"POST /v2/a/blobs/uploads/ HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
         b"POST /v2/a/blobs/uploads/ HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
+        b"GET /v2/ HTTP/1.1\r\n\r\n",
+        b"GET /v2/ HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n",
+        b"GET /v2/\r\n\r\n",
     ],
 )
 def test_what_is_no_request_is_refused_and_the_next_client_served(patient, request_bytes):
@@ -280,3 +290,34 @@ def test_a_client_that_asks_first_is_told_to_go_on_or_why_not(patient):
         assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"{}")
         assert connection.recv(65536).startswith(b"HTTP/1.1 201 ")
+
+
+CHUNKED = (
+    b"POST /v2/a/blobs/uploads/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"
+)
+
+
+def test_headers_behind_a_body_do_not_join_those_before_it():
+    scopes = []
+
+    def keeping(app):
+        async def keep(scope, receive, send):
+            await app(scope, receive, send)
+            scopes.append(scope)
+
+        return keep
+
+    with running_registry(app_wrapper=keeping) as registry, connected(registry) as connection:
+        connection.sendall(CHUNKED + b"x-forwarded-for: 192.0.2.7\r\nx-request-id: mine\r\n\r\n")
+        assert until_closed(connection).startswith(b"HTTP/1.1 202 ")
+    assert [name for name, _ in scopes[0]["headers"]] == [b"host", b"connection", b"transfer-encoding"]
+
+
+def test_headers_behind_a_body_have_an_end_too(patient):
+    with connected(patient) as connection:
+        try:
+            connection.sendall(CHUNKED)
+            while True:
+                connection.sendall(b"name: value\r\n" * 1000)
+        except ConnectionError:
+            pass

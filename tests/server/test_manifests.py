@@ -185,3 +185,26 @@ def test_a_manifest_that_the_disk_spoilt_is_mended_by_a_push(tmp_path, pool):
         assert "spoilt" in seen.headers["warning"]
         client.push_manifest("x", media_type=OCI_INDEX)
         assert client.call("HEAD", "manifests/x").headers["docker-content-digest"] == digest
+
+
+BOMBS = {
+    "a list of lists": b"[" * 2_000_000,
+    "closed lists": b"[" * 2_000_000 + b"]" * 2_000_000,
+    "objects": b'{"a":' * 600_000 + b"1" + b"}" * 600_000,
+    "lists where manifests are": b'{"schemaVersion":2,"manifests":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "lists that nobody knows": b'{"schemaVersion":2,"manifests":[],"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "a number": b'{"schemaVersion":' + b"9" * 1_000_000 + b',"manifests":[]}',
+    "no UTF-8": b'{"schemaVersion":2,"manifests":[],"annotations":{"a":"\xff"}}',
+    "half a character": b'{"schemaVersion":2,"manifests":[],"annotations":{"a":"\\ud800"}}',
+    "UTF-16": '{"schemaVersion":2,"manifests":[]}'.encode("utf-16"),
+    "nothing": b"",
+    "null": b"null",
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+@pytest.mark.parametrize("media_type", [OCI_MANIFEST, OCI_INDEX])
+def test_what_nobody_can_read_is_refused(client, bomb, media_type):
+    answer = client.call("PUT", "manifests/x", BOMBS[bomb], content_type=media_type)
+    assert (answer.status, answer.codes) == (400, ["MANIFEST_INVALID"])
+    assert client.call("GET", "manifests/x").status == 404

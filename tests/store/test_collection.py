@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from homeport.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from homeport.store import collection
 from homeport.store.collection import Policy, collect
 from homeport.store.filesystem import FileSystemStore
+from homeport.store.leases import locked
 
 POLICY = Policy(grace=7200)
 
@@ -164,3 +166,41 @@ def test_a_repository_that_cannot_be_read_is_left_alone(store):
 def test_a_grace_that_leases_outlive_is_refused(store):
     with pytest.raises(StoreError, match="too short"):
         collect(store.layout, Policy(grace=60))
+
+
+def test_what_said_that_a_deleted_manifest_refers_to_another_goes_and_comes_again(store):
+    subject, first, second = (
+        manifest(),
+        RawManifest.of(b'{"n":1}', OCI_MANIFEST),
+        RawManifest.of(b'{"n":2}', OCI_MANIFEST),
+    )
+    for raw in (first, second):
+        store.put_manifest("a", raw, subject=subject.digest)
+    store.delete_manifest("a", first.digest)
+    marks = store.layout.place("a") / "_referrers" / subject.digest.replace(":", "-")
+    assert collect(store.layout, POLICY).marks == 0, "it was made just now"
+    age(store)
+    assert collect(store.layout, Policy(grace=7200, dry_run=True)).marks == 1
+    assert collect(store.layout, POLICY).marks == 1
+    assert [path.name for path in marks.iterdir()] == [second.digest.replace(":", "-")]
+    store.put_manifest("a", first, subject=subject.digest)
+    assert store.referrers("a", subject.digest) == sorted((first.digest, second.digest))
+
+
+def test_the_mark_of_a_manifest_that_comes_while_the_collector_looks_stays(store, monkeypatch):
+    subject, referrer = manifest(), RawManifest.of(b"{}", OCI_MANIFEST)
+    store.put_manifest("a", referrer, subject=subject.digest)
+    store.delete_manifest("a", referrer.digest)
+    age(store)
+
+    @contextmanager
+    def after_a_push(path):
+        monkeypatch.undo()
+        store.put_manifest("a", referrer, subject=subject.digest)
+        age(store)
+        with locked(path):
+            yield
+
+    monkeypatch.setattr(collection, "locked", after_a_push)
+    assert collect(store.layout, POLICY).marks == 0
+    assert store.referrers("a", subject.digest) == [referrer.digest]

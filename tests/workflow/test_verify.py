@@ -345,7 +345,8 @@ def test_an_open_tag_is_unknown_until_the_operator_is_known(home):
     digest = home.push(REDIS)
     home.push(OPERATOR)
     specs = image_specs(home.target)
-    del specs["redisEnterpriseImageSpec"]["versionTag"]
+    for spec in specs.values():
+        del spec["versionTag"]
     manifest = cluster(pullSecrets=[{"name": "pull"}], **specs)
     found = home.verify(manifest, secret=home.secret())
     assert statuses(found)[f"{home.target}/redislabs/redis"] == ["unknown"]

@@ -8,6 +8,7 @@ from cyclopts import App, CycloptsError, UnknownCommandError
 
 from homeport import __version__
 from homeport.cli.commands import COMMANDS, SUMMARY
+from homeport.cli.plain_help import PlainHelp
 from homeport.errors import HomeportError, UsageError
 
 DONE, WRONG, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
@@ -21,7 +22,7 @@ def build_app() -> App:
         help=SUMMARY,
         version=f"homeport {__version__}",
         help_format="plaintext",
-        help_formatter="plain",
+        help_formatter=PlainHelp(),
         print_error=False,
         exit_on_error=False,
         suppress_keyboard_interrupt=False,

@@ -11,7 +11,7 @@ COMMANDS = {
     "relocate": "Point manifests at a registry.",
     "nodes": "Send the pulls of nodes to a registry: containerd, CRI-O, OpenShift.",
     "helm-plugin": "Let Helm relocate what it renders.",
-    "secret": "Make pull secrets.",
+    "secret": "Make pull secrets; in a cluster: spread, renew, attach and prune them.",
     "limits": "Show Docker Hub's pull quota, and what a mirror would count.",
     "verify": "Prove that all is at the registry and nothing is pulled from elsewhere.",
     "plan": "Show what apply would do, from homeport.yaml; change nothing.",

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import msgspec
-import yaml
 
 from homeport.errors import ConfigError, HomeportError, UsageError
 from homeport.mirror.selection import Selection
@@ -17,6 +16,8 @@ class _List(msgspec.Struct, forbid_unknown_fields=True):
 
 def read_list(file: Path) -> tuple[str | Selection, ...]:
     """Read a list; raises ConfigError."""
+    import yaml
+
     try:
         return tuple(msgspec.convert(yaml.safe_load(file.read_bytes()), type=_List).images)
     except OSError as error:

@@ -1,24 +1,29 @@
 """`homeport limits`: the pull quota of Docker Hub, and what a mirror would count."""
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from cyclopts import Parameter
 
 from homeport.cli.app import DONE, WRONG
-from homeport.cli.output import Form, columns, render
+from homeport.cli.output import Form, columns, count, render
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
-from homeport.errors import HomeportError
+from homeport.errors import HomeportError, UsageError
 from homeport.mirror.plan import Bound, Seen, Wanted, plan
 from homeport.quota.forecast import forecast
 from homeport.quota.reading import Reading
 from homeport.reference import DOCKER_HUB, Reference
 from homeport.registry.session import Registries
 
+if TYPE_CHECKING:
+    from homeport.workflow.live_cost import ClusterCost
+
 _PREVIEW = ("ratelimitpreview/test", "latest")
 """The image that Docker offers for this question (docs.docker.com, Docker Hub pull usage and limits)."""
+
+_WHOSE = "here; nodes with an address or a login of their own have limits of their own"
 
 
 class _Image(msgspec.Struct, frozen=True):
@@ -45,10 +50,14 @@ class _Report(msgspec.Struct, frozen=True):
     counted_pulls: Bound
     fits: bool | None
     wait_seconds: float | None
+    cluster: "ClusterCost | None" = None
 
 
 def limits(
     *references: str,
+    cluster: Annotated[bool, Parameter(negative="")] = False,
+    context: str | None = None,
+    namespace: Annotated[tuple[str, ...], Parameter(name=["--namespace", "-n"], negative="")] = (),
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
@@ -58,17 +67,31 @@ def limits(
 
     Args:
         references: Images, as in nginx:1.27; - reads them from stdin, one a line.
+        cluster: Show what nodes of a live cluster pull when all its pods start again, and when all its nodes are new.
+        context: The kubeconfig's context.
+        namespace: A namespace of the cluster, all by default; may be repeated.
         output: How the report is written to stdout: table, json or yaml.
         registries: How registries are reached.
     """
+    if (context or namespace) and not cluster:
+        raise UsageError("--context and --namespace belong to --cluster", hint="Add --cluster, or leave them out.")
     named = read_references(references, None) if references else Named()
     with registries.open() as opened:
-        report = _report(named, opened)
+        report = _report(named, opened, _cost(context, namespace) if cluster else None)
     print(render(report, output, _table(report)))
     return WRONG if report.fits is False or any(image.error for image in report.images) else DONE
 
 
-def _report(named: Named, registries: Registries) -> _Report:
+def _cost(context: str | None, namespaces: tuple[str, ...]) -> "ClusterCost":
+    from homeport.cluster import require_kube
+
+    require_kube()
+    from homeport.workflow.live_cost import cost_of_cluster
+
+    return cost_of_cluster(context, namespaces)
+
+
+def _report(named: Named, registries: Registries, cluster: "ClusterCost | None") -> _Report:
     _, reading = registries.client(DOCKER_HUB).look_up(*_PREVIEW)
     credential = registries.credential(DOCKER_HUB)
     images = [*_ask(dict.fromkeys(named.references), registries), *map(_open_tag, named.open)]
@@ -85,6 +108,7 @@ def _report(named: Named, registries: Registries) -> _Report:
         counted_pulls=pulls,
         fits=outlook.fits,
         wait_seconds=outlook.seconds,
+        cluster=cluster,
     )
 
 
@@ -138,7 +162,23 @@ def _table(report: _Report) -> str:
         for error, hint in dict.fromkeys((image.error, image.hint) for image in report.images if image.error):
             lines += ["", f"error: {error}", *([f"  {hint}"] if hint else [])]
         lines += ["", _outlook(report)]
+    if report.cluster:
+        lines += ["", *_cluster(report, report.cluster)]
     return "\n".join(lines)
+
+
+def _cluster(report: _Report, cost: "ClusterCost") -> list[str]:
+    from homeport.cli.cost_table import cost_lines
+    from homeport.cluster.cost import counted_at
+
+    nodes = count(cost.nodes, "node") if cost.nodes else "nodes"
+    lines = [f"cluster {cost.context}: {count(cost.pods, 'pod')} on {nodes}"]
+    for what, costs in (("start again on the nodes as they are", cost.again), ("start on new nodes", cost.anew)):
+        lines += [f"if all {what}:", *(cost_lines(costs) or ["  nothing is pulled"])]
+        hub = counted_at(DOCKER_HUB, costs)
+        if report.remaining is not None and hub.high:
+            lines.append(f"  Docker Hub counts {hub}; {report.remaining} are left {_WHOSE}")
+    return lines + [f"unknown: {sentence}" for sentence in cost.unknown]
 
 
 def _quota(report: _Report) -> str:

@@ -1,13 +1,14 @@
 """The part of `homeport apply` and `homeport rollback` that is about a live cluster."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from homeport.cli.app import complain
+from homeport.cli.cost_table import cost_lines
 from homeport.cli.output import count
+from homeport.cluster.cost import Cost
 from homeport.errors import UsageError
 from homeport.registry.session import Registries
 from homeport.workflow.apply import pull_secrets_of
@@ -15,6 +16,15 @@ from homeport.workflow.job import Job, versions_of
 from homeport.workflow.rewrite import learner
 
 RECORD_SUFFIX = ".applied"
+
+
+class Where(msgspec.Struct, frozen=True):
+    """Which cluster and namespaces are changed, which one keeps the record, and the field managers whose fields are taken over."""
+
+    context: str | None = None
+    namespaces: tuple[str, ...] = ()
+    record: str | None = None
+    take_over: tuple[str, ...] = ()
 
 
 class LiveReport(msgspec.Struct, frozen=True):
@@ -28,14 +38,14 @@ class LiveReport(msgspec.Struct, frozen=True):
     done: tuple[str, ...]
     failed: str | None
     errors: tuple[str, ...]
+    cost: tuple[Cost, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 def apply_to_cluster(
     job: Job,
     registries: Registries,
-    context: str | None,
-    namespaces: Sequence[str],
-    record: str | None,
+    where: Where,
     *,
     dry_run: bool,
 ) -> LiveReport:
@@ -47,16 +57,30 @@ def apply_to_cluster(
     from homeport.cluster.kubeconfig import load_config
     from homeport.cluster.record import Journal
     from homeport.workflow.live_apply import LiveApplied, apply_live, described
+    from homeport.workflow.live_cost import cost_of_restarts
     from homeport.workflow.live_plan import plan_live
 
-    chosen = tuple(dict.fromkeys(namespaces)) or namespaces_of(job)
+    chosen = tuple(dict.fromkeys(where.namespaces)) or namespaces_of(job)
     registry, learn = job.config.default_registry, learner(versions_of(job.config))
     secrets = pull_secrets_of(job, registries, chosen)
-    with Api(load_config(context)) as api:
-        plan = plan_live(api, chosen, job.mapping, job.references, learn, secrets=secrets, default_registry=registry)
+    with Api(load_config(where.context)) as api:
+        plan = plan_live(
+            api,
+            chosen,
+            job.mapping,
+            job.references,
+            learn,
+            secrets=secrets,
+            default_registry=registry,
+            take_over=where.take_over,
+        )
         applied = LiveApplied(())
-        if not dry_run:
-            home = record or (namespaces_of(job) if job.config.pull_secret else chosen)[0]
+        cost: tuple[Cost, ...] = ()
+        unknown: tuple[str, ...] = ()
+        if dry_run:
+            cost, unknown = cost_of_restarts(api, chosen, plan.restarts, plan.rules.mapping, registry)
+        else:
+            home = where.record or (namespaces_of(job) if job.config.pull_secret else chosen)[0]
             journal = Journal(api, home, record_file(Path(job.config.file)))
             applied = apply_live(api, plan, journal, namespace=home, say=_say)
         if applied.failed:
@@ -70,6 +94,8 @@ def apply_to_cluster(
             applied.done,
             str(applied.failed) if applied.failed else None,
             plan.errors,
+            cost,
+            unknown,
         )
 
 
@@ -101,6 +127,8 @@ def live_table(report: LiveReport, *, dry_run: bool) -> str:
             f"{count(len(report.restarts), 'pod')} {verb}, in this order:",
             *(f"  {pod}" for pod in report.restarts),
         ]
+    if report.cost:
+        lines += ["their nodes would pull:", *cost_lines(report.cost, report.unknown)]
     lines += [f"left: {left}" for left in report.left]
     lines += [f"error: {error}" for error in report.errors]
     if report.failed:

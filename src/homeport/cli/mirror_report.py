@@ -18,7 +18,7 @@ _OPEN_HINT = "Name the image with its tag; `homeport redis-enterprise images OPE
 
 
 class Image(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One image in a report."""
+    """One image in a report; `rebuilt` is the digest at the target of an index that was made anew for it."""
 
     source: str
     target: str
@@ -27,6 +27,7 @@ class Image(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
     hint: str = ""
     note: str = ""
+    rebuilt: str = ""
 
 
 class Requests(msgspec.Struct, frozen=True):
@@ -94,7 +95,14 @@ def _sum(numbers: Iterable[int | Bound]) -> int | Bound:
 def _image(result: ImageResult) -> Image:
     wanted = result.wanted
     return Image(
-        str(wanted.source), str(wanted.target), result.digest, result.status, result.error, result.hint, result.note
+        str(wanted.source),
+        str(wanted.target),
+        result.digest,
+        result.status,
+        result.error,
+        result.hint,
+        result.note,
+        result.rebuilt,
     )
 
 
@@ -112,7 +120,7 @@ def refused(references: Sequence[Reference], mapping: Mapping) -> list[Image]:
     ]
 
 
-def report_table(report: Report, target: Target) -> str:
+def report_table(report: Report, target: Target | str) -> str:
     """Write a report for people."""
     rows = [(image.status, image.source, (image.digest or "")[:19]) for image in report.images]
     lines = columns([("STATUS", "IMAGE", "DIGEST"), *rows])
@@ -122,7 +130,7 @@ def report_table(report: Report, target: Target) -> str:
     return "\n".join([*lines, "", _summary(report, target)])
 
 
-def _summary(report: Report, target: Target) -> str:
+def _summary(report: Report, target: Target | str) -> str:
     statuses = [image.status for image in report.images]
     tally = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses)) or "no images"
     return (

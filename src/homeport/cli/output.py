@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
-import yaml
 
 Form = Literal["table", "json", "yaml"]
 
@@ -15,7 +14,10 @@ def render(value: Any, form: Form, table: str) -> str:
         return table
     if form == "json":
         return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    dumped: str = yaml.dump(msgspec.to_builtins(value), Dumper=_dumper(), sort_keys=False, allow_unicode=True)
+    import yaml  # a tenth of what a short command takes, and most are asked for a table
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    dumped: str = yaml.dump(msgspec.to_builtins(value), Dumper=dumper, sort_keys=False, allow_unicode=True)
     return dumped.removesuffix("\n")
 
 
@@ -32,7 +34,3 @@ def columns(rows: Iterable[Sequence[object]], indent: str = "", gap: str = "  ")
 def count(number: int, noun: str) -> str:
     """Write a number with its noun: ``1 image``, ``2 images``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _dumper() -> type:
-    return getattr(yaml, "CSafeDumper", yaml.SafeDumper)

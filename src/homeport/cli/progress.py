@@ -1,4 +1,4 @@
-"""Show a job while it runs: bars on a terminal, plain lines elsewhere, both on stderr."""
+"""Show a job while it runs: bars on a terminal, plain lines or events elsewhere, all on stderr."""
 
 import sys
 import threading
@@ -8,11 +8,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from homeport.mirror.observer import Observer
+from homeport.mirror.plan import Bound
 from homeport.mirror.result import ImageResult
+from homeport.quota.forecast import forecast
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from homeport.quota.reading import Reading
     from homeport.registry.retry import Wait
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
@@ -35,7 +38,7 @@ class Lines(Watcher):
 
     def job_started(self, images: int) -> None:
         """Remember how many there are."""
-        self._images = images
+        self._images += images
 
     def image_finished(self, result: ImageResult) -> None:
         """Print what became of an image."""
@@ -43,6 +46,10 @@ class Lines(Watcher):
             self._done += 1
             counter = f"[{self._done}/{self._images}]"
             print(f"{counter} {result.status} {result.wanted.source}", file=sys.stderr, flush=True)
+
+    def pulls_expected(self, registry: str, pulls: Bound, reading: "Reading") -> None:
+        """Print what a limited registry will count."""
+        print(describe_pulls(registry, pulls, reading), file=sys.stderr, flush=True)
 
     def limit_reached(self, message: str, seconds: float) -> None:
         """Print until when nothing is asked."""
@@ -66,7 +73,7 @@ class Bars(Watcher):
 
     def job_started(self, images: int) -> None:
         """Show how many images there are."""
-        self._images = images
+        self._images += images
         self._describe()
 
     def bytes_expected(self, count: int) -> None:
@@ -87,6 +94,10 @@ class Bars(Watcher):
         if result.status == "failed":
             self._progress.console.print(f"failed {result.wanted.source}", markup=False, highlight=False)
 
+    def pulls_expected(self, registry: str, pulls: Bound, reading: "Reading") -> None:
+        """Print what a limited registry will count, above the bar."""
+        self._progress.console.print(describe_pulls(registry, pulls, reading), markup=False, highlight=False)
+
     def limit_reached(self, message: str, seconds: float) -> None:
         """Print until when nothing is asked, above the bar."""
         said = describe_limit(message, seconds, datetime.now().astimezone())
@@ -101,10 +112,10 @@ class Bars(Watcher):
 
 
 @contextmanager
-def watching() -> Iterator[Watcher]:
-    """Show what happens until the end of the with statement."""
+def watching(form: str = "table") -> Iterator[Watcher]:
+    """Show what happens until the end of the with statement; to a program that wants its report in JSON, in JSON too."""
     if not sys.stderr.isatty():
-        yield Lines()
+        yield _events() if form == "json" else Lines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -120,9 +131,24 @@ def watching() -> Iterator[Watcher]:
         yield Bars(progress)
 
 
+def _events() -> Watcher:
+    from homeport.cli.events import Events
+
+    return Events()
+
+
 def describe_wait(wait: "Wait") -> str:
     """Say that a registry is given time."""
     return f"waiting {wait.seconds:.0f} s for {wait.host}: {wait.reason}"
+
+
+def describe_pulls(registry: str, pulls: Bound, reading: "Reading") -> str:
+    """Say what will be counted, and whether that fits."""
+    outlook = forecast(pulls.low, pulls.high, reading)
+    fits = {True: "that fits", False: "that does not fit", None: "that may not fit"}[outlook.fits]
+    latest = f"; all is through after {outlook.seconds / 3600:g} h at the latest" if outlook.seconds else ""
+    noun = "counted pull" if pulls == Bound.exactly(1) else "counted pulls"
+    return f"{registry}: {pulls} {noun} to come, {reading}: {fits}{latest}"
 
 
 def describe_limit(message: str, seconds: float, now: datetime) -> str:

@@ -18,6 +18,7 @@ class _Report(msgspec.Struct, frozen=True):
     restored: dict[str, list[str]]
     refused: list[str]
     gone: list[str]
+    needed: list[str]
     done: tuple[str, ...]
     failed: str | None
 
@@ -49,7 +50,7 @@ def rollback(
     from homeport.cluster.api import Api
     from homeport.cluster.kubeconfig import load_config as load_kubeconfig
     from homeport.cluster.record import Journal
-    from homeport.workflow.live_apply import word
+    from homeport.workflow.live_changes import word
     from homeport.workflow.live_rollback import RolledBack, plan_rollback, roll_back
 
     home = record or _home(file)
@@ -78,6 +79,7 @@ def rollback(
             for it in plan.refused
         ],
         [str(key) for key in plan.gone],
+        [str(key) for key in plan.needed],
         done.done,
         str(done.failed) if done.failed else None,
     )
@@ -99,6 +101,7 @@ def _table(report: _Report, *, dry_run: bool) -> str:
     for name, changes in report.restored.items():
         lines += [name, *(f"  {change}" for change in changes)]
     lines += [f"refused, changed by somebody else: {line}" for line in report.refused]
+    lines += [f"kept, because what was refused pulls with its secret: {name}" for name in report.needed]
     lines += [f"gone: {name}" for name in report.gone]
     verb = "would be restored" if dry_run else "restored"
     number = len(report.restored) if dry_run else len(report.done)

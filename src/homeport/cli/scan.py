@@ -2,25 +2,26 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from homeport import __version__
 from homeport.applications.registry import KNOWLEDGE, learn_all
 from homeport.cli.app import DONE, NOT_STARTED, WRONG
-from homeport.cli.output import columns, count, render
+from homeport.cli.cluster_options import ClusterOptions
+from homeport.cli.output import render
 from homeport.cli.packaging_options import PackagingOptions
+from homeport.cli.scan_table import By, table
 from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.discovery.cyclonedx import cyclonedx_of
-from homeport.discovery.findings import Scan, Unresolved
+from homeport.discovery.findings import Finding, Scan, Unresolved
 from homeport.discovery.inputs import MAX_SIZE, Source
 from homeport.discovery.knowledge import Knowledge
-from homeport.discovery.mirror_sets import Mirrored, mirror_rules, mirrored
-from homeport.discovery.report import Image, Report, names_of, only, report_of
+from homeport.discovery.mirror_sets import mirror_rules, mirrored
+from homeport.discovery.report import Report, names_of, only, report_of
 from homeport.discovery.rules import Rules, read_rules
 from homeport.discovery.scan import scan_source
 from homeport.discovery.schemas import learn
@@ -28,15 +29,16 @@ from homeport.discovery.secrets import scan_secrets
 from homeport.errors import InputError, UsageError
 from homeport.reference import DOCKER_HUB
 
+if TYPE_CHECKING:
+    from homeport.cluster.scan import LiveScan
+
 Form = Literal["table", "json", "yaml", "names", "cyclonedx"]
 
 
 def scan(
     *sources: SourceName,
-    cluster: Annotated[bool, Parameter(negative="")] = False,
-    context: str | None = None,
-    namespace: Annotated[list[str] | None, Parameter(name=["--namespace", "-n"], negative="")] = None,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
+    by: By = "registry",
     all_: Annotated[bool, Parameter(name="--all", negative="")] = False,
     why: str | None = None,
     rules: Annotated[list[Path] | None, Parameter(negative="")] = None,
@@ -46,15 +48,14 @@ def scan(
     default_registry: str = DOCKER_HUB,
     max_size: int = MAX_SIZE,
     packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
+    live: ClusterOptions = ClusterOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Find where images come from: manifests or a live cluster, grouped by registry.
 
     Args:
         sources: Manifests: files, folders (*.yaml, *.yml, *.json in them and below), or - for stdin.
-        cluster: Look at a live cluster: all its pods, workloads that run no pod, custom resources.
-        context: The kubeconfig's context to use; the current one otherwise.
-        namespace: Only this namespace; may be given again.
         output: table, json, yaml, cyclonedx, or names: one a line, `open: REPOSITORY` where the tag comes from elsewhere.
+        by: How the table is grouped: registry, namespace, owner (what makes the pods, and who decides), or node.
         all_: Show what is uncertain, too, apart from the rest: examples, texts that only look a little like a name.
         why: Show only where this image is named, in any spelling; a repository stands for all its tags. Exit code 1 if nowhere.
         rules: A file of rules of your own; may be given again. docs/discovery.md describes them.
@@ -64,12 +65,12 @@ def scan(
         default_registry: Where names without a registry come from.
         max_size: The largest file to read, in bytes.
         packaging: How charts are rendered.
+        live: Which clusters are looked at, and what of them.
     """
     check_registry(default_registry)
-    if not sources and not cluster:
+    if not sources and not live.cluster:
         raise UsageError("nothing to scan", hint="Name files or folders, - for stdin, or --cluster.")
-    if (context or namespace) and not cluster:
-        raise UsageError("--context and --namespace are about a cluster", hint="Add --cluster.")
+    live.check()
     own = Knowledge(rules=read_own_rules(rules or ()))
     read, errors = read_sources(sources, max_size, packaging)
     schemas, more_errors = read_sources(crds or (), max_size)
@@ -80,27 +81,24 @@ def scan(
     found = _scan_all(read, KNOWLEDGE + own, default_registry)
     if strict and found.errors:
         raise UsageError(found.errors[0])
-    if found.unresolved and (learned := learn_all(found.findings)).operators:
-        # The operator among the inputs tells what clusters beside it pull unnamed.
+    vague = found.unresolved or any(finding.open for finding in found.findings)
+    if vague and (learned := learn_all(found.findings)).operators:
+        # The operator among the inputs tells what clusters beside it pull unnamed, and by which tag.
         found = _scan_all(read, learned.knowledge + own, default_registry)
     if decode_secrets:
         found += Scan.joined(scan_secrets(source, KNOWLEDGE + own, default_registry) for source in read)
     found += Scan(errors=tuple(map(str, errors)))
     broken = len(found.errors) >= len(errors) + len(read)
-    if cluster:
-        from homeport.cluster import scan_cluster
-
-        found += scan_cluster(context, namespace or (), KNOWLEDGE + own, default_registry)
+    clusters = live.scan(KNOWLEDGE + own, default_registry, _learner(own)) if live.cluster else None
+    if clusters:
+        found += clusters.scan
     if why is not None:
         found = only(found, why)
         all_ = True
-    _show(
-        found,
-        output,
-        uncertain=all_,
-        mirrors=mirrored(found.findings, (it for one in read for it in mirror_rules(one))),
-    )
-    if broken and not cluster:
+    mirrors = mirrored(found.findings, (it for one in read for it in mirror_rules(one)))
+    report = report_of(found, uncertain=all_, mirrored=mirrors)
+    _show(found, report, clusters, output, by, why=why is not None, partial=live.partial)
+    if broken and not live.cluster:
         return NOT_STARTED
     if why is not None:
         return DONE if found.findings else WRONG
@@ -124,20 +122,38 @@ def _scan_all(sources: Iterable[Source], rules: Knowledge, default_registry: str
     return Scan.joined(scan_source(source, rules, default_registry) for source in sources)
 
 
-def _show(found: Scan, output: Form, *, uncertain: bool, mirrors: tuple[Mirrored, ...]) -> None:
+def _learner(own: Knowledge) -> Callable[[Iterable[Finding]], Knowledge]:
+    """Return what makes the rules for custom resources from what a cluster runs."""
+
+    def learn(findings: Iterable[Finding]) -> Knowledge:
+        return learn_all(findings).knowledge + own
+
+    return learn
+
+
+def _show(
+    found: Scan, report: Report, clusters: "LiveScan | None", output: Form, by: By, *, why: bool, partial: bool
+) -> None:
+    unknown: tuple[str, ...] = ()
     if output == "names":
         written = "\n".join(names_of(found))
     else:
-        report = report_of(found, uncertain=uncertain, mirrored=mirrors)
+        if clusters:
+            from homeport.cluster.report import live_report_of
+
+            report = live = live_report_of(report, clusters, partial=partial or why)
+            unknown = live.unknown
         if output == "cyclonedx":
             written = json.dumps(cyclonedx_of(report, __version__), indent=2)
         else:
-            written = render(report, output, "\n".join(_table(report)))
+            written = render(report, output, "\n".join(table(report, by, why=why)) if output == "table" else "")
     if written:
         print(written)
     if output in {"names", "table"}:
         for place in found.unresolved:
             print(describe(place), file=sys.stderr)
+        for sentence in unknown:
+            print(f"unknown: {sentence}", file=sys.stderr)
         for error in found.errors:
             print(f"error: {error}", file=sys.stderr)
 
@@ -147,60 +163,3 @@ def describe(place: Unresolved) -> str:
     text = f" {place.text!r}" if place.text else ""
     where = f"{place.source}:{place.line}" if place.line > 0 else place.source
     return f"unresolved: {where}: {place.object} {place.path}{text}: {place.reason}"
-
-
-def _table(report: Report) -> Iterator[str]:
-    yield from _images(report.images)
-    if not report.images:
-        yield "no image found"
-    else:
-        yield _summary(report)
-    for spelling in report.spellings:
-        yield f"written in several ways: {spelling.reference}: {', '.join(spelling.texts)}"
-    for image in report.mirrored:
-        fallback = "then from its source" if image.source_allowed else "never from its source"
-        yield f"pulled by a mirror set: {image.reference}: {', '.join(image.mirrors)}, {fallback}  ({image.object})"
-    if report.uncertain:
-        yield ""
-        yield "uncertain, and counted nowhere:"
-        yield from _images(report.uncertain)
-
-
-def _images(images: Sequence[Image]) -> Iterator[str]:
-    for registry, each in groupby(images, key=lambda image: image.registry):
-        group = list(each)
-        yield f"{registry}  ({count(len(group), 'image')})"
-        for image in group:
-            yield f"  {_name(image)}"
-            yield from columns(
-                [
-                    (
-                        f"{it.source}:{it.line}" if it.line > 0 else it.source,
-                        it.object,
-                        it.path,
-                        f"({it.how}, likely)" if it.sure == "likely" else f"({it.how})",
-                    )
-                    for it in image.findings
-                ],
-                indent="    ",
-            )
-
-
-def _summary(report: Report) -> str:
-    registries = len({image.registry for image in report.images})
-    places = sum(len(image.findings) for image in report.images)
-    summary = f"{count(len(report.images), 'image')} from {_registries(registries)}, named in {count(places, 'place')}"
-    opened = sum(image.open for image in report.images)
-    return (
-        summary
-        + (f"; {opened} with an open tag" if opened else "")
-        + (f"; {count(len(report.unresolved), 'place')} unresolved" if report.unresolved else "")
-    )
-
-
-def _registries(number: int) -> str:
-    return "1 registry" if number == 1 else f"{number} registries"
-
-
-def _name(image: Image) -> str:
-    return f"{image.reference}  (open: its tag comes from elsewhere)" if image.open else image.reference

@@ -1,14 +1,16 @@
-"""`homeport secret`: make pull secrets."""
+"""`homeport secret`: make pull secrets, and look after them in a live cluster."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from homeport.cli.app import DONE
-from homeport.cli.output import render
+from homeport.cli.output import Form, render
+from homeport.cli.registry_options import RegistryOptions
+from homeport.cli.secret_live import LiveOptions, Wish, spread, take_away
 from homeport.cluster.expiry import expiring, provider_config
 from homeport.cluster.pull_secrets import check_for_kubelet, is_namespace, is_secret_name, make_pull_secret
 from homeport.errors import UsageError
@@ -17,18 +19,23 @@ from homeport.registry.credentials import Credential, Credentials
 
 
 def secret(
-    name: str,
+    name: str = "",
     /,
     *,
-    registry: str,
+    registry: str = "",
     namespace: Annotated[tuple[str, ...], Parameter(name=["--namespace", "-n"], negative="")] = (),
     username: str | None = None,
     password_stdin: Annotated[bool, Parameter(negative="")] = False,
     password: Annotated[str | None, Parameter(name=["--password", "-p"], show=False)] = None,
-    authfile: Path | None = None,
-    output: Annotated[Literal["yaml", "json"], Parameter(name=["--output", "-o"])] = "yaml",
+    output: Annotated[Form | None, Parameter(name=["--output", "-o"])] = None,
+    live: LiveOptions = LiveOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
+    registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Make the manifest of a pull secret, on stdout, from what `docker login` stored or a password on stdin.
+
+    With --cluster it goes into a live cluster instead, into one namespace or all; what is there already is given the new credentials
+    in place, which no running pod notices. A password that the registry does not accept is refused; where the registry is to change
+    it, --overlap writes the new one beside the old one before, and the same command without it afterwards takes the old one away.
 
     Args:
         name: The name of the Secret.
@@ -37,28 +44,42 @@ def secret(
         username: The user, with --password-stdin; otherwise stored credentials are taken.
         password_stdin: Read the password from stdin.
         password: Refused, for whoever types it.
-        authfile: Take stored credentials from this file alone (config.json of Docker, auth.json of podman).
-        output: yaml or json.
+        output: yaml or json; table, json or yaml with --cluster.
+        live: What is done in a cluster.
+        registries: How registries are reached.
     """
     if password is not None:
         raise UsageError(
             "a password on the command line can be seen by every process of this machine",
             hint="Give it on stdin: --username USER --password-stdin < FILE",
         )
-    _check(name, namespace)
+    _check(name, namespace, live)
+    if live.detach or live.prune:
+        if registry or username or password_stdin:
+            raise UsageError("--detach and --prune take no registry and no password")
+        return take_away(name, namespace, live, output or "table")
+    if not name or not registry:
+        raise UsageError(
+            "a pull secret needs a name, and the registry that it is for",
+            hint="homeport secret NAME --registry REGISTRY",
+        )
     target = Target.parse(registry)
     if username is None and not password_stdin:
-        credential = _stored(target, authfile)
+        credential = _stored(target, registries.authfile)
     else:
         credential = Credential(username or "", _password(username, asked=password_stdin))
-    manifests = [make_pull_secret(name, each, target, credential) for each in dict.fromkeys(namespace or ("",))]
     _warn_of_expiry(target.registry, credential)
-    print(_written(manifests, output))
+    if live.cluster:
+        wanted = Wish(name, target, credential, namespace)
+        return spread(wanted, live, registries, output or "table")
+    manifests = [make_pull_secret(name, each, target, credential) for each in dict.fromkeys(namespace or ("",))]
+    print(_written(manifests, output or "yaml"))
     return DONE
 
 
-def _check(name: str, namespaces: Sequence[str]) -> None:
-    if not is_secret_name(name):
+def _check(name: str, namespaces: Sequence[str], live: LiveOptions) -> None:
+    live.check_use(namespaces)
+    if name and not is_secret_name(name):
         raise UsageError(
             f"{name!r} cannot be the name of a Secret", hint="Use lower-case letters, digits, hyphens and dots."
         )
@@ -103,7 +124,9 @@ def _warn_of_expiry(registry: str, credential: Credential) -> None:
     print(render(provider_config(cloud, registry), "yaml", ""), file=sys.stderr)
 
 
-def _written(manifests: list[dict[str, Any]], form: Literal["yaml", "json"]) -> str:
+def _written(manifests: list[dict[str, Any]], form: Form) -> str:
+    if form == "table":
+        raise UsageError("a manifest is yaml or json, not a table", hint="Add --cluster to put it into a cluster.")
     if form == "yaml":
         return "\n---\n".join(render(manifest, "yaml", "") for manifest in manifests)
     one = manifests[0] if len(manifests) == 1 else {"apiVersion": "v1", "kind": "List", "items": manifests}

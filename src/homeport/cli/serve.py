@@ -87,6 +87,7 @@ def serve(
         immutable_tags=settings.immutable_tags,
         collection=settings.collection,
         access_log=access_log or settings.access_log,
+        trusted_proxies=settings.trusted_proxies,
     )
     _check(settings, workers)
     log_to_stderr()

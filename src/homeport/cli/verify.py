@@ -19,16 +19,16 @@ from homeport.cli.registry_options import RegistryOptions
 from homeport.cli.rule_options import RuleOptions
 from homeport.cli.sources import SourceName, check_registry, read_sources
 from homeport.cli.verify_forms import junit, sarif
+from homeport.cli.verify_live import LiveOptions, Witnessed, witnessed_lines
 from homeport.discovery.findings import Finding
 from homeport.discovery.inputs import MAX_SIZE, read_inputs
 from homeport.discovery.knowledge import Knowledge
 from homeport.errors import UsageError
-from homeport.mapping import Target
 from homeport.mirror.lock import Lock
 from homeport.reference import DOCKER_HUB, is_host
-from homeport.workflow.live_running import Running, with_running
+from homeport.workflow.drift import Drift, Earlier, with_drift
 from homeport.workflow.pulls import Pulls, read_pulls
-from homeport.workflow.verify import Origin, Status, Verdict, Verification
+from homeport.workflow.verify import Origin, Status, Verdict
 from homeport.workflow.verify import verify as prove
 
 _MEANINGS: dict[Status, str] = {
@@ -41,10 +41,12 @@ _MEANINGS: dict[Status, str] = {
 }
 
 
-class _Report(msgspec.Struct, frozen=True):
+class _Report(msgspec.Struct, frozen=True, omit_defaults=True):
     registry: str
     images: tuple[Verdict, ...]
     errors: tuple[str, ...]
+    cluster: Witnessed | None = None
+    drift: Drift | None = None
 
 
 def verify(
@@ -53,9 +55,7 @@ def verify(
     secret: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     lock: Path | None = None,
     source_registry: str | None = None,
-    cluster: Annotated[bool, Parameter(negative="")] = False,
-    context: str | None = None,
-    namespace: Annotated[tuple[str, ...], Parameter(name=["--namespace", "-n"], negative="")] = (),
+    since: Path | None = None,
     operator: str | None = None,
     redis: str | None = None,
     default_registry: str = DOCKER_HUB,
@@ -64,6 +64,7 @@ def verify(
     packaging: PackagingOptions = PackagingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     names: MappingOptions = MappingOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
+    live: LiveOptions = LiveOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
     """Prove that every image is at the registry, unchanged, pullable with its pull secret alone, and none comes from elsewhere.
 
@@ -75,9 +76,8 @@ def verify(
         secret: A file with pull secrets that the manifests name; may be repeated.
         lock: Compare digests with this homeport.lock.
         source_registry: Compare digests with this registry's, where the lock has none: docker.io for images of Docker Hub.
-        cluster: Verify what a live cluster runs and will run, instead of files.
-        context: The kubeconfig's context.
-        namespace: A namespace of the cluster, all by default; may be repeated.
+        since: An earlier report (-o json): show what has changed since. A name that stands for another digest now is wrong, unless
+            the lock knows better.
         operator: The tag of the Redis Enterprise operator, where the manifests do not name one.
         redis: The tag of Redis Enterprise itself, where the manifests leave it out.
         default_registry: Where names without a registry come from.
@@ -86,45 +86,34 @@ def verify(
         packaging: How charts are rendered.
         names: What images are called at the target, as they were for mirror and relocate.
         registries: How registries are reached.
+        live: Which cluster is verified, and how.
     """
     mapping = names.mapping(registry)
     check_registry(default_registry)
-    _check(files, source_registry, context, namespace, cluster=cluster)
+    live.check(files)
+    if source_registry is not None and not is_host(source_registry):
+        raise UsageError(
+            f"--source-registry {source_registry!r} is not a registry", hint="Write host[:port], for example docker.io."
+        )
+    earlier = Earlier.read(since, str(mapping.target)) if since else None
     origin = Origin.of(mapping, Lock.read(lock) if lock else None, source_registry or "")
 
     def learn(findings: Iterable[Finding]) -> Knowledge:
         return learn_all(findings, Versions(operator, redis)).knowledge
 
-    running: tuple[Running, ...] = ()
-    if cluster:
-        pulls, running = _live(context, namespace, learn, default_registry)
-    else:
-        pulls = _written(files, secret, learn, default_registry, packaging=packaging, finding=finding)
+    witnessed: Witnessed | None = None
     with registries.open() as opened:
-        verification = with_running(prove(pulls, mapping, opened, origin), running, opened, origin)
-    _print(verification, mapping.target, output)
+        if live.cluster:
+            verification, witnessed = live.verify(mapping, opened, origin, learn, default_registry)
+        else:
+            pulls = _written(files, secret, learn, default_registry, packaging=packaging, finding=finding)
+            verification = prove(pulls, mapping, opened, origin)
+    drift = earlier.drift(verification.verdicts) if earlier else None
+    if drift:
+        verification = with_drift(verification, drift, origin)
+    report = _Report(str(mapping.target), verification.verdicts, verification.errors, witnessed, drift)
+    _print(report, verification.wrong, output)
     return WRONG if verification.wrong or verification.errors else DONE
-
-
-def _check(
-    files: Sequence[str],
-    source_registry: str | None,
-    context: str | None,
-    namespaces: Sequence[str],
-    *,
-    cluster: bool,
-) -> None:
-    if cluster == bool(files):
-        raise UsageError(
-            "--cluster takes no files" if files else "nothing is named that could be verified",
-            hint="homeport verify --registry REGISTRY FILE..., or homeport verify --registry REGISTRY --cluster",
-        )
-    if not cluster and (context or namespaces):
-        raise UsageError("--context and --namespace belong to --cluster", hint="Add --cluster, or leave them out.")
-    if source_registry is not None and not is_host(source_registry):
-        raise UsageError(
-            f"--source-registry {source_registry!r} is not a registry", hint="Write host[:port], for example docker.io."
-        )
 
 
 def _written(
@@ -151,22 +140,7 @@ def _written(
     return pulls
 
 
-def _live(
-    context: str | None,
-    namespaces: Sequence[str],
-    learn: Callable[[Iterable[Finding]], Knowledge],
-    default_registry: str,
-) -> tuple[Pulls, tuple[Running, ...]]:
-    from homeport.cluster import require_kube
-
-    require_kube()
-    from homeport.workflow.live_pulls import read_live_pulls
-
-    return read_live_pulls(context, namespaces, learn, default_registry)
-
-
-def _print(verification: Verification, target: Target, form: Form | Literal["junit", "sarif"]) -> None:
-    report = _Report(str(target), verification.verdicts, verification.errors)
+def _print(report: _Report, wrong: Iterable[str], form: Form | Literal["junit", "sarif"]) -> None:
     if form == "junit":
         print(junit(report.registry, report.images, report.errors))
         return
@@ -177,7 +151,7 @@ def _print(verification: Verification, target: Target, form: Form | Literal["jun
         print(render(report, form, ""))
         return
     print(_table(report), file=sys.stderr)
-    for image in verification.wrong:
+    for image in wrong:
         print(image)
 
 
@@ -190,8 +164,22 @@ def _table(report: _Report) -> str:
         lines += ["", *(f"{_MEANINGS[status]}: {reason}" for reason in reasons)] if reasons else []
         for verdict in verdicts if reasons else ():
             lines += [f"  {verdict.image}", *(f"    {place}" for place in verdict.places)]
+    lines += witnessed_lines(report.cluster) if report.cluster else []
+    lines += ["", *_changes(report.drift)] if report.drift else []
     lines += [f"error: {error}" for error in report.errors]
     return "\n".join([*lines, "", _summary(report)])
+
+
+def _changes(drift: Drift) -> list[str]:
+    """Write what has changed since the last report."""
+    lines = [f"new since the last report: {image}" for image in drift.appeared]
+    lines += [f"gone since the last report: {image}" for image in drift.gone]
+    lines += [f"moved since the last report: {it.image}: {it.before} -> {it.now}" for it in drift.moved]
+    lines += [
+        f"changed since the last report: {it.image}: {', '.join(it.before)} -> {', '.join(it.now)}"
+        for it in drift.turned
+    ]
+    return lines or ["nothing has changed since the last report"]
 
 
 def _summary(report: _Report) -> str:

@@ -3,6 +3,7 @@
 import re
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, NoReturn, Self
 
@@ -15,6 +16,7 @@ from lightkube.core.exceptions import ConfigError as LightkubeConfigError
 from homeport.cluster.kinds import KNOWN, Kind, is_custom, path_of
 from homeport.cluster.served import DISCOVERY, Groups
 from homeport.errors import ClusterError, UsageError
+from homeport.mirror.workers import Workers
 
 _PAGE: Final = 500
 _SILENCE: Final = 30.0
@@ -24,6 +26,7 @@ FIELD_MANAGER: Final = "homeport"
 """Who owns the fields that are set (server-side apply, `metadata.managedFields`)."""
 
 JSON_PATCH: Final = "application/json-patch+json"
+_METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _APPLY: Final = "application/apply-patch+yaml"
 _NO_RIGHT: Final = re.compile(r'User "[^"]*" cannot \w+ resource')
 _MANAGER: Final = re.compile(r'conflict with "([^"]*)"')
@@ -35,7 +38,8 @@ class _ListMeta(msgspec.Struct):
 
 class _List(msgspec.Struct):
     metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
-    items: list[dict[str, Any]] | None = None
+    items: list[msgspec.Raw] | None = None
+    """Read one by one: a page of objects as Python has them takes ten times the room of its bytes."""
 
 
 class _Cause(msgspec.Struct):
@@ -55,6 +59,23 @@ class _Status(msgspec.Struct):
     details: _Details | None = None
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """Which objects of a kind, by selectors in the words of kubectl; with `metadata` nothing else of them is sent."""
+
+    labels: str = ""
+    fields: str = ""
+    metadata: bool = False
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of a list."""
+        chosen = {"labelSelector": self.labels, "fieldSelector": self.fields}
+        return {name: value for name, value in chosen.items() if value}
+
+
+ALL: Final = Choice()
+
+
 class ConflictError(ClusterError):
     """Other field managers own what was to be set: `managers`. Empty, another writer came between reading and writing."""
 
@@ -69,6 +90,7 @@ class Api:
     def __init__(self, config: SingleConfig) -> None:
         """Prepare a connection; raises UsageError where certificates or tokens cannot be read."""
         self.context = config.context_name
+        self.namespace = config.context.namespace or "default"
         self.server = config.cluster.server
         self._custom: tuple[Kind, ...] | None = None
         self._headers, self._extensions = _headers(config), _extensions(config)
@@ -91,7 +113,7 @@ class Api:
     ) -> None:
         self._client.close()
 
-    def objects(self, kind: Kind, namespace: str | None = None) -> Iterator[dict[str, Any]]:
+    def objects(self, kind: Kind, namespace: str | None = None, choice: Choice = ALL) -> Iterator[dict[str, Any]]:
         """Yield the objects of a kind, of one namespace or of all, a page in memory at a time; raises ClusterError.
 
         An optional kind that the cluster does not know has no objects.
@@ -100,7 +122,7 @@ class Api:
             return
         for version in kind.versions:
             try:
-                yield from self._pages(kind, version, namespace)
+                yield from self._pages(kind, version, namespace, choice)
             except ClusterError as error:
                 if error.status != 404 or (version == kind.versions[-1] and not kind.optional):
                     raise
@@ -193,6 +215,8 @@ class Api:
         if response.status_code in (200, 201):
             kept: dict[str, Any] = self._decode(response, dict[str, Any])
             return kept
+        if content_type == JSON_PATCH and response.status_code == 422 and "test failed" in _explanation(response):
+            raise ConflictError(f"cannot {doing}: it was changed since it was read")
         if response.status_code != 409:
             self._refuse(response, doing)
         status = self._decode(response, _Status)
@@ -204,26 +228,38 @@ class Api:
         """Tell whether an API group is served. Its absence would read as a missing right: rights are checked first."""
         return self._ask(f"/apis/{group}", {}).status_code != 404
 
-    def _pages(self, kind: Kind, version: str, namespace: str | None) -> Iterator[dict[str, Any]]:
-        query = {"limit": str(_PAGE)}
-        while True:
-            response = self._ask(kind.path(version, namespace), query)
-            if response.status_code == 410 and "continue" in query:
-                # The list is older than the server remembers. Its token goes on with the objects of now (API concepts,
-                # "410 Gone").
-                meta = self._decode(response, _Status).metadata
-            elif response.status_code == 200:
-                page = self._decode(response, _List)
-                for item in page.items or ():
+    def _pages(self, kind: Kind, version: str, namespace: str | None, choice: Choice) -> Iterator[dict[str, Any]]:
+        """Yield a list's objects; while those of a page are looked at the next one is on its way."""
+        page = self._page(kind, version, namespace, choice, "")
+        ahead = Workers(1, "pages")
+        try:
+            while True:
+                items, token = page.items or (), page.metadata.continue_
+                ask = partial(self._page, kind, version, namespace, choice, token)
+                coming = ahead.submit(ask) if token else None
+                for raw in items:
                     # Lists leave out what their own kind says already.
-                    yield {"apiVersion": kind.api_version(version), "kind": kind.name, **item}
-                meta = page.metadata
-            else:
-                where = f"in namespace {namespace}" if namespace else "in all namespaces"
-                self._refuse(response, f"list {kind} {where}")
-            if not meta.continue_:
-                return
-            query["continue"] = meta.continue_
+                    item = msgspec.json.decode(raw, type=dict[str, Any])
+                    yield {**item, "apiVersion": kind.api_version(version), "kind": kind.name}
+                if coming is None:
+                    return
+                page = coming.result()
+        finally:
+            ahead.stop()
+
+    def _page(self, kind: Kind, version: str, namespace: str | None, choice: Choice, token: str) -> _List:
+        query = {"limit": str(_PAGE), **choice.query, **({"continue": token} if token else {})}
+        accept = _METADATA if choice.metadata else "application/json"
+        response = self._ask(kind.path(version, namespace), query, accept=accept)
+        if response.status_code == 410 and token:
+            # The list is older than the server remembers. Its token goes on with the objects of now (API concepts,
+            # "410 Gone").
+            return _List(self._decode(response, _Status).metadata)
+        if response.status_code != 200:
+            where = f" in namespace {namespace}" if namespace else " in all namespaces" if kind.namespaced else ""
+            self._refuse(response, f"list {kind}{where}")
+        found: _List = self._decode(response, _List)
+        return found
 
     def _ask(
         self,

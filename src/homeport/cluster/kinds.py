@@ -37,6 +37,8 @@ NAMESPACES: Final = Kind("", ("v1",), "Namespace", "namespaces")
 CONFIG_MAPS: Final = Kind("", ("v1",), "ConfigMap", "configmaps")
 LEASES: Final = Kind("coordination.k8s.io", ("v1",), "Lease", "leases")
 SECRETS: Final = Kind("", ("v1",), "Secret", "secrets")
+NODES: Final = Kind("", ("v1",), "Node", "nodes", namespaced=False)
+EVENTS: Final = Kind("", ("v1",), "Event", "events")
 SERVICE_ACCOUNTS: Final = Kind("", ("v1",), "ServiceAccount", "serviceaccounts")
 TEMPLATES: Final = (
     Kind("apps", ("v1",), "Deployment", "deployments"),

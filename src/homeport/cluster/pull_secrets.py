@@ -20,6 +20,7 @@ from homeport.registry.credentials import Credential
 DOCKER_CONFIG_JSON: Final = "kubernetes.io/dockerconfigjson"
 _SECRET_NAME: Final = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
 _NAMESPACE: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_SCHEMES: Final = ("https://", "http://")
 _DATA_KEYS: Final = {DOCKER_CONFIG_JSON: ".dockerconfigjson", "kubernetes.io/dockercfg": ".dockercfg"}
 
 
@@ -43,12 +44,7 @@ def make_pull_secret(name: str, namespace: str, target: Target, credential: Cred
             f"{credential.username!r} cannot be the user of a pull secret",
             hint="The kubelet reads USER:PASSWORD and splits it at the first colon; name a user without one.",
         )
-    entry = {
-        "username": credential.username,
-        "password": credential.secret,
-        "auth": encode_auth(credential.username, credential.secret),
-    }
-    config = {"auths": {str(target): entry}}
+    config = {"auths": {str(target): _entry(credential)}}
     repository = f"{target.path}/image" if target.path else "image"
     if not Keyring.of(config["auths"]).match(Reference(target.registry, repository)):
         raise UsageError(
@@ -60,8 +56,31 @@ def make_pull_secret(name: str, namespace: str, target: Target, credential: Cred
         "kind": "Secret",
         "metadata": {"name": name, "namespace": namespace} if namespace else {"name": name},
         "type": DOCKER_CONFIG_JSON,
-        "data": {_DATA_KEYS[DOCKER_CONFIG_JSON]: base64.b64encode(msgspec.json.encode(config)).decode()},
+        "data": _data(config),
     }
+
+
+def beside(manifest: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a pull secret that holds beside its own credentials those of the one that is there; raises UsageError.
+
+    The kubelet tries every credential that stands under a key, and `https://KEY` and `http://KEY` are the same key to it
+    (pkg/credentialprovider/keyring.go, BasicDockerKeyring.Add). So pulls go on while a registry changes a password.
+    """
+    auths = msgspec.json.decode(_content(manifest, _DATA_KEYS[DOCKER_CONFIG_JSON]))["auths"]
+    (key, new), *_ = auths.items()
+    mine = parse_pull_secret(manifest).entries[0]
+    try:
+        others = [it.credential for it in parse_pull_secret(found).entries if it.key == mine.key]
+    except UnreadableCredentialsError:
+        others = []
+    old = [it for it in dict.fromkeys(others) if it != mine.credential]
+    if len(old) > len(_SCHEMES):
+        raise UsageError(
+            "the secret holds three credentials already: it is not known which of them the registry accepts",
+            hint="Give it one that is accepted now, without --overlap; then begin again.",
+        )
+    both = {key: new} | {f"{scheme}{key}": _entry(it) for scheme, it in zip(_SCHEMES, old, strict=False)}
+    return {**manifest, "data": _data({"auths": both})}
 
 
 def check_for_kubelet(found: Credential | None, target: Target) -> Credential:
@@ -104,6 +123,18 @@ def parse_pull_secret(manifest: Mapping[str, Any]) -> Keyring:
     if kind != DOCKER_CONFIG_JSON:
         return Keyring.of(config)
     return Keyring.of({name.lower(): value for name, value in (config or {}).items()}.get("auths"))
+
+
+def _entry(credential: Credential) -> dict[str, str]:
+    return {
+        "username": credential.username,
+        "password": credential.secret,
+        "auth": encode_auth(credential.username, credential.secret),
+    }
+
+
+def _data(config: Mapping[str, Any]) -> dict[str, str]:
+    return {_DATA_KEYS[DOCKER_CONFIG_JSON]: base64.b64encode(msgspec.json.encode(config)).decode()}
 
 
 def _content(manifest: Mapping[str, Any], key: str) -> bytes:

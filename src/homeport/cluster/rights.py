@@ -3,31 +3,46 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal
 
-from homeport.cluster.kinds import CUSTOM_RESOURCES, PODS, TEMPLATES, Kind
+from homeport.cluster.kinds import CUSTOM_RESOURCES, EVENTS, NODES, PODS, TEMPLATES, Kind
 
-Purpose = Literal["scan", "verify", "apply"]
+Purpose = Literal["scan", "verify", "probe", "apply", "secret"]
 _GROUP: Final = "rbac.authorization.k8s.io"
 _PATCHED: Final = ("Deployment", "StatefulSet", "DaemonSet", "CronJob")
 
 
-def role(purpose: Purpose, namespace: str = "") -> dict[str, Any]:
-    """Return the ClusterRole for a purpose, or the Role of one namespace.
+def role(
+    purpose: Purpose, namespace: str = "", custom: Iterable[str] = (), *, helm_hooks: bool = False
+) -> dict[str, Any]:
+    """Return the ClusterRole for a purpose, or the Role of one namespace; `custom` are more kinds to read, as PLURAL.GROUP.
 
-    Each purpose includes the one before it: verify reads pull secrets as well, apply writes.
+    Each purpose includes scan: verify reads events and pull secrets as well, probe makes pods besides, apply writes, and secret
+    deletes its own besides. Nodes and definitions belong to no namespace, so a Role cannot hold them; without them less can be told.
     """
-    rules = _rules([PODS, *TEMPLATES, *CUSTOM_RESOURCES], ["list"])
+    more = [Kind(group, ("v1",), "", plural) for plural, _, group in (name.partition(".") for name in custom)]
+    rules = _rules([PODS, *TEMPLATES], ["get", "list"])
+    rules += _rules(dict.fromkeys([*CUSTOM_RESOURCES, *more]), ["list"])
     if not namespace:
+        rules.append(_rule("", [NODES.plural], ["list"]))
         rules.append(_rule("", ["namespaces"], ["get"]))
         rules.append(_rule("apiextensions.k8s.io", ["customresourcedefinitions"], ["get"]))
-    if purpose == "verify":
+    if helm_hooks:
+        rules.append(_rule("", ["secrets"], ["list"]))
+    if purpose in ("verify", "probe"):
         rules.append(_rule("", ["secrets", "serviceaccounts"], ["get"]))
-    if purpose == "apply":
+        rules.append(_rule("", [EVENTS.plural], ["list"]))
+    if purpose == "probe":
+        rules.append(_rule("", [PODS.plural], ["create", "delete"]))
+    if purpose in ("apply", "secret"):
         patched = [kind for kind in TEMPLATES if kind.name in _PATCHED]
         rules += _rules([*patched, *CUSTOM_RESOURCES], ["get", "patch"])
         rules.append(_rule("", ["serviceaccounts"], ["get", "patch"]))
         rules.append(_rule("", ["secrets"], ["get", "create", "update"]))
         rules.append(_rule("", ["configmaps"], ["get", "create", "update", "delete"]))
         rules.append(_rule("coordination.k8s.io", ["leases"], ["get", "create", "update", "delete"]))
+    if purpose == "secret":
+        rules.append(_rule("", ["secrets"], ["list", "delete"]))
+        rules.append(_rule("", ["serviceaccounts"], ["list"]))
+        rules += [] if namespace else [_rule("", ["namespaces"], ["list"])]
     metadata = {"name": f"homeport-{purpose}", **({"namespace": namespace} if namespace else {})}
     return {
         "apiVersion": f"{_GROUP}/v1",

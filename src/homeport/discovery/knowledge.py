@@ -77,6 +77,10 @@ class Implied(msgspec.Struct, frozen=True):
     inside: int = 0
 
 
+DefaultTag = Callable[[Mapping[str, Any], ImageField], str]
+"""Tells for an object's field that names a repository alone which tag is pulled; empty where it is not known."""
+
+
 class Knowledge(msgspec.Struct, frozen=True):
     """All rules. `implied` are pure functions that tell for an object which images it pulls without naming them.
 
@@ -89,6 +93,7 @@ class Knowledge(msgspec.Struct, frozen=True):
     pods: tuple[PodField, ...] = ()
     secrets: tuple[SecretField, ...] = ()
     implied: tuple[Callable[[ObjectKey, Mapping[str, Any]], Iterable[Implied]], ...] = ()
+    default_tags: tuple[DefaultTag, ...] = ()
     rules: Rules = Rules()
     examples: bool = False
 
@@ -99,9 +104,14 @@ class Knowledge(msgspec.Struct, frozen=True):
             self.pods + other.pods,
             self.secrets + other.secrets,
             self.implied + other.implied,
+            self.default_tags + other.default_tags,
             self.rules + other.rules,
             self.examples or other.examples,
         )
+
+    def default_tag(self, root: Mapping[str, Any], field: ImageField) -> str:
+        """Return the tag that is pulled where a field names a repository alone; empty where it is not known."""
+        return next(filter(None, (tell(root, field) for tell in self.default_tags)), "")
 
 
 def group_of(api_version: str) -> str:

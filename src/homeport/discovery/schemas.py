@@ -47,7 +47,14 @@ def definitions(sources: Iterable[Source]) -> Iterator[Mapping[str, Any]]:
     kinds = {kind for part in parts if not _CRD.search(part) for kind in _KIND.findall(part)}
     for part in schemas:
         if kinds.intersection(_KIND.findall(part)):
-            yield from _definitions(part, kinds)
+            yield from (it for it in _definitions(part) if it["spec"]["names"]["kind"] in kinds)
+
+
+def all_definitions(sources: Iterable[Source]) -> Iterator[Mapping[str, Any]]:
+    """Yield the CustomResourceDefinitions among texts, as values, whether their kinds occur there or not."""
+    for source in sources:
+        for part in filter(_CRD.search, _BREAK.split(source.text)):
+            yield from _definitions(part)
 
 
 def rules_of(definition: Mapping[str, Any]) -> Iterator[Rule]:
@@ -68,14 +75,14 @@ def rules_of(definition: Mapping[str, Any]) -> Iterator[Rule]:
         yield Rule(name=SCHEMA_RULE, source=f"CustomResourceDefinition of {kind}", kinds=(kind,), images=images)
 
 
-def _definitions(text: str, kinds: set[str]) -> Iterator[Mapping[str, Any]]:
+def _definitions(text: str) -> Iterator[Mapping[str, Any]]:
     try:
         value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, in C
     except (yaml.YAMLError, RecursionError, ValueError):
         return
     items = value.get("items") if is_map(value) else None
     for each in items if is_list(items) else [value]:
-        if is_map(each) and each.get("kind") == SCHEMA_KIND and dig(each, ("spec", "names", "kind")) in kinds:
+        if is_map(each) and each.get("kind") == SCHEMA_KIND and dig(each, ("spec", "names", "kind")):
             yield each
 
 

@@ -259,9 +259,12 @@ class _Walker:
         if is_map(value):
             for name in (field.repository, field.tag, field.digest):
                 self.general.take(value, name)
-            read = read_split(value, field, self.default_registry)
-            place = value.get(field.repository)
-            self._note(read, place, (*self.path, *field.path), f"rule {field.rule}")
+            read, how = read_split(value, field, self.default_registry), f"rule {field.rule}"
+            if isinstance(read, Named) and read.open and (tag := self.knowledge.default_tag(self.root, field)):
+                tagged = msgspec.structs.replace(read.reference, tag=tag)
+                read = msgspec.structs.replace(read, text=f"{read.text}:{tag}", reference=tagged, open=False)
+                how = f"{how}, its tag is the operator's default"
+            self._note(read, value.get(field.repository), (*self.path, *field.path), how)
 
     def _note(self, read: Named | Unreadable | None, value: object, path: Path, how: str) -> None:
         where = (self.source, line_of(value), self.key, write_path(path))

@@ -2,23 +2,23 @@
 
 import threading
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Self
 
 import msgspec
 
+from homeport.mirror.homes import TargetHomes
 from homeport.mirror.observer import Observer
 from homeport.mirror.plan import LARGE_BLOB
-from homeport.mirror.ports import Source, Target
+from homeport.mirror.ports import Source, Target, Upload
+from homeport.mirror.relay import HELD_BYTES, Relay
+from homeport.mirror.spool import Spool, Trace
 from homeport.mirror.traffic import CountedReader, Meter
 from homeport.mirror.workers import StoppedError, Workers
 from homeport.oci.manifest import Descriptor
-
-Homes = Mapping[str, tuple[str, ...]]
-"""The repositories of the target that have a blob, by its digest."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -49,8 +49,18 @@ class BlobScheduler:
     """Takes small blobs first, so that images are finished early; one thread at a time is at the largest."""
 
     def __init__(
-        self, target: Target, workers: Workers, meter: Meter, observer: Observer, homes: Homes = MappingProxyType({})
+        self,
+        target: Target,
+        workers: Workers,
+        meter: Meter,
+        observer: Observer,
+        *,
+        homes: TargetHomes | None = None,
+        spool: Spool | None = None,
+        registry: str = "",
+        large: int = 6,
     ) -> None:
+        """`spool` has what earlier transfers to the target, which `registry` names, have left; `large` is how many large blobs move at once."""
         self._target = target
         self._workers = workers
         self._meter = meter
@@ -60,10 +70,13 @@ class BlobScheduler:
         self._ready: list[Transfer] = []
         self._moving: dict[str, list[Transfer]] = {}
         self._homes: dict[str, str] = {}
-        self._known = homes
+        self._known = homes or TargetHomes()
+        self._spool, self._registry = spool, registry
         self._mounts = False
-        self._large: Transfer | None = None
+        self._largest: Transfer | None = None
         self._small_next = False
+        self._large_left = large
+        self._put_off = 0
 
     def claim(self, place: Place, blobs: Iterable[Descriptor]) -> "Claims":
         """Ask for blobs to be brought to a repository; a second claim joins the first."""
@@ -98,6 +111,9 @@ class BlobScheduler:
 
     def _enqueue(self, transfer: Transfer) -> None:
         insort(self._ready, transfer, key=lambda waiting: waiting.blob.size)
+        self._begin()
+
+    def _begin(self) -> None:
         with suppress(StoppedError):  # then stop() settles what is ready
             self._workers.submit(self._next)
 
@@ -105,8 +121,7 @@ class BlobScheduler:
         """Carry one transfer; there is one call for each that is ready."""
         with self._lock:
             transfer = self._pick()
-            if self._must_not_begin(transfer):
-                self._leave(transfer)
+            if transfer is None or self._must_not_begin(transfer):
                 return
             self._moving.setdefault(transfer.blob.digest, [])
         error: BaseException | None = None
@@ -116,29 +131,43 @@ class BlobScheduler:
             error = caught
         self._finish(transfer, error)
 
-    def _pick(self) -> Transfer:
-        """Take the largest if no thread is at one and a small one had its turn, else the smallest."""
-        if self._large is None and not self._small_next:
-            self._large = transfer = self._ready.pop()
-        else:
-            transfer = self._ready.pop(0)
+    def _pick(self) -> Transfer | None:
+        """Take the largest if no thread is at one and a small one had its turn, else the smallest; None while it has to wait."""
+        smallest, largest = self._ready[0], self._ready[-1]
+        takes_largest = self._largest is None and not self._small_next and self._has_place(largest)
+        transfer = largest if takes_largest else smallest
+        if not self._has_place(transfer):
+            self._put_off += 1
+            return None
+        self._large_left -= _is_large(transfer)
+        self._ready.remove(transfer)
+        self._largest = transfer if takes_largest else self._largest
         self._small_next = not self._small_next
         return transfer
+
+    def _has_place(self, transfer: Transfer) -> bool:
+        return self._large_left > 0 or not _is_large(transfer)
 
     def _must_not_begin(self, transfer: Transfer) -> bool:
         """Forget what nobody waits for; park what is under way to another repository, to be mounted from there."""
         digest = transfer.blob.digest
         if not transfer.claims:
             del self._transfers[transfer.key]
-            return True
-        if digest in self._moving and digest not in self._homes:
+        elif digest in self._moving and digest not in self._homes:
             self._moving[digest].append(transfer)
-            return True
-        return False
+        else:
+            return False
+        self._leave(transfer)
+        return True
 
     def _leave(self, transfer: Transfer) -> None:
-        if self._large is transfer:
-            self._large = None
+        if self._largest is transfer:
+            self._largest = None
+        if _is_large(transfer):
+            self._large_left += 1
+            if self._put_off:
+                self._put_off -= 1
+                self._begin()
 
     def _finish(self, transfer: Transfer, error: BaseException | None) -> None:
         digest = transfer.blob.digest
@@ -146,6 +175,7 @@ class BlobScheduler:
             self._leave(transfer)
             if error is None:
                 self._homes.setdefault(digest, transfer.place.repository)
+                self._known.bring(transfer.place.repository, digest)
             else:
                 del self._transfers[transfer.key]
             for waiting in self._moving.pop(digest, ()):
@@ -157,26 +187,58 @@ class BlobScheduler:
 
     def _carry(self, transfer: Transfer) -> None:
         blob, place = transfer.blob, transfer.place
+        with self._spool.trace(self._registry, place.repository, blob) if self._spool else Trace() as trace:
+            upload = self._left(place, trace) or self._start(transfer)
+            if upload is None:
+                self._observer.bytes_expected(-blob.size)
+            else:
+                self._observer.bytes_expected(-upload.offset)
+                self._stream(transfer, upload, trace)
+            if trace.is_unproven:
+                self._prove(transfer)
+            trace.forget()
+
+    def _left(self, place: Place, trace: Trace) -> Upload | None:
+        """Find an upload that was not ended, and of which the target has something."""
+        found = self._target.find_upload(place.repository, trace.upload) if trace.upload else None
+        return found if found and found.offset else None
+
+    def _start(self, transfer: Transfer) -> Upload | None:
+        """Mount a blob, or open an upload for it; None where it is there."""
+        blob, place = transfer.blob, transfer.place
+        own, known = place.repository, self._known.of(blob.digest)
         # Mounting a blob from its own repository asks whether it is there and opens its upload if not, in one request.
-        mount_from = self._homes.get(blob.digest) or place.beside or self._known_home(transfer)
-        upload = self._target.start_blob(place.repository, blob.digest, mount_from=mount_from)
+        home = own if own in known or not known else known[0]
+        mount_from = self._homes.get(blob.digest) or place.beside or home
+        upload = self._target.start_blob(own, blob.digest, mount_from=mount_from)
         self._mounts = self._mounts or upload is None
-        unsure = blob.digest in self._known or (blob.size >= LARGE_BLOB and not self._mounts)
-        if upload is None or (unsure and self._target.has_blob(place.repository, blob.digest)):
-            self._observer.bytes_expected(-blob.size)
-            return
-        with place.source.open_blob(place.origin, blob) as content:
-            counted = CountedReader(content, self._meter, self._observer)
+        is_unseen = blob.size >= LARGE_BLOB and (mount_from != own or not self._mounts)
+        unsure = is_unseen or self._known.is_given(blob.digest)
+        return None if unsure and upload and self._target.has_blob(own, blob.digest) else upload
+
+    def _stream(self, transfer: Transfer, upload: Upload, trace: Trace) -> None:
+        blob, place = transfer.blob, transfer.place
+        with Relay(place.source, place.origin, blob, self._spool, self._meter.check) as content:
+            content.open(upload.offset, is_weak=trace.was_there)
+            trace.note(upload, is_unproven=not content.is_verified)
+            counted = CountedReader(content, self._meter, self._observer, upload.offset)
             try:
                 self._target.put_blob(place.repository, blob, counted, upload)
             except BaseException:
                 counted.take_back()
                 raise
+            content.done()
 
-    def _known_home(self, transfer: Transfer) -> str:
-        own = transfer.place.repository
-        known = self._known.get(transfer.blob.digest, (own,))
-        return own if own in known else known[0]
+    def _prove(self, transfer: Transfer) -> None:
+        """Read a blob back whose parts were never hashed together here: no manifest names it before that."""
+        buffer = memoryview(bytearray(HELD_BYTES))
+        with self._target.open_blob(transfer.place.repository, transfer.blob) as content:
+            while content.readinto(buffer):
+                self._meter.check()
+
+
+def _is_large(transfer: Transfer) -> bool:
+    return transfer.blob.size >= LARGE_BLOB
 
 
 class Claims:

@@ -9,18 +9,24 @@ import msgspec
 
 from homeport.errors import ContentError, HomeportError, NotFoundError, RegistryError
 from homeport.mapping import Mapping
-from homeport.mirror.blobs import BlobScheduler, Homes, Place
-from homeport.mirror.companions import Bringer, Companions, Finder
+from homeport.mirror.blobs import BlobScheduler, Place
+from homeport.mirror.companions import Company, Finder, news
 from homeport.mirror.explore import Explorer
+from homeport.mirror.homes import Homes, TargetHomes
 from homeport.mirror.kept import KeptManifests, metered
+from homeport.mirror.mirrors import Mirrors
 from homeport.mirror.observer import Observer
+from homeport.mirror.outlook import Look, Outlook, Quotas
 from homeport.mirror.plan import Known, Plan, Seen, Wanted, plan, want
-from homeport.mirror.platforms import MAX_DEPTH, wanted_children
+from homeport.mirror.platforms import MAX_DEPTH, explain_refusal, rebuilt, wanted_children
 from homeport.mirror.ports import Source, Target
 from homeport.mirror.resolve import not_there, resolve
-from homeport.mirror.result import ImageResult, MirrorResult
+from homeport.mirror.result import ImageResult, MirrorResult, Status
+from homeport.mirror.signatures import Demand, check_signed
+from homeport.mirror.spool import Spool
 from homeport.mirror.traffic import Meter, MeteredTarget, Patience
-from homeport.mirror.workers import Flights, Workers
+from homeport.mirror.wishes import Wishes
+from homeport.mirror.workers import Flights, StoppedError, Workers
 from homeport.oci.manifest import Manifest, RawManifest, is_index, parse_manifest
 from homeport.reference import Reference
 
@@ -29,11 +35,16 @@ Sources = Callable[[str], Source]
 
 
 class Concurrency(msgspec.Struct, frozen=True):
-    """How much is done at once; each blob on its way holds 1 MiB of memory."""
+    """How much is done at once; each large blob on its way holds up to 2 MiB of memory, a small one twice its size.
 
-    images: int = 16
-    manifests: int = 16
-    blobs: int = 6
+    Small things wait for answers, large ones for the line: more of those at once would only be slower each. How many requests a
+    registry gets at a time is its own affair (registry.window).
+    """
+
+    images: int = 32
+    manifests: int = 32
+    blobs: int = 32
+    large_blobs: int = 6
 
 
 def mirror(
@@ -51,6 +62,12 @@ def mirror(
     referrers: bool = False,
     keep_tags: bool = False,
     patience: bool = False,
+    rebuild_index: bool = False,
+    fail_fast: bool = False,
+    demands: Sequence[Demand] = (),
+    spool: Spool | None = None,
+    quotas: Quotas | None = None,
+    mirrors: Mirrors = lambda _: (),
 ) -> MirrorResult:
     """Bring images to the target under the names of the mapping, with everything that they name.
 
@@ -59,12 +76,32 @@ def mirror(
     digest at the source is refused, and the source is not asked for what the target has. `kept` has manifests of earlier runs.
     With `referrers` signatures and all else that is about an image come along; with `keep_tags` images that are known by digest alone
     get a tag, so that no clean-up takes them for waste. With `patience` a pull limit that is used up is waited for.
+    With `rebuild_index` indexes are made anew for `platforms` and have another digest at the target. `demands` says whose signatures images
+    must have, also those that are there; one that has none fails before anything of it is copied. `spool` has what transfers that broke have
+    left, also those of processes that were killed: they go on there. Where `quotas` knows that a registry limits pulls, the observer is told
+    what is to be counted there before any pull is spent. `mirrors` says who else has a registry's content, which is taken from there by digest.
 
-    One that fails does not stop the others. Raises CollisionError, UsageError before anything is done; on KeyboardInterrupt
-    nothing more is begun, and nothing half-done is visible at the target.
+    One that fails does not stop the others, unless `fail_fast` says so. Raises CollisionError, UsageError before anything is done; on
+    KeyboardInterrupt nothing more is begun, and nothing half-done is visible at the target.
     """
     wanted = want(references, mapping, locked)
-    wishes = _Wishes(tuple(platforms), homes or {}, kept, referrers, keep_tags, patience)
+    if spool:
+        spool.sweep()
+    wishes = Wishes(
+        tuple(platforms),
+        homes or {},
+        kept,
+        referrers=referrers,
+        keep_tags=keep_tags,
+        patience=patience,
+        rebuild_index=rebuild_index,
+        fail_fast=fail_fast,
+        demands=tuple(demands),
+        spool=spool,
+        registry=mapping.target.registry,
+        quotas=quotas or (lambda _: None),
+        mirrors=mirrors,
+    )
     job = _Job(sources, target, observer or Observer(), concurrency or Concurrency(), wishes)
     try:
         return job.run(wanted)
@@ -85,30 +122,20 @@ def forecast(
     deep: bool = False,
     referrers: bool = False,
     keep_tags: bool = False,
+    rebuild_index: bool = False,
 ) -> Plan:
     """Say what `mirror` would do and cost, by HEADs alone: no counted pull. Raises CollisionError, UsageError.
 
     With `deep` manifests are fetched, which counts, into `kept`: then a mirror does not fetch them again.
     """
     wanted = want(references, mapping, locked)
-    wishes = _Wishes(tuple(platforms), {}, kept, referrers, keep_tags)
+    wishes = Wishes(tuple(platforms), {}, kept, referrers=referrers, keep_tags=keep_tags, rebuild_index=rebuild_index)
     job = _Job(sources, target, Observer(), concurrency or Concurrency(), wishes)
     try:
         seen = job.look(wanted)
         return plan(*job.explore(seen)) if deep else plan(seen)
     finally:
         job.stop()
-
-
-class _Wishes(msgspec.Struct, frozen=True):
-    """What a job is to keep to; see `mirror`."""
-
-    platforms: tuple[str, ...] = ()
-    homes: Homes = {}
-    kept: KeptManifests | None = None
-    referrers: bool = False
-    keep_tags: bool = False
-    patience: bool = False
 
 
 class _Job:
@@ -120,20 +147,36 @@ class _Job:
         target: Target,
         observer: Observer,
         concurrency: Concurrency,
-        wishes: "_Wishes",
+        wishes: Wishes,
     ) -> None:
-        self._platforms, self._kept, self._keep_tags = wishes.platforms, wishes.kept, wishes.keep_tags
+        self._wishes = wishes
+        self._platforms, self._kept = wishes.platforms, wishes.kept
+        self._failed_first = ""
         self._patience = Patience(observer if wishes.patience else None)
-        self._finder = Finder() if wishes.referrers else None
         self._meter = Meter()
         self._observer = observer
         self._sources: Flights[str, Source] = Flights()
         self._find_source = sources
         self._target = MeteredTarget(target, self._meter)
+        self._lookers = Workers(concurrency.images, "look")
         self._images = Workers(concurrency.images, "image")
         self._manifests = Workers(concurrency.manifests, "manifest")
         self._carriers = Workers(concurrency.blobs, "blob")
-        self._blobs = BlobScheduler(self._target, self._carriers, self._meter, observer, wishes.homes)
+        self._finder = Finder(self._manifests)
+        self._company = (
+            Company(self._target, self._tree, self._finder, self._kept, self._platforms) if wishes.referrers else None
+        )
+        self._homes = TargetHomes(wishes.homes, wishes.kept, wishes.registry)
+        self._blobs = BlobScheduler(
+            self._target,
+            self._carriers,
+            self._meter,
+            observer,
+            homes=self._homes,
+            spool=wishes.spool,
+            registry=wishes.registry,
+            large=concurrency.large_blobs,
+        )
         self._learned: Flights[tuple[str, str], RawManifest | None] = Flights()
         self._trees: Flights[tuple[str, str], RawManifest] = Flights()
         self._pushed: Flights[tuple[str, str], None] = Flights()
@@ -141,7 +184,12 @@ class _Job:
     def run(self, wanted: Iterable[Wanted]) -> MirrorResult:
         wanted = tuple(wanted)
         self._observer.job_started(len(wanted))
-        results = self._images.map(self._image, wanted)
+        looks = [self._lookers.submit(partial(self._seen, each)) for each in wanted]
+        by_registry: dict[str, list[Look]] = {}
+        for each, look in zip(wanted, looks, strict=True):
+            by_registry.setdefault(each.source.registry, []).append(look)
+        outlook = Outlook(by_registry, self._wishes.quotas, self._observer)
+        results = self._images.map(lambda pair: self._image(*pair, outlook), zip(wanted, looks, strict=True))
         return MirrorResult(tuple(results), self._meter.traffic)
 
     def look(self, wanted: Iterable[Wanted]) -> list[Seen]:
@@ -157,19 +205,24 @@ class _Job:
 
     def stop(self) -> None:
         self._meter.stop()
-        for workers in (self._images, self._manifests, self._carriers):
+        for workers in (self._lookers, self._images, self._manifests, self._carriers):
             workers.stop()
         self._blobs.stop()
+        self._homes.keep()
 
     def _look(self, wanted: Wanted) -> Seen:
         try:
             source = self._source(wanted.source.registry)
             seen = self._resolve(wanted, source)
             digest = seen.digest
+            if self._wishes.rebuild_index and digest and self._kept and (raw := self._kept.get(digest)):
+                made = rebuilt(raw, self._platforms).digest
+                if made == seen.there:
+                    seen = msgspec.structs.replace(seen, present=True, rebuilt=made)
             if seen.present or not digest:
-                return seen
-            if self._finder:
-                companions = self._companions(seen, digest, source)
+                return self._look_for_news(seen, source)
+            if self._company:
+                companions = self._company.look(_place(wanted, source), wanted.source.registry, digest)
                 seen = msgspec.structs.replace(seen, companions=len(companions), note=companions.note or seen.note)
             if seen.at_target or seen.head:
                 return seen
@@ -181,20 +234,67 @@ class _Job:
             asked = (1, 0) if isinstance(error, NotFoundError) and not wanted.source.digest else (0, 0)
             return Seen(wanted, wanted.source.digest, asked=asked, error=error.message, hint=error.hint)
 
-    def _image(self, wanted: Wanted) -> ImageResult:
+    def _seen(self, wanted: Wanted) -> Seen:
+        self._meter.check()
+        seen = self._resolve(wanted, self._source(wanted.source.registry))
+        if seen.digest and (seen.present or seen.at_target):
+            self._homes.see(wanted.target.repository, seen.digest)
+        return seen
+
+    def _image(self, wanted: Wanted, look: Look, outlook: Outlook) -> ImageResult:
         self._observer.image_started(wanted)
         seen = Seen(wanted, wanted.source.digest)
         try:
-            source = self._source(wanted.source.registry)
-            seen = self._resolve(wanted, source)
+            seen, source = look.result(), self._source(wanted.source.registry)
+            outlook.wait(wanted.source.registry)
+            check_signed(wanted.source, seen.digest or "", self._wishes.demands, source, self._finder)
+            seen = self._rebuilt(seen, source)
             if seen.digest and not seen.present:
-                companions = self._bring(seen, seen.digest, source)
-                seen = self._look_again(msgspec.structs.replace(seen, note=companions.note or seen.note), source)
-            result = ImageResult(wanted, "present" if seen.present else "copied", seen.digest, note=seen.note)
+                note = self._bring(seen, seen.digest, source)
+                seen = self._look_again(msgspec.structs.replace(seen, note=note or seen.note), source)
+            elif self._company and seen.digest and not wanted.locked:
+                place = _place(wanted, source)
+                raw = rebuilt(self._fetched(place, seen.digest), self._platforms) if seen.rebuilt else None
+                brought, note = self._company.keep(place, seen, raw)
+                note = news(brought) if brought else note
+                seen = msgspec.structs.replace(seen, present=not brought, note=note or seen.note)
+            status: Status = "present" if seen.present else "copied"
+            result = ImageResult(wanted, status, seen.digest, note=seen.note, rebuilt=seen.rebuilt)
         except HomeportError as error:
             result = ImageResult(wanted, "failed", seen.digest, error.message, error.hint, seen.note)
+            self._end_early(wanted)
+        except StoppedError:
+            if not self._failed_first:
+                raise
+            error_text = f"{wanted.source} was not brought, as {self._failed_first} failed before"
+            result = ImageResult(
+                wanted, "failed", seen.digest, error_text, "Without --fail-fast the others are brought."
+            )
         self._observer.image_finished(result)
         return result
+
+    def _end_early(self, wanted: Wanted) -> None:
+        """Begin nothing more after the first failure, where that is wished."""
+        if self._wishes.fail_fast and not self._failed_first:
+            self._failed_first = str(wanted.source)
+            self._meter.stop()
+
+    def _rebuilt(self, seen: Seen, source: Source) -> Seen:
+        """Make an index anew where that is wished; the target may have it already."""
+        if not self._wishes.rebuild_index or seen.present or not seen.digest:
+            return seen
+        made = rebuilt(self._fetched(_place(seen.wanted, source), seen.digest), self._platforms)
+        if made.digest == seen.digest:
+            return seen
+        if seen.wanted.source.digest:
+            raise ContentError(
+                f"{seen.wanted.source} is named by its digest, and an index that is made anew has another",
+                hint="Name it by a tag alone, or bring it whole: without --rebuild-index.",
+            )
+        note = f"its index was made anew for {', '.join(self._platforms)}: {made.digest} at the target, {seen.digest} at the source"
+        return msgspec.structs.replace(
+            seen, present=made.digest == seen.there, at_target=False, rebuilt=made.digest, note=note
+        )
 
     def _look_again(self, seen: Seen, source: Source) -> Seen:
         """Notice a tag that moved while its image was brought."""
@@ -214,7 +314,7 @@ class _Job:
 
     def _resolve(self, wanted: Wanted, source: Source) -> Seen:
         """Look for an image at both sides; an index that is there may lack some of the platforms that are wanted now."""
-        seen = resolve(wanted, source, self._target, keep_tag=self._keep_tags)
+        seen = resolve(wanted, source, self._target, keep_tag=self._wishes.keep_tags)
         if not self._platforms or not seen.digest or not (seen.present or seen.at_target):
             return seen
         repository = wanted.target.repository
@@ -226,7 +326,15 @@ class _Job:
             return msgspec.structs.replace(seen, asked=asked)
         return msgspec.structs.replace(seen, present=False, at_target=True, sparse=True, asked=asked)
 
-    def _bring(self, seen: Seen, digest: str, source: Source) -> Companions:
+    def _look_for_news(self, seen: Seen, source: Source) -> Seen:
+        """Say how much is about an image that is there and is not there itself."""
+        wanted = seen.wanted
+        if not self._company or not seen.digest or wanted.locked:
+            return seen
+        return msgspec.structs.replace(seen, companions=self._company.lacking(_place(wanted, source), seen))
+
+    def _bring(self, seen: Seen, digest: str, source: Source) -> str:
+        """Bring an image with all about it, its tag last; return a note."""
         repository, place = seen.wanted.target.repository, _place(seen.wanted, source)
 
         def tree() -> RawManifest:
@@ -238,31 +346,28 @@ class _Job:
             return raw
 
         raw = self._trees.do((repository, digest), tree)
-        companions = self._companions(seen, digest, source)
-        if companions:
-            Bringer(self._target, self._tree).bring(place, digest, companions)
+        if seen.rebuilt:
+            raw = rebuilt(raw, self._platforms)
+        _, note = self._company.keep(place, seen, raw) if self._company else (0, "")
         try:
-            self._target.put_manifest(repository, seen.tag or digest, raw)
+            self._target.put_manifest(repository, seen.tag or raw.digest, raw)
         except RegistryError as error:
-            if self._platforms and is_index(raw.media_type) and error.status in (400, 404):
-                error.hint = "It may take no index that lacks platforms: bring all of them, name no platform."
+            if self._platforms and not seen.rebuilt and is_index(raw.media_type):
+                explain_refusal(error)
             raise
-        return companions
-
-    def _companions(self, seen: Seen, digest: str, source: Source) -> Companions:
-        reference = seen.wanted.source
-        return (
-            self._finder.find(source, reference.registry, reference.repository, digest)
-            if self._finder
-            else Companions()
-        )
+        return note
 
     def _tree(self, place: Place, digest: str) -> RawManifest:
         """Bring everything below a manifest and return it, not yet pushed: a tag comes last."""
-        fetch = partial(place.source.get_manifest, place.origin, digest)
-        raw = self._learned.do((place.repository, digest), fetch) or self._target.get_manifest(place.repository, digest)
+        raw = self._fetched(place, digest)
         self._below(place, parse_manifest(raw))
         return raw
+
+    def _fetched(self, place: Place, digest: str) -> RawManifest:
+        fetch = partial(place.source.get_manifest, place.origin, digest)
+        return self._learned.do((place.repository, digest), fetch) or self._target.get_manifest(
+            place.repository, digest
+        )
 
     def _below(self, place: Place, manifest: Manifest, depth: int = 0) -> None:
         """Bring what a manifest names: blobs, then the children that name them."""
@@ -299,7 +404,10 @@ class _Job:
 
     def _source(self, registry: str) -> Source:
         return self._sources.do(
-            registry, lambda: metered(self._find_source(registry), self._meter, self._kept, self._patience)
+            registry,
+            lambda: metered(
+                self._find_source(registry), self._meter, self._kept, self._patience, self._wishes.mirrors(registry)
+            ),
         )
 
 

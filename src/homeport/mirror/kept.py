@@ -6,12 +6,13 @@ A manifest is named by its digest and checked against it when it is read: what a
 import os
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Final, Self
 
-from homeport.mirror.ports import BlobReader, ManifestHead, Source
+from homeport.mirror.mirrors import MirroredSource, Place
+from homeport.mirror.ports import NOTHING, Begun, BlobReader, ManifestHead, Source
 from homeport.mirror.traffic import Meter, MeteredSource, Patience
 from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, RawManifest
@@ -50,14 +51,24 @@ class KeptManifests:
 
     def keep(self, raw: RawManifest) -> None:
         """Keep a manifest, unless its type could not be told from it again."""
-        if RawManifest.of(raw.body).media_type != raw.media_type:
-            return
+        if RawManifest.of(raw.body).media_type == raw.media_type:
+            self.write(self._file(raw.digest).name, raw.body)
+
+    def read(self, name: str) -> bytes | None:
+        """Return what else is kept under a name; whoever reads it has to check it."""
+        try:
+            return (self._folder / name).read_bytes()
+        except OSError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep something else under a name, whole or not at all."""
         temporary = self._folder / f".{uuid.uuid4().hex}"
         with suppress(OSError):
-            self._make_room(len(raw.body))
+            self._make_room(len(content))
             try:
-                temporary.write_bytes(raw.body)
-                temporary.replace(self._file(raw.digest))
+                temporary.write_bytes(content)
+                temporary.replace(self._folder / name)
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -87,6 +98,8 @@ class KeptManifests:
 class KeptSource:
     """A source that is asked for a manifest only once, in this run or an earlier one."""
 
+    is_local = False
+
     def __init__(self, source: Source, kept: KeptManifests) -> None:
         self._source = source
         self._kept = kept
@@ -103,9 +116,11 @@ class KeptSource:
         self._kept.keep(raw)
         return raw
 
-    def open_blob(self, repository: str, blob: Descriptor) -> AbstractContextManager[BlobReader]:
-        """Stream a blob."""
-        return self._source.open_blob(repository, blob)
+    def open_blob(
+        self, repository: str, blob: Descriptor, begun: Begun = NOTHING, /
+    ) -> AbstractContextManager[BlobReader]:
+        """Stream a blob, or what follows its first bytes."""
+        return self._source.open_blob(repository, blob, begun)
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
         """List referrers."""
@@ -117,8 +132,15 @@ class KeptSource:
 
 
 def metered(
-    source: Source, meter: Meter, kept: KeptManifests | None = None, patience: Patience | None = None
+    source: Source,
+    meter: Meter,
+    kept: KeptManifests | None = None,
+    patience: Patience | None = None,
+    mirrors: Sequence[Place] = (),
 ) -> Source:
-    """Return a source that is counted, and asked for nothing that is kept."""
-    counted = MeteredSource(source, meter, patience)
-    return KeptSource(counted, kept) if kept and not getattr(source, "is_local", False) else counted
+    """Return a source that is counted, and asked neither for what is kept nor for what its mirrors have."""
+    counted: Source = MeteredSource(source, meter, patience)
+    if mirrors:
+        places = [Place(MeteredSource(each.source, meter, is_limited=False), each.path) for each in mirrors]
+        counted = MirroredSource(counted, places)
+    return KeptSource(counted, kept) if kept and not source.is_local else counted

@@ -82,7 +82,8 @@ class Wanted(msgspec.Struct, frozen=True):
 class Seen(msgspec.Struct, frozen=True):
     """What HEADs told of one wanted image.
 
-    `tag` is to be given at the target, if any. `at_target` means that the target has the digest, `present` that
+    `tag` is to be given at the target, if any; `there` is the digest that it has there now. `rebuilt` is the digest of an index that is made
+    anew for the target. `at_target` means that the target has the digest, `present` that
     nothing is left to do; `sparse` that the target has an index without all wanted platforms of it. `asked` counts the
     requests that this took at source and target. `companions` is the number of things that come along, None where none are looked
     for. `note` is for a person.
@@ -92,6 +93,8 @@ class Seen(msgspec.Struct, frozen=True):
     digest: str | None = None
     head: ManifestHead | None = None
     tag: str | None = None
+    there: str = ""
+    rebuilt: str = ""
     at_target: bool = False
     present: bool = False
     sparse: bool = False
@@ -127,7 +130,9 @@ class ImagePlan(msgspec.Struct, frozen=True):
     @property
     def status(self) -> Status:
         """Whether the image is there, would be brought, or cannot be."""
-        return "failed" if self.seen.error else "present" if self.seen.present else "pending"
+        if self.seen.error:
+            return "failed"
+        return "present" if self.seen.present and not self.seen.companions else "pending"
 
     @property
     def cost(self) -> Cost:
@@ -190,7 +195,11 @@ class _Planner:
         again = (repository, digest) in self._brought
         looked = [Bound(0 if again else heads, heads) for heads in seen.asked]
         yield Step("look", repository, digest, Cost(*looked))
-        if seen.present or seen.error or digest is None:
+        if seen.error or digest is None:
+            return
+        if seen.companions is not None:
+            yield Step("explore", repository, digest, _companions_cost(seen))
+        if seen.present:
             return
         self._roots.add((repository, digest))
         self._brought.add((repository, digest))
@@ -204,8 +213,6 @@ class _Planner:
         yield Step("push", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
         if not seen.wanted.source.digest:
             yield Step("look", repository, digest, _AT_SOURCE)
-        if seen.companions is not None:
-            yield Step("explore", repository, digest, _companions_cost(seen.companions))
 
     def _content(self, repository: str, digest: str, head: ManifestHead | None) -> Iterable[Step]:
         """Bring what a manifest names."""
@@ -253,10 +260,15 @@ _COUNTED = Cost(source=Bound.exactly(1), counted_pulls=Bound.exactly(1))
 _PERHAPS_COUNTED = Cost(source=Bound(0, 1), counted_pulls=Bound(0, 1))
 
 
-def _companions_cost(number: int) -> Cost:
-    """Bound what looking for companions and bringing them takes: lists of tags and referrers, or a HEAD for each tag."""
-    if not number:
-        return Cost(source=Bound(0, _MOST_TO_LOOK))
+def _companions_cost(seen: Seen) -> Cost:
+    """Bound what looking for companions and bringing them takes: lists of tags and referrers, or a HEAD for each tag.
+
+    What the platforms of an image have about them that is not brought yet is taken as none where the image itself has none.
+    """
+    if not seen.companions:
+        children = seen.head.size // _SMALLEST_CHILD if seen.head and is_index(seen.head.media_type) else 0
+        most = _MOST_TO_LOOK + children if seen.head else None
+        return Cost(source=Bound(0, most), target=Bound(0, int(seen.present)))
     # What stands in for a list of referrers is a manifest, and counts.
     return Cost(Bound(1, None), Bound(1, None), Bound(0, None), Bound(0, None))
 

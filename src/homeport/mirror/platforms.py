@@ -3,14 +3,18 @@
 import re
 from collections.abc import Sequence
 
-from homeport.errors import ContentError
-from homeport.oci.manifest import Descriptor, Manifest, Platform
+import msgspec
+
+from homeport.errors import ContentError, RegistryError
+from homeport.oci.manifest import Descriptor, Manifest, Platform, RawManifest, is_index, parse_manifest
 
 MAX_DEPTH = 8
 """How deep indexes may be nested in indexes; images found in use have 1 or 2."""
 
 _ATTESTED = "vnd.docker.reference.digest"
 """BuildKit's annotation on an attestation manifest: the digest of the image that it is about."""
+
+_REFUSALS = (400, 404, 409, 412, 422)
 
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
 
@@ -40,6 +44,35 @@ def wanted_children(manifest: Manifest, platforms: Sequence[str]) -> tuple[Descr
         for child in manifest.children
         if child.digest in chosen or child.platform is None or child.annotations.get(_ATTESTED) in chosen
     )
+
+
+def rebuilt(raw: RawManifest, platforms: Sequence[str]) -> RawManifest:
+    """Return an index that names the wanted children alone, all else in it kept: other bytes, so another digest.
+
+    One that names nothing else is returned as it is, and so is an image of one platform. Raises ContentError.
+    """
+    manifest = parse_manifest(raw)
+    wanted = {child.digest for child in wanted_children(manifest, platforms)}
+    if len(wanted) == len({child.digest for child in manifest.children}):
+        return raw
+    if any(is_index(child.media_type) for child in manifest.children):
+        raise ContentError(
+            f"{raw.digest} names an index in turn, and cannot be made anew for some platforms",
+            hint="Bring it whole: leave --platform and --rebuild-index out for this image.",
+        )
+    fields = msgspec.json.decode(raw.body)
+    fields["manifests"] = [child for child in fields["manifests"] if child["digest"] in wanted]
+    return RawManifest.of(msgspec.json.encode(fields), raw.media_type)
+
+
+def explain_refusal(error: RegistryError) -> None:
+    """Say of the error by which a target refused an index that lacks platforms what it means and what to do."""
+    if error.status in _REFUSALS:
+        error.message = f"it takes no index that lacks platforms: {error.message}"
+        error.hint = (
+            "Bring all platforms: without --platform. "
+            "Or let the index be made anew: --rebuild-index, which changes its digest."
+        )
 
 
 def _runs_on(platform: Platform | None, wanted: str) -> bool:

@@ -5,13 +5,17 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from homeport.oci.manifest import Descriptor, ManifestHead, RawManifest
-from homeport.oci.transfer import BlobReader, Upload
+from homeport.oci.transfer import NOTHING, Begun, BlobReader, Upload
 
-__all__ = ["BlobReader", "ManifestHead", "Source", "Target", "Upload"]
+__all__ = ["NOTHING", "Begun", "BlobReader", "ManifestHead", "Source", "Target", "Upload"]
 
 
 class Source(Protocol):
     """Where images come from. `identifier` is a tag or a digest."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is read from this machine: nobody counts that, and nothing breaks off."""
 
     def head_manifest(self, repository: str, identifier: str) -> ManifestHead | None:
         """Ask for a manifest without fetching it; None where there is none. Never a counted pull."""
@@ -19,8 +23,10 @@ class Source(Protocol):
     def get_manifest(self, repository: str, identifier: str) -> RawManifest:
         """Fetch a manifest, verified against the digest asked for; raises NotFoundError."""
 
-    def open_blob(self, repository: str, blob: Descriptor) -> AbstractContextManager[BlobReader]:
-        """Stream a blob, resumed after cuts and verified; raises NotFoundError."""
+    def open_blob(
+        self, repository: str, blob: Descriptor, begun: Begun = NOTHING, /
+    ) -> AbstractContextManager[BlobReader]:
+        """Stream a blob, or what follows its first bytes, resumed after cuts and verified; raises NotFoundError."""
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
         """List the manifests that are about another one; None where there is no way to ask. Never a counted pull."""
@@ -50,5 +56,11 @@ class Target(Protocol):
     def start_blob(self, repository: str, digest: str, *, mount_from: str | None = None) -> Upload | None:
         """Open an upload, or mount the blob from another repository of the target: then None comes back."""
 
+    def find_upload(self, repository: str, upload: Upload) -> Upload | None:
+        """Ask how far an upload has come, and where it goes on; None where nobody knows."""
+
     def put_blob(self, repository: str, blob: Descriptor, content: BlobReader, upload: Upload) -> None:
-        """Stream content into an upload and close it."""
+        """Stream content, which stands at the upload's offset, into an upload and close it."""
+
+    def open_blob(self, repository: str, blob: Descriptor) -> AbstractContextManager[BlobReader]:
+        """Stream a blob that is there, verified."""

@@ -16,18 +16,17 @@ def resolve(wanted: Wanted, source: Source, target: Target, *, keep_tag: bool = 
     if wanted.source.digest:
         return _resolve_pinned(wanted, wanted.source.digest, source, target, keep_tag=keep_tag)
     repository, tag = wanted.target.repository, wanted.source.identifier
-    if wanted.locked and _names(target.head_manifest(repository, tag), wanted.locked):
+    there = target.head_manifest(repository, tag) if wanted.locked else None
+    if wanted.locked and _names(there, wanted.locked):
         return Seen(wanted, wanted.locked, present=True, asked=(0, 1))
     head = source.head_manifest(wanted.source.repository, tag)
     if head is None:
         raise not_there(wanted)
     if wanted.locked and head.digest != wanted.locked:
-        raise ContentError(
-            f"{wanted.source} has moved: the lock has {wanted.locked}, the source has {head.digest} now",
-            hint="If the new one is wanted, run once without --locked.",
-        )
-    seen = Seen(wanted, head.digest, head, tag=tag, asked=(1, 1))
-    if not wanted.locked and _names(target.head_manifest(repository, tag), head.digest):
+        raise moved(wanted, head.digest)
+    there = there if wanted.locked else target.head_manifest(repository, tag)
+    seen = Seen(wanted, head.digest, head, tag=tag, there=there.digest if there else "", asked=(1, 1))
+    if _names(there, head.digest):
         return msgspec.structs.replace(seen, present=True)
     at_target = target.head_manifest(repository, head.digest) is not None
     return msgspec.structs.replace(seen, at_target=at_target, asked=(1, 2))
@@ -55,7 +54,15 @@ def _resolve_pinned(wanted: Wanted, digest: str, source: Source, target: Target,
             return Seen(wanted, digest, present=True, asked=asked, note=note)
     at_target = target.head_manifest(repository, digest) is not None
     asked = (asked[0], asked[1] + 1)
-    return Seen(wanted, digest, head, tag, at_target, present=at_target and not tag, asked=asked, note=note)
+    return Seen(wanted, digest, head, tag, at_target=at_target, present=at_target and not tag, asked=asked, note=note)
+
+
+def moved(wanted: Wanted, digest: str) -> ContentError:
+    """Return the error for a tag that has another digest now than the lock says."""
+    return ContentError(
+        f"{wanted.source} has moved: the lock has {wanted.locked}, the source has {digest} now",
+        hint="If the new one is wanted, run once without --locked.",
+    )
 
 
 def not_there(wanted: Wanted) -> NotFoundError:

@@ -10,7 +10,10 @@ Status = Literal["copied", "present", "failed"]
 
 
 class ImageResult(msgspec.Struct, frozen=True):
-    """What became of one image. `error` says what failed, `hint` what to do, `note` what else is worth knowing."""
+    """What became of one image. `error` says what failed, `hint` what to do, `note` what else is worth knowing.
+
+    `digest` is that of the source; `rebuilt` is the other one that an index has which was made anew for the target.
+    """
 
     wanted: Wanted
     status: Status
@@ -18,6 +21,7 @@ class ImageResult(msgspec.Struct, frozen=True):
     error: str = ""
     hint: str = ""
     note: str = ""
+    rebuilt: str = ""
 
 
 class Traffic(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from homeport.errors import RateLimitedError
 from homeport.mirror.observer import Observer
-from homeport.mirror.ports import BlobReader, ManifestHead, Source, Target, Upload
+from homeport.mirror.ports import NOTHING, Begun, BlobReader, ManifestHead, Source, Target, Upload
 from homeport.mirror.result import Traffic
 from homeport.mirror.workers import StoppedError
 from homeport.oci.manifest import Descriptor, RawManifest
@@ -30,6 +30,11 @@ class Meter:
         self.check()
         with self._lock:
             self._tally.update(names)
+
+    def take_back(self, *names: str) -> None:
+        """Count down what was refused."""
+        with self._lock:
+            self._tally.subtract(names)
 
     def add_bytes(self, count: int) -> None:
         """Count bytes that went to the target."""
@@ -75,13 +80,21 @@ class MeteredSource:
     With patience one thread asks again after a while, and the others wait for it.
     """
 
-    def __init__(self, source: Source, meter: Meter, patience: Patience | None = None) -> None:
+    def __init__(
+        self, source: Source, meter: Meter, patience: Patience | None = None, *, is_limited: bool = True
+    ) -> None:
+        """With `is_limited` each manifest counts as a pull, unless it is read from this machine."""
         self._source = source
         self._meter = meter
-        self._pull = () if getattr(source, "is_local", False) else ("counted_pulls",)
+        self._pull = ("counted_pulls",) if is_limited and not source.is_local else ()
         self._patience = patience or Patience()
         self._limited: RateLimitedError | None = None
         self._turn = threading.Lock()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is read from this machine."""
+        return self._source.is_local
 
     def head_manifest(self, repository: str, identifier: str) -> ManifestHead | None:
         """Ask for a manifest without fetching it."""
@@ -114,6 +127,7 @@ class MeteredSource:
         try:
             raw = self._source.get_manifest(repository, identifier)
         except RateLimitedError as error:
+            self._meter.take_back(*self._pull)
             self._limited = error
             raise
         self._limited = None
@@ -126,10 +140,12 @@ class MeteredSource:
             observer.limit_reached(limited.message, seconds)
             self._meter.pause(seconds)
 
-    def open_blob(self, repository: str, blob: Descriptor) -> AbstractContextManager[BlobReader]:
-        """Stream a blob."""
+    def open_blob(
+        self, repository: str, blob: Descriptor, begun: Begun = NOTHING, /
+    ) -> AbstractContextManager[BlobReader]:
+        """Stream a blob, or what follows its first bytes."""
         self._meter.count("source")
-        return self._source.open_blob(repository, blob)
+        return self._source.open_blob(repository, blob, begun)
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
         """List referrers."""
@@ -179,6 +195,16 @@ class MeteredTarget:
         self._meter.count("target")
         return self._target.start_blob(repository, digest, mount_from=mount_from)
 
+    def find_upload(self, repository: str, upload: Upload) -> Upload | None:
+        """Ask how far an upload has come."""
+        self._meter.count("target")
+        return self._target.find_upload(repository, upload)
+
+    def open_blob(self, repository: str, blob: Descriptor) -> AbstractContextManager[BlobReader]:
+        """Stream a blob that is there."""
+        self._meter.count("target")
+        return self._target.open_blob(repository, blob)
+
     def put_blob(self, repository: str, blob: Descriptor, content: BlobReader, upload: Upload) -> None:
         """Stream content into an upload."""
         self._meter.count("target")
@@ -186,12 +212,13 @@ class MeteredTarget:
 
 
 class CountedReader:
-    """Counts what is read, and ends where the job was stopped."""
+    """Counts what is read, from an offset on, and ends where the job was stopped."""
 
-    def __init__(self, content: BlobReader, meter: Meter, observer: Observer) -> None:
+    def __init__(self, content: BlobReader, meter: Meter, observer: Observer, start: int = 0) -> None:
         self._content = content
         self._meter = meter
         self._observer = observer
+        self._start = start
         self._count = 0
 
     def readinto(self, buffer: memoryview, /) -> int:
@@ -201,11 +228,11 @@ class CountedReader:
         self._add(count)
         return count
 
-    def rewind(self) -> None:
-        """Start over."""
+    def seek(self, offset: int, /) -> None:
+        """Go back; what is read again counts once."""
         self._meter.check()
-        self.take_back()
-        self._content.rewind()
+        self._add(offset - self._start - self._count)
+        self._content.seek(offset)
 
     def take_back(self) -> None:
         """Let what was read count as not copied."""

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import re
-from typing import Protocol
+from typing import Protocol, Self
 
 from homeport.errors import InvalidDigestError
 
@@ -18,6 +18,8 @@ class Hasher(Protocol):
     def update(self, data: bytes | bytearray | memoryview, /) -> None: ...  # noqa: D102
 
     def hexdigest(self) -> str: ...  # noqa: D102
+
+    def copy(self) -> Self: ...  # noqa: D102
 
 
 def is_digest(text: str) -> bool:

@@ -5,6 +5,7 @@ import msgspec
 from homeport.errors import ContentError
 from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.media_types import INDEX_TYPES, OCI_INDEX, OCI_MANIFEST, SCHEMA1, SCHEMA1_SIGNED, is_foreign_layer
+from homeport.oci.unreadable import UNREADABLE
 
 MAX_MANIFEST_BYTES = 4 << 20
 """distribution-spec, Pushing Manifests: registries should take at least 4 megabytes; clients stop near it."""
@@ -95,7 +96,7 @@ def parse_manifest(raw: RawManifest) -> Manifest:
     """Read what a manifest names; raises ContentError. A type that is not known is opaque: it names nothing."""
     try:
         wire = msgspec.json.decode(raw.body, type=_Wire)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ContentError(f"manifest {raw.digest} cannot be read: {error}") from None
     if raw.media_type in (SCHEMA1, SCHEMA1_SIGNED) or wire.schema_version == 1:
         raise ContentError(
@@ -123,7 +124,7 @@ def media_type_in(body: bytes) -> str:
     """Return the type that a manifest states or shows by its fields; "" where it does neither."""
     try:
         wire = msgspec.json.decode(body, type=_Wire)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ""
     if wire.media_type:
         return wire.media_type

@@ -1,8 +1,10 @@
 """Content on its way: what hands it out, and where it goes."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
+
+from homeport.oci.digest import Hasher
 
 
 class BlobReader(Protocol):
@@ -11,11 +13,27 @@ class BlobReader(Protocol):
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer from its start; return the number of bytes, 0 at the end."""
 
-    def rewind(self) -> None:
-        """Start over, so that an upload that was cut can be sent anew."""
+    def seek(self, offset: int, /) -> None:
+        """Go back to an offset that was reached before, so that an upload that was cut goes on there."""
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """The first bytes of a blob, which are at hand elsewhere: how many, and their running hash.
+
+    Without a hash nobody here has seen them: then what follows cannot be verified as it streams, and the whole must be before it
+    is used.
+    """
+
+    offset: int = 0
+    hasher: Hasher | None = None
+
+
+NOTHING: Final = Begun()
 
 
 class Upload(msgspec.Struct, frozen=True):
     """An upload that the target has opened; `location` is the target's own affair."""
 
     location: str
+    offset: int = 0
+    """How many bytes of the content the target has."""

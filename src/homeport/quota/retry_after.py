@@ -1,7 +1,6 @@
 """How long a registry asks one to wait."""
 
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 _EPOCH_FROM = 1_000_000_000
 """A number this large is a moment, not a wait: hub.docker.com sends Unix time (docker/hub-feedback 2459)."""
@@ -13,6 +12,8 @@ def parse_retry_after(header: str, now: datetime) -> float | None:
     if text.isascii() and text.isdigit() and len(text) <= 12:
         number = float(text)
         return max(0.0, number - now.timestamp()) if number >= _EPOCH_FROM else number
+    from email.utils import parsedate_to_datetime  # brings the mail parser along, for a header that is rare
+
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):

@@ -1,6 +1,5 @@
 """Bad answers, said in one sentence."""
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from homeport.errors import (
     RateLimitedError,
     RegistryError,
 )
+from homeport.oci.unreadable import UNREADABLE
 from homeport.quota.reading import Reading
 from homeport.quota.retry_after import parse_retry_after
 from homeport.registry.addresses import shown
@@ -24,6 +24,10 @@ from homeport.registry.transport import Response
 LONGEST_TEXT = 256
 _MOST_BYTES = 1 << 14
 _PULL_LIMIT = re.compile(r"pull rate limit", re.IGNORECASE)
+_LOGIN_LOCK = re.compile(r"too many (failed )?(log-?in|authentication) attempts|account (is )?locked", re.IGNORECASE)
+_UNSTATED_WAIT = 15.0
+"""Seconds to leave a registry alone that says it is asked too much, and not for how long."""
+_SHORTEST_WAIT = 1.0
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _FULL = (500, 503, 507)
 _NO_SPACE = re.compile(
@@ -39,6 +43,8 @@ class _Error(msgspec.Struct):
 
 class _Errors(msgspec.Struct):
     errors: list[_Error] = []
+    details: object = None
+    """What Docker Hub's token service says instead."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -74,6 +80,8 @@ class Refusal(msgspec.Struct, frozen=True):
     def failure(self, *, now: datetime | None = None) -> Exception:
         """Return what to raise: a RegistryError, or a Transient where trying again may help."""
         wait = parse_retry_after(self.headers.get("retry-after", ""), now or datetime.now(UTC))
+        if self.status in (401, 403, 429) and _LOGIN_LOCK.search(self.text):
+            return self._locked()
         if self.status == 429:
             return self._too_many(wait)
         error = self._error()
@@ -85,20 +93,24 @@ class Refusal(msgspec.Struct, frozen=True):
     def _too_many(self, wait: float | None) -> Exception:
         reading = Reading.of(self.headers)
         if _PULL_LIMIT.search(self.text) or (reading and reading.remaining == 0):
-            known = f" ({reading})" if reading else ""
-            return RateLimitedError(
-                f"{self.host}: {self.asked}: the pull limit is used up for {self.identity}{known}",
-                host=self.host,
-                retry_after=wait,
-                hint="`homeport limits` shows the quota; log in for a larger one, or go on when the window has moved on.",
-            )
+            return used_up(f"{self.host}: {self.asked}", self.identity, f" ({reading})" if reading else "", wait)
+        wait = _UNSTATED_WAIT if wait is None else max(wait, _SHORTEST_WAIT)
         error = RateLimitedError(
-            self._said("too many requests"),
+            self._said("too many requests in a short time"),
             host=self.host,
             retry_after=wait,
-            hint=f"Try again in {wait:.0f} s." if wait else "Try again in some minutes.",
+            hint=f"This is not the limit on pulls: it passes. Run the same command again in {wait:.0f} s.",
         )
         return Transient(error, wait)
+
+    def _locked(self) -> RegistryError:
+        """Say that a user may not log in for a while; each further try would prolong it (docker/hub-feedback 2201)."""
+        return AuthenticationError(
+            self._said(f"{self.identity} is locked out after failed logins"),
+            host=self.host,
+            status=self.status,
+            hint=f"Wait ten minutes, then log in with the right password: docker login {self.login}",
+        )
 
     def _error(self) -> RegistryError:
         if self.status in (400, 404, 405) and self.is_page:
@@ -149,6 +161,16 @@ class Refusal(msgspec.Struct, frozen=True):
         return ""
 
 
+def used_up(asked: str, identity: str, left: str, wait: float | None = None) -> RateLimitedError:
+    """Say that no more pulls are given for now."""
+    return RateLimitedError(
+        f"{asked}: the pull limit is used up for {identity}{left}",
+        host=asked.partition(":")[0],
+        retry_after=wait,
+        hint="`homeport limits` shows the quota; log in for a larger one, or go on when the window has moved on.",
+    )
+
+
 def not_a_registry(host: str, asked: str, came: str) -> NotARegistryError:
     """Say that something else than a registry answered."""
     return NotARegistryError(
@@ -170,15 +192,19 @@ def is_page(headers: Mapping[str, str], body: bytes = b"") -> bool:
 def error_text(body: bytes) -> str:
     """Return what an error's body says, in one printable line of at most 256 characters; "" for pages and nothing."""
     try:
-        found = msgspec.json.decode(body, type=_Errors).errors
-        text = "; ".join(filter(None, map(_one_error, found)))
-    except msgspec.DecodeError:
+        found = msgspec.json.decode(body, type=_Errors)
+        text = "; ".join(filter(None, map(_one_error, found.errors)))
+        if not text and isinstance(found.details, str):
+            text = found.details
+    except UNREADABLE:
         text = "" if body.lstrip().startswith(b"<") else body.decode(errors="replace")
     line = " ".join(_UNPRINTABLE.sub(" ", text).split())
     return line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 3] + "..."
 
 
 def _one_error(error: _Error) -> str:
+    import json  # spaced as people read it
+
     detail = error.detail if isinstance(error.detail, str) else json.dumps(error.detail) if error.detail else ""
     said = ": ".join(filter(None, (error.code, error.message)))
     return f"{said} ({detail})" if detail and detail not in said else said

@@ -3,6 +3,7 @@
 import base64
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -10,6 +11,7 @@ import msgspec
 
 from homeport.errors import AuthenticationError
 from homeport.oci.challenge import Challenge
+from homeport.oci.unreadable import UNREADABLE
 from homeport.registry.addresses import check_named, shown
 from homeport.registry.answers import Refusal, not_a_registry
 from homeport.registry.credentials import Credential
@@ -21,6 +23,8 @@ _CLIENT_ID = "homeport"
 _SHORTEST_LIFE = 60.0
 """Seconds that a token lives which does not say (token.md: expires_in)."""
 _MOST_BYTES = 1 << 20
+_MOST_REFUSALS = 2
+"""Logins with one password that may fail before it is taken for wrong; Docker Hub locks a user after some (hub-feedback 2201)."""
 
 
 class _Answer(msgspec.Struct):
@@ -57,6 +61,8 @@ class Authorizer:
         self._challenge: Challenge | None = None
         self._tokens: dict[tuple[str, str, str], _Token] = {}
         self._lock = threading.Lock()
+        self._refused: dict[str, list[AuthenticationError]] = {}
+        self._worked: set[str] = set()
 
     def identity(self, repository: str) -> str:
         """Return who one is, for a message."""
@@ -76,6 +82,9 @@ class Authorizer:
         credential = self._resolve(repository)
         if challenge.scheme == "basic":
             header = self._basic(credential) if credential else None
+            if header and header != rejected:
+                with self._lock:
+                    self._check_refusals(header)
             return None if header == rejected else header
         wanted = merge_scopes((*scopes, *challenge.scopes) if rejected else scopes)
         return self._bearer(challenge, credential, wanted, rejected)
@@ -86,8 +95,42 @@ class Authorizer:
         with self._lock:
             kept = self._tokens.get(key)
             if kept is None or kept.header == rejected or self._clock.now() >= kept.renew_at:
-                kept = self._tokens[key] = self._fetch(challenge, credential, scopes)
+                kept = self._tokens[key] = self._login(who, partial(self._fetch, challenge, credential, scopes))
             return kept.header
+
+    def _login(self, who: str, fetch: Callable[[], _Token]) -> _Token:
+        """Fetch a token; a password that was refused again and again is not tried any more, as that locks users out."""
+        self._check_refusals(who)
+        try:
+            token = fetch()
+        except AuthenticationError as error:
+            if who:
+                self._refused.setdefault(who, []).append(error)
+            raise
+        self._refused.pop(who, None)
+        return token
+
+    def heard(self, header: str | None, status: int) -> None:
+        """Learn whether a password was taken that goes with each request."""
+        if not header or not header.startswith("Basic "):
+            return
+        with self._lock:
+            if status != 401:
+                self._refused[header] = []
+                self._worked.add(header)
+            elif header not in self._worked:
+                self._refused.setdefault(header, []).append(AuthenticationError("", status=status))
+
+    def _check_refusals(self, who: str) -> None:
+        refused = self._refused.get(who, [])
+        if len(refused) >= _MOST_REFUSALS:
+            raise AuthenticationError(
+                f"{self._endpoint.shown}: not tried again, as the login was refused {len(refused)} times"
+                + (f": {refused[-1].message}" if refused[-1].message else ""),
+                host=self._endpoint.name,
+                status=401,
+                hint=f"More tries would lock the account. Log in anew: docker login {self._endpoint.credential_name}",
+            )
 
     def _fetch(self, challenge: Challenge, credential: Credential | None, scopes: str) -> _Token:
         realm = challenge.realm
@@ -105,7 +148,7 @@ class Authorizer:
                     login=self._endpoint.credential_name,
                 ).failure()
             answer = msgspec.json.decode(response.read(_MOST_BYTES), type=_Answer)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise not_a_registry(self._endpoint.shown, asked, "no JSON") from None
         finally:
             response.close()
@@ -136,13 +179,18 @@ class Authorizer:
         return Request("GET", url, {"Authorization": self._basic(credential)} if credential else {})
 
     def _basic(self, credential: Credential) -> str:
-        if credential.is_identity_token:
-            raise AuthenticationError(
-                f"{self._endpoint.shown} asks for user and password; an identity token is stored in {credential.source}",
-                host=self._endpoint.name,
-                hint=f"Log in with user and password, or an access token as password: docker login {self._endpoint.credential_name}",
-            )
-        return "Basic " + base64.b64encode(f"{credential.username}:{credential.secret}".encode()).decode()
+        return basic(credential, self._endpoint.shown, self._endpoint.credential_name)
+
+
+def basic(credential: Credential, host: str, login: str) -> str:
+    """Return the header of Basic authentication; `login` is the name that `docker login` takes. Raises AuthenticationError."""
+    if credential.is_identity_token:
+        raise AuthenticationError(
+            f"{host} asks for user and password; an identity token is stored in {credential.source}",
+            host=login,
+            hint=f"Log in with user and password, or an access token as password: docker login {login}",
+        )
+    return "Basic " + base64.b64encode(f"{credential.username}:{credential.secret}".encode()).decode()
 
 
 def pull_scope(repository: str) -> str:

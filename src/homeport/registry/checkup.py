@@ -141,8 +141,8 @@ class _Empty:
         self._rest = b""
         return count
 
-    def rewind(self) -> None:
-        self._rest = _EMPTY
+    def seek(self, offset: int, /) -> None:
+        self._rest = _EMPTY[offset:]
 
 
 def _image(blob: Descriptor) -> RawManifest:

@@ -11,7 +11,8 @@ from homeport.errors import ContentError, RegistryError
 from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, parse_manifest
 from homeport.oci.media_types import ACCEPT, OCI_INDEX
-from homeport.oci.transfer import BlobReader, Upload
+from homeport.oci.transfer import NOTHING, Begun, BlobReader, Upload
+from homeport.oci.unreadable import UNREADABLE
 from homeport.quota.reading import Reading
 from homeport.registry.answers import is_page, not_a_registry
 from homeport.registry.auth import delete_scope, pull_scope, push_scope
@@ -29,6 +30,8 @@ class _Tags(msgspec.Struct):
 
 class RegistryClient:
     """Asks one registry; any number of threads may use it."""
+
+    is_local = False
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -98,20 +101,12 @@ class RegistryClient:
 
     def has_blob(self, repository: str, digest: str) -> bool:
         """Tell whether a blob is in a repository."""
-        ask = Ask(
-            "HEAD",
-            f"/v2/{repository}/blobs/{digest}",
-            f"blob {repository}@{digest}",
-            repository=repository,
-            scopes=(pull_scope(repository),),
-            expected=frozenset({200, 404}),
-        )
-        return self._host.request(ask, lambda answer: answer.status == 200)
+        return self._uploads.has(repository, digest)
 
     @contextmanager
-    def open_blob(self, repository: str, blob: Descriptor) -> Iterator[BlobReader]:
-        """Stream a blob, resumed after cuts and verified; raises NotFoundError, ContentError."""
-        download = BlobDownload(self._host, repository, blob)
+    def open_blob(self, repository: str, blob: Descriptor, begun: Begun = NOTHING, /) -> Iterator[BlobReader]:
+        """Stream a blob, or what follows its first bytes, resumed after cuts and verified; raises NotFoundError, ContentError."""
+        download = BlobDownload(self._host, repository, blob, begun)
         try:
             yield download
         finally:
@@ -121,8 +116,15 @@ class RegistryClient:
         """Open an upload, or mount the blob from another repository of this registry: then None comes back."""
         return self._uploads.start(repository, digest, mount_from)
 
+    def find_upload(self, repository: str, upload: Upload) -> Upload | None:
+        """Ask how far an upload has come, and where it goes on; None where the registry does not say, or has forgotten it."""
+        return self._uploads.find(repository, upload)
+
     def put_blob(self, repository: str, blob: Descriptor, content: BlobReader, upload: Upload) -> None:
-        """Stream content into an upload and close it; sent anew after a cut, in pieces where whole blobs are refused."""
+        """Stream content, from the upload's offset on, and close it; a cut upload goes on where the registry has it.
+
+        Where the registry does not say, the content is sent anew; in pieces where whole blobs are refused.
+        """
         self._uploads.put(repository, blob, content, upload)
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
@@ -138,8 +140,9 @@ class RegistryClient:
                 f"referrers of {repository}@{digest}",
                 repository=repository,
                 scopes=(pull_scope(repository),),
-                expected=frozenset({200, 400, 404, 405}),
+                expected=frozenset({200, 303, 307, 400, 404, 405}),
                 headers={"Accept": OCI_INDEX},
+                leaves=False,  # ghcr.io sends clients to a page that is no list and is limited (artifacthub/hub 4785)
             )
             page, path = self._host.request(ask, self._read_referrers)
             if page is None:
@@ -168,6 +171,7 @@ class RegistryClient:
             expected=frozenset({200, 404}) if method == "HEAD" else frozenset({200}),
             headers={"Accept": ACCEPT},
             is_pull=method == "GET",
+            is_manifest=True,
         )
 
     def _read_head(self, answer: Answer) -> tuple[ManifestHead | None, Reading | None]:
@@ -216,7 +220,7 @@ class RegistryClient:
         body = answer.read(_TAGS_BYTES)
         try:
             tags = msgspec.json.decode(body, type=_Tags).tags or []
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise not_a_registry(self.registry, "GET tags", "no JSON") from None
         following = _NEXT.search(answer.headers.get("Link", ""))
         return tags, urljoin(answer.url, following[1]) if following and tags else None

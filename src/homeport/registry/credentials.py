@@ -3,7 +3,6 @@
 import base64
 import binascii
 import os
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -186,6 +185,8 @@ def _from_entry(entry: _Entry, path: Path, key: str) -> Credential | None:
 
 
 def _ask_helper(helper: str, server: str, path: Path) -> Credential | None:
+    import subprocess
+
     program = f"docker-credential-{helper}"
     try:
         done = subprocess.run(

@@ -5,22 +5,28 @@ from contextlib import suppress
 from homeport.errors import ContentError, UnreachableError
 from homeport.oci.digest import hasher_for, matches
 from homeport.oci.manifest import Descriptor
+from homeport.oci.transfer import Begun
 from homeport.registry.auth import pull_scope
 from homeport.registry.http import Answer, Ask, Host
 from homeport.registry.retry import ATTEMPTS, backoff
 from homeport.registry.transport import BLOCK
 
+_MARK = 4 << 20
+"""Bytes between two places to which one can go back without hashing again what is before them."""
+
 
 class BlobDownload:
     """A blob as it streams from a registry: hashed on the way, asked for again from where a cut came.
 
-    The bytes that complete the blob are handed out only if digest and size are right.
+    The bytes that complete the blob are handed out only if digest and size are right; where the hash of bytes that are elsewhere is
+    unknown, the size alone can be.
     """
 
-    def __init__(self, host: Host, repository: str, blob: Descriptor) -> None:
+    def __init__(self, host: Host, repository: str, blob: Descriptor, begun: Begun) -> None:
         self._host, self._repository, self._blob = host, repository, blob
-        self._hasher = hasher_for(blob.digest)
-        self._offset = 0
+        self._hasher = begun.hasher if begun.offset else hasher_for(blob.digest)
+        self._offset = begun.offset
+        self._marks = [(self._offset, self._hasher and self._hasher.copy())]
         self._answer: Answer | None = None
         # The place is kept while a cut is mended: who took it meanwhile could wait for this one's upload to end.
         self._leave = host.enter("download")
@@ -36,18 +42,29 @@ class BlobDownload:
         if wanted == 0:
             return 0
         count = self._read(buffer[:wanted])
-        self._hasher.update(buffer[:count])
         self._offset += count
+        if self._hasher:
+            self._hasher.update(buffer[:count])
+        if self._offset - self._marks[-1][0] >= _MARK:
+            self._marks.append((self._offset, self._hasher and self._hasher.copy()))
         self._host.received(count)
         if self._offset == self._blob.size:
             self._finish()
         return count
 
-    def rewind(self) -> None:
-        """Start over."""
+    def seek(self, offset: int, /) -> None:
+        """Go back, not beyond where it began: what lies between the last mark and the offset is fetched and hashed again."""
+        if offset == self._offset:
+            return
         self._disconnect()
-        self._hasher, self._offset = hasher_for(self._blob.digest), 0
+        while self._marks[-1][0] > offset:
+            self._marks.pop()
+        self._offset, hasher = self._marks[-1]
+        self._hasher = hasher and hasher.copy()
         self._open()
+        before = memoryview(bytearray(min(BLOCK, offset - self._offset)))
+        while self._offset < offset:
+            self.readinto(before[: offset - self._offset])
 
     def close(self) -> None:
         """Be done, at the end or before; once."""
@@ -78,7 +95,8 @@ class BlobDownload:
                     host=self._host.name,
                     hint=failure.hint,
                 ) from failure
-            self._host.pace.pause(backoff(failures), failures, failure.message)
+            where = f"blob {self._blob.digest[:19]} at byte {self._offset} of {self._blob.size}"
+            self._host.pace.pause(backoff(failures), failures, f"{where}: {failure.message}")
 
     def _open(self) -> Answer:
         headers = {"Range": f"bytes={self._offset}-"} if self._offset else {}
@@ -130,7 +148,7 @@ class BlobDownload:
         self._disconnect()
         if has_more:
             raise ContentError(f"{self._named}: more than {self._blob.size} bytes came")
-        if not matches(self._hasher, self._blob.digest):
+        if self._hasher and not matches(self._hasher, self._blob.digest):
             raise ContentError(
                 f"{self._named}: the content that came has another digest, {self._hasher.hexdigest()}",
                 hint=f"The content at {self._host.name} is damaged, or a proxy changes it; nothing of it was kept.",

@@ -8,27 +8,32 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Literal, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from homeport.errors import RegistryError, TLSError, UnreachableError
+from homeport.errors import RateLimitedError, RegistryError, TLSError, UnreachableError
 from homeport.oci.challenge import parse_challenges
+from homeport.quota.budget import Budget
 from homeport.quota.reading import Reading
 from homeport.registry.addresses import Reach, check_named, origin, shown
-from homeport.registry.answers import Refusal, is_page, not_a_registry
+from homeport.registry.answers import Refusal, is_page, not_a_registry, used_up
 from homeport.registry.auth import Authorizer
 from homeport.registry.credentials import Credential
 from homeport.registry.retry import Pace, Transient
 from homeport.registry.settings import Endpoint
 from homeport.registry.traffic import Traffic
 from homeport.registry.transport import SILENCE_SECONDS, Body, Request, Response, Transport, root_cause
+from homeport.registry.window import Places, Window
 
 T = TypeVar("T")
 
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_OUT_OF_DATE = frozenset({400, 403, 410})
+"""What object stores answer to a signed address whose time is over; asked again, the registry signs another."""
 _LASTING = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierror)
 """Causes at the first contact that a second try does not heal: a name or port is wrong, rather than a registry restarting."""
 
@@ -54,8 +59,12 @@ class Ask(msgspec.Struct, frozen=True):
     lane: Lane | None = "ask"
     """Where to wait for a place; None where the asker has one (`Host.enter`)."""
     silence: float = SILENCE_SECONDS
+    leaves: bool = True
+    """Whether it is followed to another host; where not, the redirect is the answer."""
     is_pull: bool = False
     """Whether a limited registry counts it: the GET of a manifest."""
+    is_manifest: bool = False
+    """Whether its answer is a manifest or the head of one: without a limit in it, there is none."""
 
     @property
     def shown(self) -> str:
@@ -100,19 +109,18 @@ class Host:
         resolve: Callable[[str], Credential | None],
         pace: Pace,
         traffic: Traffic,
-        connections: int,
+        window: Window,
     ) -> None:
         self.endpoint = endpoint
         self.name = endpoint.name
         self.pace = pace
         self._transport, self._resolve, self._traffic = transport, resolve, traffic
-        self._lanes: dict[Lane, threading.BoundedSemaphore] = {
-            lane: threading.BoundedSemaphore(connections) for lane in ("ask", "download", "upload")
-        }
+        self._places = Places(window)
         self._scheme = ""
         self._reach = Reach.PUBLIC
         self._auth: Authorizer | None = None
         self._meeting = threading.Lock()
+        self._budgets: dict[str, Budget] = {}
 
     def request(self, ask: Ask, use: Callable[[Answer], T]) -> T:
         """Ask, use the answer and close it, again while that may help; the body must be bytes. Raises RegistryError."""
@@ -132,8 +140,8 @@ class Host:
 
     def enter(self, lane: Lane) -> Callable[[], None]:
         """Wait for a place in a lane; return what gives it back."""
-        self._lanes[lane].acquire()
-        return self._lanes[lane].release
+        self._places.enter(lane)
+        return partial(self._places.leave, lane)
 
     def received(self, amount: int) -> None:
         """Count content that came."""
@@ -147,11 +155,13 @@ class Host:
         """Ask once; the answer has an expected status. Raises Transient where asking again may help, else RegistryError."""
         auth = self._meet()
         leave = self.enter(ask.lane) if ask.lane else _stay
+        number = self._places.begin()
         try:
-            response, url = self._expected(ask, auth)
+            response, url = self._expected(ask, auth, number)
         except UnreachableError as error:
             leave()
             if isinstance(ask.body, bytes | None) or ask.body.failure is not error:
+                self._places.heard(number, well=False)
                 raise Transient(error) from error
             raise
         except BaseException:
@@ -159,9 +169,44 @@ class Host:
             raise
         return Answer(response, url, leave)
 
-    def _expected(self, ask: Ask, auth: Authorizer) -> tuple[Response, str]:
+    def _expected(self, ask: Ask, auth: Authorizer, number: int) -> tuple[Response, str]:
+        if not ask.is_pull:
+            return self._answered(ask, auth, number)
+        budget = self._budget(ask, auth)
+        end = budget.begin(ask.repository)
+        if end is None:
+            self._look_at_limit(ask, auth)
+            end = budget.begin(ask.repository)
+        if end is None:
+            raise self._used_up(ask, auth, budget)
+        try:
+            return self._answered(ask, auth, number)
+        finally:
+            end()
+
+    def _budget(self, ask: Ask, auth: Authorizer) -> Budget:
+        return self._budgets.setdefault(auth.identity(ask.repository), Budget())
+
+    def _look_at_limit(self, ask: Ask, auth: Authorizer) -> None:
+        """Ask by HEAD, which is free, whether there are pulls again."""
+        head = msgspec.structs.replace(ask, method="HEAD", is_pull=False)
+        asked = self._budget(ask, auth).answers
+        response, _ = self._authorized(head, auth)
+        self._note(head, response, auth, asked)
+        response.close()
+
+    def _used_up(self, ask: Ask, auth: Authorizer, budget: Budget) -> RateLimitedError:
+        left = f" ({budget.reading})" if budget.reading else ""
+        return used_up(f"{self.endpoint.shown}: {ask.shown}", auth.identity(ask.repository), left)
+
+    def _answered(self, ask: Ask, auth: Authorizer, number: int) -> tuple[Response, str]:
+        asked = self._budget(ask, auth).answers
         response, url = self._authorized(ask, auth)
-        self._note(ask, response)
+        if response.status in _OUT_OF_DATE and ask.method == "GET" and not ask.is_pull and not self._is_own(url):
+            response.close()
+            response, url = self._authorized(ask, auth)
+        self._places.heard(number, well=response.status != 429 and response.status < 500)
+        self._note(ask, response, auth, asked)
         if response.status in ask.expected:
             return response, url
         try:
@@ -172,12 +217,22 @@ class Host:
     def _authorized(self, ask: Ask, auth: Authorizer) -> tuple[Response, str]:
         header = auth.header(ask.repository, ask.scopes)
         response, url = self._followed(ask, header)
+        auth.heard(header, response.status)
         if response.status != 401 or not self._is_own(url):
             return response, url
-        auth.learn(parse_challenges(response.header_list("WWW-Authenticate")))
-        fresh = auth.header(ask.repository, ask.scopes, rejected=header or "")
-        if fresh is None or not isinstance(ask.body, bytes | None):
+        try:
+            auth.learn(parse_challenges(response.header_list("WWW-Authenticate")))
+            fresh = auth.header(ask.repository, ask.scopes, rejected=header or "")
+        except BaseException:
+            response.close()
+            raise
+        if fresh is None:
             return response, url
+        if not isinstance(ask.body, bytes | None):
+            # What was streamed is gone: who streams it finds out what has arrived, and asks with the fresh token.
+            refusal = self._refusal(response, url, ask.shown, auth.identity(ask.repository)).failure()
+            response.close()
+            raise Transient(refusal, 0.0) if isinstance(refusal, RegistryError) else refusal
         response.close()
         return self._followed(ask, fresh)
 
@@ -187,6 +242,8 @@ class Host:
             response = self._send(ask, url, authorization)
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or not location or not isinstance(ask.body, bytes | None):
+                return response, url
+            if not ask.leaves and not self._is_own(urljoin(url, location)):
                 return response, url
             response.close()
             url = urljoin(url, location)
@@ -210,6 +267,8 @@ class Host:
 
     def _absolute(self, path: str) -> str:
         """Return the address of a path, or one that the registry gave; behind many a TLS proxy it says http of itself."""
+        if path.startswith("/v2/"):
+            return f"{self._scheme}://{self.endpoint.host}{path}"
         url = urljoin(f"{self._scheme}://{self.endpoint.host}", path)
         parts = urlsplit(url)
         if (parts.scheme, self._scheme) == ("http", "https") and parts.netloc == self.endpoint.host:
@@ -217,7 +276,8 @@ class Host:
         return url
 
     def _is_own(self, url: str) -> bool:
-        return origin(url) == origin(f"{self._scheme}://{self.endpoint.host}")
+        own = f"{self._scheme}://{self.endpoint.host}"
+        return url.startswith(f"{own}/") or origin(url) == origin(own)
 
     def _at(self, url: str) -> str:
         return self.endpoint.shown if self._is_own(url) else f"{self.endpoint.shown}, redirected to {shown(url)}"
@@ -226,8 +286,11 @@ class Host:
         login = self.endpoint.credential_name
         return Refusal.of(response, host=self._at(url), asked=asked, identity=identity, login=login)
 
-    def _note(self, ask: Ask, response: Response) -> None:
-        if reading := Reading.of({name.lower(): text for name, text in response.headers.items()}):
+    def _note(self, ask: Ask, response: Response, auth: Authorizer, asked: int) -> None:
+        reading = Reading.of(response.headers)
+        if reading or (response.status == 200 and ask.is_manifest):
+            self._budget(ask, auth).learn(ask.repository, reading, asked)
+        if reading:
             self._traffic.note(self.name, reading)
             if ask.is_pull and response.status == 200:
                 self._traffic.add(self.name, counted_pulls=1)

@@ -3,7 +3,6 @@
 The wait is one that another thread can end: ^C stops a mirror at once although ten threads are waiting for a minute.
 """
 
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -65,21 +64,27 @@ class Pace:
         self._not_before = 0.0
         self._lock = threading.Lock()
 
-    def run(self, once: Callable[[], T]) -> T:
-        """Call until it does not raise Transient, a few times; then raise the error that it carries."""
-        attempt = 0
+    def run(self, once: Callable[[], T], reached: Callable[[], int] = lambda: 0) -> T:
+        """Call until it does not raise Transient, a few times; then raise the error that it carries.
+
+        `reached` tells how far the calls have come: only those count that came no further.
+        """
+        attempt, farthest = 0, reached()
         while True:
             attempt += 1
             self._rest()
             try:
                 return once()
             except Transient as failure:
+                if (now := reached()) > farthest:
+                    attempt, farthest = 1, now
                 seconds = backoff(attempt) if failure.wait is None else failure.wait
                 if attempt >= self._attempts or seconds > LONGEST_WAIT:
                     raise failure.error from failure
                 if failure.wait is not None:
                     self._hold_back(seconds)
-                self.pause(seconds, attempt, failure.error.message)
+                if seconds:
+                    self.pause(seconds, attempt, failure.error.message)
 
     def pause(self, seconds: float, attempt: int, reason: str) -> None:
         """Wait, and say so."""
@@ -101,4 +106,6 @@ class Pace:
 
 def backoff(attempt: int) -> float:
     """Return the seconds before the next try: half a second, doubled each time, with up to half as much again by chance."""
+    import random
+
     return float(2 ** (attempt - 2)) * (1 + random.random() / 2)  # noqa: S311 - spreads load, protects nothing

@@ -1,7 +1,7 @@
 """All registries of one job."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Self
 
 from homeport.quota.reading import Reading
@@ -14,6 +14,8 @@ from homeport.registry.settings import Endpoint, Settings
 from homeport.registry.traffic import Traffic
 from homeport.registry.transport import PooledTransport
 from homeport.registry.trust import Trust
+from homeport.registry.web import WebSite
+from homeport.registry.window import Window
 
 
 class Registries:
@@ -48,6 +50,17 @@ class Registries:
                 self._clients[registry] = self._open(self._settings.endpoint(registry))
             return self._clients[registry]
 
+    def web(self, url: str) -> WebSite:
+        """Return the web server under an address, for files that are no registry's; raises UsageError."""
+        return WebSite(
+            url,
+            settings=self._settings,
+            transport=self._transport,
+            resolve=self._credentials.resolve,
+            clock=self._clock,
+            on_wait=self._on_wait,
+        )
+
     def quota(self, registry: str) -> Reading | None:
         """Return the pull limit as the registry last stated it; None: it never stated one."""
         return self.traffic.quota(registry)
@@ -56,6 +69,10 @@ class Registries:
         """Return who one is at a registry; at another endpoint that was set for it, who one is there."""
         endpoint = self._settings.endpoint(registry)
         return self._credentials.resolve(endpoint.credential_name, repository)
+
+    def create_repositories(self, registry: str, names: Iterable[str]) -> list[str]:
+        """Create the repositories that are missing at Amazon ECR; return them. Raises UsageError, AuthenticationError."""
+        return CloudCredentials(OneCredential(None), self._transport.send).ecr(registry).create(names)
 
     def seen_by(self, credential: Credential | None) -> "Registries":
         """Return the same registries as another identity sees them, None being nobody; close them as well."""
@@ -79,6 +96,6 @@ class Registries:
             resolve=lambda repository: self._credentials.resolve(endpoint.credential_name, repository),
             pace=Pace(endpoint.shown, self._clock, self._on_wait),
             traffic=self.traffic,
-            connections=self._settings.connections,
+            window=Window(most=self._settings.connections),
         )
         return RegistryClient(host)

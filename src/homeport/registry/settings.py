@@ -61,8 +61,8 @@ class Settings(msgspec.Struct, frozen=True):
     ca_files: tuple[str, ...] = ()
     endpoints: dict[str, str] = {}
     certs_dirs: tuple[str, ...] = CERTS_DIRS
-    connections: int = 6
-    """Requests to one host at a time, of each kind: short ones, downloads, uploads."""
+    connections: int = 32
+    """The most requests to one host at a time, of each kind: short ones, downloads, uploads."""
 
     @classmethod
     def of(

@@ -5,6 +5,8 @@ import ssl
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from http.client import HTTPException, HTTPResponse, IncompleteRead
+from time import monotonic
 from typing import Any, Protocol, cast
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -21,6 +23,9 @@ from homeport.registry.trust import Trust
 SILENCE_SECONDS = 60.0
 """How long a peer may say nothing, or take nothing."""
 BLOCK = 1 << 20
+PIECE = 128 << 10
+LONGEST_FILL = 5.0
+"""Seconds after which a buffer is handed on as it is, looked at after each piece: whoever it is sent to takes a long silence for the end."""
 USER_AGENT = f"homeport/{__version__}"
 
 
@@ -49,6 +54,7 @@ class Response(Protocol):
 
     status: int
     headers: Mapping[str, str]
+    """By their names, in whatever case."""
     reach: Reach
     """Of the address that was dialled."""
 
@@ -197,8 +203,14 @@ class _TLSPool(urllib3.HTTPSConnectionPool):
 
 
 class _Answer:
+    """An answer whose body goes from the socket into the reader's buffer: urllib3 makes two copies on the way."""
+
     def __init__(self, answer: urllib3.BaseHTTPResponse, reach: Reach, host: str) -> None:
         self._answer = answer
+        self._content = cast(HTTPResponse, answer._fp)  # type: ignore[attr-defined]  # noqa: SLF001 - has no other name
+        self._left = answer.length_remaining
+        self._came, self._ended = 0, False
+        self._failure: UnreachableError | None = None
         self._host = host
         self.status = answer.status
         self.headers: Mapping[str, str] = answer.headers
@@ -208,12 +220,18 @@ class _Answer:
         return list(self._answer.headers.getlist(name))
 
     def readinto(self, buffer: memoryview, /) -> int:
-        try:
-            return self._answer.readinto(buffer)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise UnreachableError(
-                f"{self._host}: the connection broke off: {_reason(error)}", host=self._host
-            ) from error
+        if self._failure:
+            raise self._failure
+        until, filled = monotonic() + LONGEST_FILL, 0
+        while filled < len(buffer) and not self._ended and monotonic() < until:
+            try:
+                filled += self._fill(buffer[filled : filled + PIECE])
+            except UnreachableError as error:
+                if not filled:
+                    raise
+                self._failure = error  # what came counts
+                break
+        return filled
 
     def read(self, most: int) -> bytes:
         content = bytearray()
@@ -223,13 +241,30 @@ class _Answer:
         return bytes(content)
 
     def close(self) -> None:
-        left = self._answer.length_remaining
-        if left is None or left > BLOCK:
-            self._answer.close()
-            return
-        with suppress(urllib3.exceptions.HTTPError, OSError):
-            self._answer.drain_conn()
+        if not self._ended and self._left is not None and self._left <= BLOCK:
+            rest = memoryview(bytearray(1 << 16))
+            with suppress(UnreachableError):
+                while self.readinto(rest):
+                    pass
+        if self._ended:
+            self._answer.release_conn()
         self._answer.close()
+
+    def _fill(self, buffer: memoryview) -> int:
+        try:
+            count = self._content.readinto(buffer)
+        except (HTTPException, OSError) as error:
+            raise self._broke_off(_reason(error)) from error
+        self._came += count
+        if self._left is not None:
+            self._left -= count
+        if not count and self._left:
+            raise self._broke_off(f"{self._came} bytes came, {self._left} more were announced")
+        self._ended = self._left == 0 or not count
+        return count
+
+    def _broke_off(self, reason: str) -> UnreachableError:
+        return UnreachableError(f"{self._host}: the connection broke off: {reason}", host=self._host)
 
 
 def proxy_for(scheme: str, host: str, port: int) -> str | None:
@@ -292,8 +327,8 @@ def _reason(error: Exception) -> str:
         return "silence: it did not answer in time"
     if isinstance(cause, ConnectionRefusedError):
         return "the connection is refused"
-    if isinstance(cause, urllib3.exceptions.IncompleteRead):
-        return f"{cause.partial} bytes came, {cause.expected} more were announced"
+    if isinstance(cause, IncompleteRead):
+        return "the last chunk is missing"
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror.lower()
     return str(cause) or type(cause).__name__

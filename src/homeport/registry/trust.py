@@ -1,12 +1,21 @@
 """TLS: whom we believe, and what we show."""
 
 import ssl
+import sys
 import threading
-
-import truststore
+from pathlib import Path
 
 from homeport.errors import UsageError
 from homeport.registry.settings import Settings
+
+_STORES = (
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+)
+"""Where systems keep the authorities that they trust, for an OpenSSL that was built for another one (Go's crypto/x509 looks there too)."""
 
 
 class Trust:
@@ -38,7 +47,7 @@ class Trust:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         else:
-            context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context = _verifying()
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         own = self._settings.certificates(host)
         for file in (*self._settings.ca_files, *map(str, own.authorities)):
@@ -52,3 +61,20 @@ class Trust:
             except (OSError, ssl.SSLError) as error:
                 raise UsageError(f"{certificate}, {private}: no certificate with its key: {error}") from None
         return context
+
+
+def _verifying() -> ssl.SSLContext:
+    """Trust what the operating system trusts."""
+    if sys.platform in ("darwin", "win32"):
+        import truststore
+
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # truststore reads the whole store again for each connection: where it is a file, that costs more than the handshake.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_default_verify_paths()
+    paths = ssl.get_default_verify_paths()
+    if not paths.cafile and not (paths.capath and any(Path(paths.capath).glob("*.0"))):
+        for file in filter(Path.exists, map(Path, _STORES)):
+            context.load_verify_locations(cafile=file)
+            break
+    return context

@@ -11,6 +11,7 @@ from homeport.errors import (
     ContentError,
     InvalidDigestError,
     InvalidReferenceError,
+    StoreError,
     StoreFullError,
     TagFixedError,
     UploadTakenError,
@@ -22,15 +23,17 @@ from homeport.server.gate import Asking, Gate
 from homeport.server.immutable import ImmutableTags, is_immutable
 from homeport.server.metrics import Metrics
 from homeport.server.open_uploads import OpenUploads
+from homeport.server.proxies import Proxies
 from homeport.server.quick import Quick, RawHeaders
 from homeport.server.replies import BlobParts, Disconnected, Refusal, Reply, headers_of_reply
-from homeport.server.requests import UNSENT, Receive, Request, Scope, Send, headers_of, origin_of
+from homeport.server.requests import UNSENT, Receive, Request, Scope, Send, headers_of, length_in, origin_of
 from homeport.server.routes import Endpoint, Route, parse_route
 from homeport.server.streams import Buffers
 from homeport.store.layout import Layout
 from homeport.store.protocol import Store
 
 USER, ROUTE = "homeport.user", "homeport.route"
+_FAILED = Refusal(500, ErrorCode.UNKNOWN, "the registry failed; its log says why")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 Handler = Callable[[Store, Request], Awaitable[Reply]]
@@ -71,10 +74,12 @@ class Registry:
         access_log: bool = False,
         metrics: Metrics | None = None,
         layout: Layout | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
-        """`layout` is the store's where it is on a disk, to tell whether that is well."""
+        """`layout` is the store's where it is on a disk, to tell whether that is well; without `proxies` none is trusted."""
         self._store, self._gate, self._immutable = store, gate or Gate(), immutable
         self._access_log, self._metrics, self._layout = access_log, metrics, layout
+        self._proxies = proxies or Proxies()
         self._tells = access_log or metrics is not None
         self._quick = Quick(store, self._gate)
         self._buffers = Buffers()
@@ -114,13 +119,12 @@ class Registry:
         seconds = time.perf_counter() - started
         route: Route | None = scope.get(ROUTE)
         sent = reply.length if reply and scope["method"] != "HEAD" else 0
-        received = next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+        received = next((length_in(value) or 0 for name, value in scope["headers"] if name == b"content-length"), 0)
         if self._metrics:
             endpoint = str(route.endpoint) if route else "other"
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.count(method, endpoint, reply.status if reply else 499, seconds, received, sent)
         if self._access_log:
-            client = scope.get("client")
             asked = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
             self._log.info(
                 "request",
@@ -131,9 +135,13 @@ class Registry:
                 status=reply.status if reply else "gone",
                 bytes=max(sent, received),
                 ms=round(seconds * 1000, 1),
-                client=client[0] if client else "-",
+                client=self._client(scope),
                 user=scope.get(USER) or "-",
             )
+
+    def _client(self, scope: Scope) -> str:
+        peer = scope.get("client")
+        return self._proxies.client(peer[0], scope["headers"]) if peer else "-"
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         """Turn every error into an answer; what nobody foresaw is logged and told in general terms only."""
@@ -152,6 +160,9 @@ class Registry:
         except StoreFullError as error:
             self._log.error("the disk is full", error=error.message, path=scope["raw_path"].decode("latin-1"))
             return Refusal(507, ErrorCode.UNAVAILABLE, "the registry has no room left").reply
+        except StoreError as error:
+            self._log.error("the disk failed", error=error.message, path=scope["raw_path"].decode("latin-1"))
+            return _FAILED.reply
         except ContentError as error:
             self._log.error("content is spoilt", error=error.message)
             return Refusal(500, ErrorCode.UNKNOWN, error.message).reply
@@ -159,7 +170,7 @@ class Registry:
             raise
         except Exception:  # noqa: BLE001 - whatever happens, the client gets an answer and the others their service
             self._log.exception("request failed", method=scope["method"], path=scope["raw_path"].decode("latin-1"))
-            return Refusal(500, ErrorCode.UNKNOWN, "the registry failed; its log says why").reply
+            return _FAILED.reply
 
     async def _handle(self, scope: Scope, receive: Receive) -> Reply:
         """Learn who asks before telling whether there is what they ask for."""
@@ -185,8 +196,7 @@ class Registry:
         # Mounts and the catalog ask what the user may pull: no client asks for a token for whatever they may turn up.
         may_pull = partial(self._gate.rules.allows, identity.user, action=Action.PULL)
         fixed = partial(is_immutable, self._immutable, route.repository)
-        client = scope.get("client")
-        owner = identity.user or f"nobody at {client[0] if client else '-'}"
+        owner = identity.user or f"nobody at {self._client(scope)}"
         request = Request.of(scope, route, receive, may_pull=may_pull, fixed=fixed, uploads=self._uploads, owner=owner)
         return await handler(self._store, request)
 

@@ -9,6 +9,7 @@ from homeport.checked_yaml import line_of, parse_yaml, read_config
 from homeport.errors import ConfigError
 from homeport.server.access import Rule
 from homeport.server.immutable import ImmutableTags
+from homeport.server.proxies import Proxies
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
@@ -46,6 +47,7 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     immutable_tags: tuple[ImmutableTags, ...] = ()
     collection: Collection = Collection()
     access_log: bool = False
+    trusted_proxies: tuple[str, ...] = ()
     file: str = ""
 
     def path(self, text: str) -> Path | None:
@@ -69,6 +71,12 @@ def load_server_config(path: Path) -> ServerConfig:
                 raise wrong(f"access[{index}].groups", f"there is no group {group!r}", "Define it under `groups`.")
     if config.access and not config.htpasswd:
         raise wrong("access", "rules need users", "Name the file of users: htpasswd: FILE.")
+    for index, text in enumerate(config.trusted_proxies):
+        try:
+            Proxies((text,))
+        except ValueError:
+            hint = "Write for example 10.0.0.5 or 10.0.0.0/24."
+            raise wrong(f"trustedProxies[{index}]", f"{text!r} is neither an address nor a network", hint) from None
     for field, text in (("collection.every", config.collection.every), ("collection.grace", config.collection.grace)):
         if text and not _DURATION.fullmatch(text):
             raise wrong(field, f"{text!r} is not a duration", "Write a number and s, m, h or d, for example 24h.")

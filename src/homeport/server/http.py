@@ -37,6 +37,19 @@ class _Pieces(list[bytes]):
     size = 0
 
 
+class _Trailers(list[tuple[bytes, bytes]]):
+    """Headers behind a body: nobody asked for them, so they are counted and dropped, and do not join the headers of the request."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._room = most
+
+    def append(self, header: tuple[bytes, bytes], /) -> None:
+        self._room -= len(header[0]) + len(header[1]) + 4
+        if self._room < 0:
+            raise ValueError("the trailers are too long")  # the parser stops at it
+
+
 def protocol_with(limits: Limits, answer_now: AnswerNow | None = None) -> type[asyncio.Protocol]:
     """Return the protocol class with these bounds, for uvicorn to make one of for each connection."""
 
@@ -114,14 +127,24 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         if size > self.limits.head_bytes:
             self._refuse(431, "the headers are too long")
+        elif not self._is_well_addressed():
+            self._refuse(400, "the version of HTTP or the host is wrong")
         elif self.parser.should_upgrade():
             self._decline_upgrade()
         elif not self.transport.is_closing() and not self._answer_at_once():
             self._start()
 
+    def _is_well_addressed(self) -> bool:
+        """Tell whether version and host are as RFC 9112 section 3.2 demands: proxies may disagree on anything else."""
+        version = self.parser.get_http_version()
+        if version == "1.1":
+            return sum(name == b"host" for name, _ in self.headers) == 1
+        return bool(version == "1.0")
+
     def _start(self) -> None:
         cast("dict[str, Any]", self.scope)[UNSENT] = self.transport.get_write_buffer_size
         super().on_headers_complete()
+        self.headers = _Trailers(self.limits.head_bytes)
         self.cycle.body = _Pieces()  # type: ignore[assignment]  # only on_body and _receive below look into it
 
     def _answer_at_once(self) -> bool:
@@ -168,7 +191,12 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         def in_pieces(scope: Any, _receive: Any, send: Any) -> Any:
-            return app(scope, lambda: _receive_pieces(cycle), send)
+            async def unless_closed(message: Any) -> None:
+                # The cycle learns of an end one turn of the loop later, or never if requests wait behind it.
+                cycle.disconnected = cycle.disconnected or self.transport.is_closing()
+                await send(message)
+
+            return app(scope, lambda: _receive_pieces(cycle), unless_closed)
 
         super()._start_asgi_task(cycle, in_pieces)
 

@@ -9,6 +9,7 @@ from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.error_codes import ErrorCode
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Manifest, RawManifest, media_type_in, parse_manifest
 from homeport.oci.media_types import IMAGE_TYPES, INDEX_TYPES, SCHEMA1, SCHEMA1_SIGNED
+from homeport.oci.unreadable import UNREADABLE
 from homeport.reference import is_tag
 from homeport.server.replies import Headers, Refusal, Reply, warning
 from homeport.server.requests import Request
@@ -107,7 +108,7 @@ def _parse(raw: RawManifest) -> Manifest:
     try:
         stated = msgspec.json.decode(raw.body, type=_Stated).media_type
         manifest = parse_manifest(raw)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise _invalid(f"it cannot be read: {error}") from None
     except ContentError as error:
         if raw.media_type in _KNOWN_TYPES:

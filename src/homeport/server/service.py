@@ -13,6 +13,7 @@ from homeport.server.config import ServerConfig, seconds
 from homeport.server.gate import Gate
 from homeport.server.login import HtpasswdLogin
 from homeport.server.metrics import Metrics, share_between_workers
+from homeport.server.proxies import Proxies
 from homeport.server.run import Listen, RegistryServer
 from homeport.server.tls import Certificate, own_certificate, trust_help
 from homeport.server.tokens import Tokens
@@ -63,6 +64,7 @@ class Service:
             access_log=self.config.access_log,
             metrics=Metrics(self.store.layout),
             layout=self.store.layout,
+            proxies=Proxies(self.config.trusted_proxies),
         )
         if number == 0 and self.config.collection.every:
             threading.Thread(target=self._collect, name="homeport-collection", daemon=True).start()

@@ -19,13 +19,18 @@ _DAY = dt.timedelta(days=1)
 
 
 class Certificate:
-    """A server's certificate and key in files, and the authorities of clients, if only those are let in."""
+    """A server's certificate and key in files, and the authorities of clients, if only those are let in.
+
+    `context` is for the server to keep. Each connection is handed over to what was loaded last: a context that was used
+    cannot forget an authority.
+    """
 
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
         """Load the files; raises UsageError."""
         self._certificate, self._key, self._client_ca = certificate, key, client_ca
         self._state = self._stat()
-        self.context = self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        self.context = self._latest = self._load()
+        self.context.sni_callback = self._hand_over
 
     def refresh(self) -> bool:
         """Use the files for connections to come if they changed; while they do not fit together, the old ones stay."""
@@ -33,24 +38,29 @@ class Certificate:
         if state == self._state:
             return False
         try:
-            self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-            self._load(self.context)
+            self._latest = self._load()
         except UsageError:
             return False
         self._state = state
         return True
 
+    def _hand_over(self, connection: ssl.SSLObject, _name: str, _context: ssl.SSLContext) -> None:
+        """OpenSSL calls this for each client, also for one that names no host."""
+        connection.context = self._latest
+
     def _stat(self) -> list[tuple[int, int] | None]:
         paths = [path for path in (self._certificate, self._key, self._client_ca) if path]
         return [(status.st_mtime_ns, status.st_ino) if (status := _stat(path)) else None for path in paths]
 
-    def _load(self, context: ssl.SSLContext) -> ssl.SSLContext:
+    def _load(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             context.load_cert_chain(self._certificate, self._key)
             if self._client_ca:
                 context.load_verify_locations(self._client_ca)
                 context.verify_mode = ssl.CERT_REQUIRED
+                context.num_tickets = 0  # a session that goes on would not ask for the certificate again
         except (OSError, ssl.SSLError) as error:
             reason = getattr(error, "reason", None) or error.strerror
             raise UsageError(

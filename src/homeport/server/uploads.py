@@ -39,6 +39,7 @@ async def append(store: Store, request: Request) -> Reply:
     upload = await _open(store, repository, session)
     try:
         await _write(request, session, upload)
+        await to_thread(upload.sync)
         return Reply(202, _progress(repository, session, upload.offset))
     finally:
         upload.close()

@@ -12,6 +12,7 @@ from homeport.oci.digest import hasher_for, is_digest, matches
 from homeport.oci.manifest import Manifest, RawManifest, parse_manifest
 from homeport.oci.media_types import IMAGE_TYPES
 from homeport.reference import is_tag
+from homeport.store.deletion import is_unfinished
 from homeport.store.durable import make_directory, read_file, remove_file, sync_directory, translated, write_mark
 from homeport.store.layout import Layout, digest_in, entry_of, names_in
 from homeport.store.leases import locked
@@ -133,7 +134,7 @@ class _Repository:
             named = (read_file(str(path)) or b"").decode("ascii", "replace").strip()
             if not is_tag(tag):
                 yield Damage(f"{self._name}/_tags/{tag}", "not the name of a tag")
-            elif path.exists() and not (is_digest(named) and (self._place / "_manifests" / entry_of(named)).exists()):
+            elif path.exists() and not (is_digest(named) and self._is_known(named)):
                 mended = self._repair and self._drop(path)
                 yield Damage(f"{self._name}:{tag}", f"names {named[:80] or 'nothing'}, which is not there", mended)
 
@@ -150,6 +151,10 @@ class _Repository:
             mark = self._place / "_referrers" / entry_of(manifest.subject.digest) / entry_of(digest)
             if not mark.exists():
                 yield Damage(where, f"not listed among what refers to {manifest.subject.digest}", self._mark(mark))
+
+    def _is_known(self, digest: str) -> bool:
+        """Tell whether a tag may name this: it is there, or its deletion was interrupted and will be ended."""
+        return (self._place / "_manifests" / entry_of(digest)).exists() or is_unfinished(self._place, digest)
 
     def _mark(self, path: Path) -> bool:
         if self._repair:

@@ -1,8 +1,9 @@
 """Garbage collection, while the registry serves: what nothing names and nobody has touched for a while is removed.
 
 A file's mtime is its last touch (see `leases`). The collector looks for what is unused without any lock, and then at each
-file once more under the lock that requests take to renew a lease. Three steps, each safe by itself: manifests without a tag,
-where a rule names their repository; a repository's hold on a blob that no manifest of it names; blobs that no repository holds.
+file once more under the lock that requests take to renew a lease. Four steps, each safe by itself: manifests without a tag,
+where a rule names their repository; marks of referrers that are gone; a repository's hold on a blob that no manifest of it
+names; blobs that no repository holds.
 """
 
 import fcntl
@@ -16,6 +17,7 @@ import msgspec
 
 from homeport.errors import StoreError
 from homeport.oci.digest import digests_in, hasher_for, is_digest, matches
+from homeport.store.deletion import finish_deletion, unfinished
 from homeport.store.durable import read_file, remove_file, translated
 from homeport.store.layout import Layout, digest_in, entry_of, names_in, remove_leftovers
 from homeport.store.leases import LEASE_SECONDS, locked
@@ -40,6 +42,7 @@ class Collected(msgspec.Struct):
     holds: int = 0
     blobs: int = 0
     bytes: int = 0
+    marks: int = 0
     unreadable: list[str] = []
 
     def __str__(self) -> str:
@@ -82,6 +85,10 @@ class _Run:
 
     def repository(self, name: str, place: Path) -> None:
         """Collect in one repository; one that holds a manifest nobody can read is left alone."""
+        if not self._policy.dry_run:
+            for digest in unfinished(place):
+                with locked(place):
+                    finish_deletion(place, digest)
         old = [entry for entry in names_in(place / "_blobs") if self._is_old(place / "_blobs" / entry)]
         named: dict[str, set[str]] = {}
         for entry in names_in(place / "_manifests"):
@@ -94,11 +101,23 @@ class _Run:
             for digest in self._unused_manifests(place, named):
                 if self._remove(place / "_manifests" / entry_of(digest), place):
                     self._done.manifests.append(f"{name}@{digest}")
+        self._marks(place)
         used = set().union(*named.values()) if named else set()
         for entry in old:
             if digest_in(entry) not in used and self._remove(place / "_blobs" / entry, place):
                 self._dropped.add(place / "_blobs" / entry)
                 self._done.holds += 1
+
+    def _marks(self, place: Path) -> None:
+        """Remove what says that a manifest refers to another, where that manifest was deleted."""
+        for subject in names_in(place / "_referrers"):
+            for entry in names_in(place / "_referrers" / subject):
+                mark, manifest = place / "_referrers" / subject / entry, place / "_manifests" / entry
+                if manifest.exists() or not self._is_old(mark):
+                    continue
+                with locked(place):  # a push makes the mark first, then the manifest
+                    if not manifest.exists() and self._is_old(mark):
+                        self._done.marks += self._policy.dry_run or remove_file(mark)
 
     def contents(self) -> None:
         """Remove blobs that no repository holds."""

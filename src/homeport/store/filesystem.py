@@ -3,11 +3,13 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from homeport.errors import ContentError
 from homeport.oci.digest import digests_in, hasher_for, is_digest, matches
 from homeport.oci.manifest import RawManifest
+from homeport.store.deletion import delete_with_tags, finish_deletion, is_unfinished, tags_of
 from homeport.store.durable import (
     make_directory,
     read_file,
@@ -112,6 +114,8 @@ class FileSystemStore:
                 return missing
             for name in filter(fixed, names):
                 check_fixed(name, self._named_by(place, name), manifest.digest)
+            if is_unfinished(place, manifest.digest):  # its old tags must not come back with it
+                finish_deletion(place, manifest.digest)
             for digest in digests_in(manifest.body):
                 self._leases.renew(self.layout.link(repository, digest))
                 self._leases.renew(place / "_manifests" / entry_of(digest))
@@ -159,23 +163,16 @@ class FileSystemStore:
         return self._recent.get(repository, identifier)
 
     def delete_manifest(self, repository: str, digest: str, *, fixed: Callable[[str], bool] = never) -> bool:
-        """Delete a manifest and with it all its tags: they are void at once, and swept after it."""
+        """Delete a manifest and with it all its tags: they are void at once."""
         place = self.layout.place(repository)
         path = place / "_manifests" / entry_of(digest)
         if not path.exists():
             return False
         with translated(f"delete manifest {digest}"), self._locked(place):
-            tags = [
-                name
-                for name in names_in(place / "_tags")
-                if read_file(f"{place}/_tags/{name}") == digest.encode() + b"\n"
-            ]
+            tags = tags_of(place, digest)
             for name in filter(fixed, tags):
                 check_fixed(name, digest, "")
-            deleted = remove_file(path)
-            for name in tags:
-                remove_file(place / "_tags" / name)
-            return deleted
+            return delete_with_tags(place, digest, tags, self._known)
 
     def delete_tag(self, repository: str, tag: str) -> bool:
         """Delete a tag and leave its manifest."""
@@ -201,12 +198,9 @@ class FileSystemStore:
     def repositories(self, *, after: str = "", limit: int, keep: Callable[[str], bool] = always) -> list[str]:
         """Return up to `limit` repositories that hold a manifest and sort after a text."""
         with translated("list the repositories"):
-            found = (
-                name
-                for name, place in self.layout.walk()
-                if name > after and keep(name) and any(names_in(place / "_manifests"))
-            )
-            return sorted(found)[:limit]
+            found = self.layout.walk_sorted(after)
+            holding = (name for name, place in found if keep(name) and any(names_in(place / "_manifests")))
+            return list(islice(holding, limit))
 
     def referrers(self, repository: str, subject: str) -> list[str]:
         """Return the digests of what refers to a digest in a repository."""

@@ -73,6 +73,29 @@ class Layout:
             if any(name.startswith("_") for name in names):
                 yield prefix.rstrip("/"), directory
 
+    def walk_sorted(self, after: str = "") -> Iterator[tuple[str, Path]]:
+        """Yield every repository whose name sorts after a text, sorted; looks only into directories that it comes to."""
+        return self._below("", self.repositories, after)
+
+    def _below(self, prefix: str, directory: Path, after: str) -> Iterator[tuple[str, Path]]:
+        # In the order of whole names: a-b comes between a and a/b, because - sorts before /.
+        for key in sorted(key for name in _directories_in(directory) for key in (name, f"{name}/")):
+            name = prefix + key
+            if key.endswith("/"):
+                if name > after or after.startswith(name):
+                    yield from self._below(name, directory / key[:-1], after)
+            elif name > after:
+                yield name, directory / key
+
+
+def _directories_in(directory: Path) -> list[str]:
+    """Return the directories in one that are a repository or lead to one."""
+    try:
+        with os.scandir(directory) as entries:
+            return [it.name for it in entries if not it.name.startswith("_") and it.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+
 
 def entry_of(digest: str) -> str:
     """Write a digest as the name of a file."""

@@ -209,6 +209,10 @@ class _MemoryUpload:
             self._check()
             self._session.data.extend(b"".join(data))
 
+    def sync(self) -> None:
+        with self._lock:
+            self._check()
+
     def commit(self, digest: str) -> None:
         with self._lock:
             self._check()

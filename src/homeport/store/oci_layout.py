@@ -9,7 +9,8 @@ import msgspec
 from homeport.errors import ContentError, InvalidReferenceError, NotFoundError, UsageError
 from homeport.oci.digest import digest_of, hasher_for, is_digest, matches
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, parse_manifest
-from homeport.oci.transfer import BlobReader
+from homeport.oci.transfer import NOTHING, Begun, BlobReader
+from homeport.oci.unreadable import UNREADABLE
 from homeport.reference import Reference
 from homeport.store.files import Files, Reading, read_whole
 
@@ -157,9 +158,11 @@ class LayoutSource:
         return self._layout.manifest(digest)
 
     @contextmanager
-    def open_blob(self, repository: str, blob: Descriptor) -> Iterator[BlobReader]:  # noqa: ARG002  # a layout has blobs once
-        """Read a blob, verified; raises NotFoundError, ContentError."""
-        yield self._layout.blob(blob)
+    def open_blob(self, repository: str, blob: Descriptor, begun: Begun = NOTHING, /) -> Iterator[BlobReader]:  # noqa: ARG002  # a layout has blobs once
+        """Read a blob, or what follows its first bytes, verified; raises NotFoundError, ContentError."""
+        reader = self._layout.blob(blob)
+        reader.seek(begun.offset)
+        yield reader
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:  # noqa: ARG002  # a layout has one list
         """List the manifests of the layout that are about another one."""
@@ -178,13 +181,16 @@ class FileBlob:
         size = files.size(path)
         if size != blob.size:
             raise ContentError(f"{files.name(path)}: {blob.digest} has {size} bytes in it, {blob.size} are named")
-        self.rewind()
+        self._hasher, self._offset = hasher_for(blob.digest), 0
         if blob.size == 0 and not matches(self._hasher, blob.digest):
             raise damaged(files, path, blob.digest)
 
-    def rewind(self) -> None:
-        """Start over."""
+    def seek(self, offset: int, /) -> None:
+        """Go to an offset; what is before it is read again, for the digest's sake."""
         self._hasher, self._offset = hasher_for(self._blob.digest), 0
+        before = memoryview(bytearray(min(offset, 1 << 20)))
+        while self._offset < offset:
+            self.readinto(before[: offset - self._offset])
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer from its start; return the number of bytes, 0 at the end. Raises ContentError."""
@@ -213,13 +219,21 @@ def read_layout(files: Files) -> Layout:
         if not is_digest(manifest.digest) or manifest.size < 0:
             raise ContentError(f"{files.name(INDEX)}: {manifest.digest[:80]!r} in {INDEX} is not a digest")
     layout = Layout(files, tuple(map(_named, index.manifests)))
-    layout.images = tuple(named for named in layout.images if named.written or not _is_referrer(layout, named.manifest))
+    nameless = {named.manifest.digest: named.manifest for named in layout.images if not named.written}
+    about = {digest for digest, manifest in nameless.items() if _is_referrer(layout, manifest)}
+    layout.images = tuple(named for named in layout.images if named.written or named.manifest.digest not in about)
     return layout
 
 
 def blob_path(digest: str) -> str:
     """Return where a layout has content."""
     return "blobs/" + digest.replace(":", "/", 1)
+
+
+def digest_in(path: str) -> str:
+    """Return the digest that a path of a layout states; "" where it is no blob's."""
+    digest = path.removeprefix("blobs/").replace("/", ":", 1)
+    return digest if is_digest(digest) else ""
 
 
 def damaged(files: Reading, path: str, digest: str) -> ContentError:
@@ -239,6 +253,11 @@ def parse_name(text: str) -> Reference | None:
         return None
 
 
+def shown_name(text: str) -> str:
+    """Return what is written of an image, nothing where it could not be shown: it would steer a terminal."""
+    return text if text.isprintable() else ""
+
+
 def _is_referrer(layout: Layout, manifest: Descriptor) -> bool:
     """Tell whether a manifest without a name is about another one, and note that."""
     if not layout.holds(manifest.digest):
@@ -251,7 +270,7 @@ def _is_referrer(layout: Layout, manifest: Descriptor) -> bool:
 
 
 def _named(manifest: Descriptor) -> Named:
-    written = manifest.annotations.get(IMAGE_NAME) or manifest.annotations.get(REF_NAME) or ""
+    written = shown_name(manifest.annotations.get(IMAGE_NAME) or manifest.annotations.get(REF_NAME) or "")
     reference = parse_name(written)
     return Named(manifest, reference.pinned if reference else None, written)
 
@@ -260,5 +279,5 @@ def read_json(files: Files, path: str, kind: type[T]) -> T:
     """Read a small file of JSON; raises ContentError."""
     try:
         return msgspec.json.decode(read_whole(files, path, MOST_INDEX_BYTES), type=kind)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ContentError(f"{files.name(path)}: {path} in it cannot be read: {error}") from None

@@ -5,9 +5,31 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Final, Protocol, Self
 
 from homeport.errors import InputError, StoreError
+
+GZIP: Final = b"\x1f\x8b"
+ZSTD: Final = b"\x28\xb5\x2f\xfd"
+"""What compressed files begin with (RFC 1952, RFC 8878)."""
+
+
+class Bytes(Protocol):
+    """Bytes of an archive, wherever they come from; any number of threads may read."""
+
+    size: int
+
+    def read_at(self, offset: int, buffer: memoryview, /) -> int:
+        """Fill the buffer from its start; return the number of bytes, 0 at the end. Raises ContentError, InputError."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes, fewer only at the end. Raises ContentError, InputError."""
+
+    def name(self, start: int, stop: int) -> str:
+        """Name the files that hold a range, for a message."""
+
+    def close(self) -> None:
+        """Close the files."""
 
 
 class Pieces:
@@ -94,7 +116,10 @@ class Pieces:
 
     def name(self, start: int, stop: int) -> str:
         """Name the files that hold a range, for a message."""
-        return " and ".join(str(file) for file, *_ in self._places(start, max(1, stop - start))) or str(self.files[-1])
+        first, *rest = [str(file) for file, *_ in self._places(start, max(1, stop - start))] or [str(self.files[-1])]
+        if not rest:
+            return first
+        return f"{first} and {rest[0]}" if len(rest) == 1 else f"{first} to {rest[-1]}"
 
     def close(self) -> None:
         """Close the files."""

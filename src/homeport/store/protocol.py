@@ -49,6 +49,9 @@ class Upload(Protocol):
     def write(self, *data: bytes) -> None:
         """Append all of it; raises UploadTakenError. An upload that fails for want of room is given up, so that the room is free again."""
 
+    def sync(self) -> None:
+        """Return when what was received would survive a power cut; raises UploadTakenError. An upload that fails here is given up."""
+
     def commit(self, digest: str) -> None:
         """Make it a blob of its repository, and end it; raises ContentError where the digest is another, UploadTakenError."""
 

@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from homeport.errors import ContentError, StoreFullError, UploadTakenError
+from homeport.errors import ContentError, StoreError, StoreFullError, UploadTakenError
 from homeport.oci.digest import Hasher, check_digest, hasher_for, matches
-from homeport.store.durable import send_to_disk, translated, write_all
+from homeport.store.durable import send_to_disk, sync_directory, translated, write_all
 
 REHASH_BYTES: Final = 1 << 20
 REMEMBERED: Final = 1024
@@ -161,11 +161,23 @@ class FileUpload:
             self._hashed = self._offset
             self._sent = send_to_disk(self._handle, self._sent, self._offset)
 
-    def commit(self, digest: str) -> None:
-        """Make it a blob and end it; whatever goes wrong, the upload is gone.
+    def sync(self) -> None:
+        """Make the bytes and the name durable; if that fails, the upload is gone.
 
         After a failed fsync the kernel counts the pages as clean: a second try would succeed without having written them.
         """
+        with self._lock:
+            self._check()
+            try:
+                with translated("store what was received"):
+                    os.fsync(self._handle)
+                    sync_directory(self._path.parent)
+            except StoreError:
+                self._give_up()
+                raise
+
+    def commit(self, digest: str) -> None:
+        """Make it a blob and end it; whatever goes wrong, the upload is gone, for the reason that `sync` gives."""
         check_digest(digest)
         with self._lock:
             self._check()

@@ -4,6 +4,7 @@ Nothing is ever unpacked: a name is a key of the table, so it cannot point outsi
 """
 
 import posixpath
+import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -11,9 +12,12 @@ from typing import Final
 import msgspec
 
 from homeport.errors import ContentError
-from homeport.store.pieces import Pieces
+from homeport.store.pieces import Bytes
 
 BLOCK: Final = 512
+_MOST_EXTENSIONS: Final = 16
+_READ: Final = frozenset({"path", "linkpath", "size"})
+_SIZE: Final = re.compile(r"[0-9]{1,18}")
 END: Final = bytes(2 * BLOCK)
 
 _MOST_ENTRIES = 1_000_000
@@ -28,7 +32,7 @@ class Entry(msgspec.Struct, frozen=True):
     size: int
 
 
-def read_table(archive: Pieces) -> dict[str, Entry]:
+def read_table(archive: Bytes) -> dict[str, Entry]:
     """Find the files of an archive by their headers; links to other files of it are followed. Raises ContentError."""
     table: dict[str, Entry] = {}
     links: dict[str, str] = {}
@@ -60,23 +64,29 @@ def padded(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-def _members(archive: Pieces) -> Iterator[tuple[str, Entry, str | None]]:
+def _members(archive: Bytes) -> Iterator[tuple[str, Entry, str | None]]:
     """Yield name, place and target of a link for each file."""
-    offset = 0
+    offset = extensions = 0
     extended: dict[str, str] = {}
     while block := archive.read(offset, BLOCK):
         if not block.strip(b"\0"):
             return
         member = _parse(archive, offset, block)
-        size = int(extended["size"]) if extended.get("size", "").isdigit() else member.size
+        size = _size(archive, offset, extended.get("size")) if "size" in extended else member.size
         entry = Entry(offset + BLOCK, size)
         offset = entry.offset + padded(size)
         if size < 0 or entry.offset + size > archive.size:
-            raise _bad(archive, entry.offset, f"it is cut off within {member.name[:200]}")
+            raise _bad(archive, entry.offset, f"it is cut off within {member.name[:200]!r}")
         if member.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK):
             extended.update(_extension(archive, member.type, entry))
+            extensions += 1
+            if extensions > _MOST_EXTENSIONS:
+                raise _bad(archive, entry.offset, f"more than {_MOST_EXTENSIONS} headers are about one file")
             continue
         name = _checked(archive, entry.offset, extended.get("path") or member.name)
+        if size and member.type in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE):
+            # Some readers pass over such content, and some take it for headers.
+            raise _bad(archive, entry.offset, f"{name} is no file, and has content")
         if member.type in (tarfile.SYMTYPE, tarfile.LNKTYPE):
             base = posixpath.dirname(name) if member.type == tarfile.SYMTYPE else ""
             link = extended.get("linkpath") or member.linkname
@@ -85,10 +95,16 @@ def _members(archive: Pieces) -> Iterator[tuple[str, Entry, str | None]]:
             yield name, entry, None
         elif member.type != tarfile.DIRTYPE:
             raise _bad(archive, entry.offset, f"{name} is no file, folder or link")
-        extended = {}
+        extended, extensions = {}, 0
 
 
-def _parse(archive: Pieces, offset: int, block: bytes) -> tarfile.TarInfo:
+def _size(archive: Bytes, offset: int, text: str | None) -> int:
+    if not text or not _SIZE.fullmatch(text):
+        raise _bad(archive, offset, "an extended header is damaged")
+    return int(text)
+
+
+def _parse(archive: Bytes, offset: int, block: bytes) -> tarfile.TarInfo:
     try:
         return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError:
@@ -98,7 +114,7 @@ def _parse(archive: Pieces, offset: int, block: bytes) -> tarfile.TarInfo:
         raise _bad(archive, offset, reason) from None
 
 
-def _extension(archive: Pieces, kind: bytes, entry: Entry) -> dict[str, str]:
+def _extension(archive: Bytes, kind: bytes, entry: Entry) -> dict[str, str]:
     """Read what a header says of the next one; a global one (g) is read over, as nothing here depends on it."""
     if entry.size > _MOST_HEADER:
         raise _bad(archive, entry.offset, f"a header of {entry.size} bytes is too large")
@@ -109,7 +125,7 @@ def _extension(archive: Pieces, kind: bytes, entry: Entry) -> dict[str, str]:
         text = content.rstrip(b"\0").decode(errors="surrogateescape")
         return {"path" if kind == tarfile.GNUTYPE_LONGNAME else "linkpath": text}
     try:
-        found = dict(_records(content))
+        found = {key: value for key, value in _records(content) if key in _READ or key.startswith("GNU.sparse")}
     except ValueError:
         raise _bad(archive, entry.offset, "an extended header is damaged") from None
     if any(key.startswith("GNU.sparse") for key in found):
@@ -128,14 +144,16 @@ def _records(content: bytes) -> Iterable[tuple[str, str]]:
         yield key.decode(), value[:-1].decode(errors="surrogateescape")
 
 
-def _checked(archive: Pieces, offset: int, name: str) -> str:
+def _checked(archive: Bytes, offset: int, name: str) -> str:
     plain = posixpath.normpath(name)
     if name.startswith("/") or plain.startswith("../") or plain == ".." or "\0" in name:
         raise _bad(archive, offset, f"it names {name[:200]!r}, which is outside of it")
+    if not name.isprintable():
+        raise _bad(archive, offset, f"it names {name[:200]!r}, which cannot be shown")
     return plain
 
 
-def _bad(archive: Pieces, offset: int, reason: str) -> ContentError:
+def _bad(archive: Bytes, offset: int, reason: str) -> ContentError:
     return ContentError(
         f"{archive.name(offset, offset + 1)}: {reason}", hint="Copy or make the archive again; nothing of it was used."
     )

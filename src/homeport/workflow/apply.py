@@ -9,13 +9,17 @@ import yaml
 
 from homeport.cluster.pull_secrets import check_for_kubelet, make_pull_secret
 from homeport.discovery.inputs import Source
+from homeport.mapping import Target
 from homeport.mirror.executor import mirror
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import Lock
+from homeport.mirror.mirrors import Mirrors, mirrors_of
 from homeport.mirror.observer import Observer
 from homeport.mirror.result import MirrorResult
+from homeport.mirror.spool import Spool
 from homeport.registry.session import Registries
 from homeport.relocation.write import write_whole
+from homeport.workflow.config import Config
 from homeport.workflow.job import Job, holds, locked_digests, versions_of
 from homeport.workflow.pulls import read_pulls
 from homeport.workflow.rewrite import learner
@@ -45,11 +49,12 @@ def apply_job(
     *,
     locked: bool = False,
     kept: KeptManifests | None = None,
+    spool: Spool | None = None,
 ) -> Applied:
     """Bring the images, then write lock, manifests and pull secret, then prove it.
 
     With `locked` a tag that is not what the lock says is refused, and a source is asked only for what the target lacks.
-    `kept` has the manifests that earlier runs fetched.
+    `kept` has the manifests that earlier runs fetched, `spool` what transfers that broke have left.
     """
     secret = _secret_text(job, registries)
     target = registries.client(job.mapping.target.registry)
@@ -64,6 +69,8 @@ def apply_job(
         kept=kept,
         referrers=True,
         keep_tags=True,
+        mirrors=_mirrors(job.config, registries),
+        spool=spool,
     )
     lock = _lock(job, result)
     written = _write({job.config.lock_file: lock.encode()})
@@ -77,6 +84,11 @@ def apply_job(
             {folder / CREDENTIALS_FILE: secret.encode(), folder / ".gitignore": f"{CREDENTIALS_FILE}\n".encode()}
         )
     return Applied(result, written, prove_job(job, registries, lock, secret))
+
+
+def _mirrors(config: Config, registries: Registries) -> Mirrors:
+    places = {name: tuple(map(Target.parse, entry.mirrors)) for name, entry in config.registries.items()}
+    return mirrors_of(places, registries.client)
 
 
 def prove_job(job: Job, registries: Registries, lock: Lock, secret: str) -> Verification:

@@ -1,17 +1,18 @@
 """Change a live cluster as planned, so that it pulls from the target: one object after the other, each until it runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import msgspec
 
-from homeport.cluster.api import Api, shown
-from homeport.cluster.changes import operations
+from homeport.cluster.api import Api
 from homeport.cluster.lease import held
 from homeport.cluster.record import Changed, Journal
 from homeport.errors import HomeportError
-from homeport.workflow.live_changes import Wanted
-from homeport.workflow.live_plan import LivePlan, change
+from homeport.workflow.live_changes import Wanted, word
+from homeport.workflow.live_plan import LivePlan
+from homeport.workflow.live_pull_secrets import write_secrets
 from homeport.workflow.live_rollout import SILENCE, Waiter
+from homeport.workflow.live_write import change_now, patch_now
 
 
 class LiveApplied(msgspec.Struct, frozen=True):
@@ -24,7 +25,7 @@ class LiveApplied(msgspec.Struct, frozen=True):
 def apply_live(
     api: Api,
     plan: LivePlan,
-    journal: Journal,
+    journal: Journal | None,
     *,
     namespace: str,
     say: Callable[[str], None] = lambda _: None,
@@ -32,7 +33,7 @@ def apply_live(
 ) -> LiveApplied:
     """Make all changes of a plan, and stop at the first that does not roll out; a second run goes on from there.
 
-    The lease and the record are in `namespace`. Raises ClusterError where another apply is at work.
+    The lease is in `namespace`; without a journal nothing is recorded. Raises ClusterError where another apply is at work.
     """
     done: list[str] = []
     rules = plan.rules
@@ -44,18 +45,16 @@ def apply_live(
     with held(api, namespace) as lease:
         try:
             changed = [Changed(it.key, it.changes) for it in (*plan.accounts, *plan.objects) if it.changes]
-            if changed:
+            if changed and journal:
                 journal.write(journal.read().adding(str(rules.mapping.target), changed))
-            _write_secrets(api, plan, note)
+            write_secrets(api, plan.secrets, note)
             for account in plan.accounts:
-                if account.changes:
-                    api.patch(account.value, operations(account.value, account.changes))
+                if account.changes and patch_now(api, account):
                     note(f"{account.key}: lends {rules.secret}")
             waiter = Waiter(api, say, lease.renew, silence)
             for step in plan.objects:
                 lease.renew()
-                if step.changes:
-                    change(api, step)
+                if step.changes and change_now(api, step, plan.take_over):
                     note(f"{step.key}: changed")
                 waiter.wait(step, rules.behind)
         except HomeportError as error:
@@ -63,26 +62,6 @@ def apply_live(
     return LiveApplied(tuple(done))
 
 
-def _write_secrets(api: Api, plan: LivePlan, note: Callable[[str], None]) -> None:
-    for step in plan.secrets:
-        if not step.manifest:
-            continue
-        if "resourceVersion" in step.manifest["metadata"]:
-            api.replace(step.manifest)
-        else:
-            api.create(step.manifest)
-        note(f"{shown(step.manifest)}: {step.done}")
-
-
 def described(step: Wanted) -> list[str]:
     """Write the changes of an object, a line each."""
     return [f"{it.where}: {word(it.old)} -> {word(it.new)}" for it in step.changes]
-
-
-def word(value: object) -> str:
-    """Write a field's value for people."""
-    if isinstance(value, Mapping) and set(value) == {"name"}:
-        return str(value["name"])
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {word(inner)}" for name, inner in value.items())
-    return "(none)" if value is None else str(value)

@@ -1,46 +1,31 @@
 """What has to change in a live cluster, so that it pulls from the target: read, tried by a server-side dry run, not done."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from homeport.cluster.api import Api, ConflictError
-from homeport.cluster.changes import configuration, operations
 from homeport.cluster.inventory import Inventory
 from homeport.cluster.kinds import PODS, SERVICE_ACCOUNTS, TEMPLATES, Kind, is_custom
-from homeport.cluster.owners import is_person, owner_of
-from homeport.cluster.pull_access import held
+from homeport.cluster.owners import owner_of
 from homeport.discovery.findings import Finding, ObjectKey
 from homeport.discovery.knowledge import Knowledge
-from homeport.errors import ClusterError, UsageError
+from homeport.errors import ClusterError
 from homeport.mapping import Mapping as NameMapping
 from homeport.reference import DOCKER_HUB, Reference
-from homeport.workflow.live_changes import BroughtOnly, Left, Rules, Wanted, fields_of, is_built_in, lend, wanted_of
+from homeport.workflow.live_changes import BroughtOnly, Left, Rules, Wanted, lend, wanted_of
+from homeport.workflow.live_pull_secrets import SecretStep, secret_step
+from homeport.workflow.live_write import change, strangers
 
-MANAGED: Final = {"app.kubernetes.io/managed-by": "homeport"}
 _ORDER: Final = ("Deployment", "DaemonSet", "StatefulSet", "CronJob")
 
 
-class SecretStep(msgspec.Struct, frozen=True):
-    """A pull secret of a namespace: `manifest` is what it becomes. Its content is never shown."""
-
-    namespace: str
-    name: str
-    status: str
-    manifest: dict[str, Any] = {}
-
-    @property
-    def done(self) -> str:
-        """The status when it has been done."""
-        return self.status.removeprefix("to be ")
-
-    def __repr__(self) -> str:
-        return f"SecretStep({self.namespace}/{self.name}: {self.status})"
-
-
 class LivePlan(msgspec.Struct, frozen=True, eq=False):
-    """What would be done, in order: secrets, service accounts, then objects. `restarts` are the pods that are replaced."""
+    """What would be done, in order: secrets, service accounts, then objects. `restarts` are the pods that are replaced.
+
+    `take_over` names the field managers whose fields are taken.
+    """
 
     rules: Rules
     secrets: tuple[SecretStep, ...] = ()
@@ -49,6 +34,7 @@ class LivePlan(msgspec.Struct, frozen=True, eq=False):
     restarts: tuple[str, ...] = ()
     left: tuple[Left, ...] = ()
     errors: tuple[str, ...] = ()
+    take_over: tuple[str, ...] = ()
 
 
 def plan_live(
@@ -60,24 +46,27 @@ def plan_live(
     *,
     secrets: Sequence[Mapping[str, Any]] = (),
     default_registry: str = DOCKER_HUB,
+    overlap: bool = False,
+    take_over: Collection[str] = (),
 ) -> LivePlan:
     """Compare live objects with what they should be, and try every change by a dry run; raises UsageError and ClusterError.
 
-    `secrets` are the manifests of the pull secret, one for each namespace.
+    `secrets` are the manifests of the pull secret, one for each namespace; with `overlap` it keeps the credentials that it has.
     """
     inventory = Inventory(api, namespaces, learn(()), default_registry)
     noted = [
         each for each in inventory if each.names_images or not is_custom(each.value["apiVersion"].rpartition("/")[0])
     ]
     findings = [finding for each in noted for finding in each.walk.findings]
-    knowledge = learn(findings) + Knowledge(rules=inventory.taught)
+    knowledge = learn(findings) + inventory.taught
     name = secrets[0]["metadata"]["name"] if secrets else ""
     only = BroughtOnly(mapping.target, mapping.keep_registry, mapping.redirects, frozenset(brought))
     rules = Rules(only, knowledge, name, default_registry)
     wanted = [wanted_of(each.value, rules) for each in noted]
-    tried = [_tried(api, _unlooped(it)) for it in sorted(wanted, key=_order) if it.is_at_target]
+    tried = [_tried(api, _unlooped(it), take_over) for it in sorted(wanted, key=_order) if it.is_at_target]
     objects = tuple(step for step in tried if step.is_at_target)
-    accounts = _accounts(api, objects, name)
+    lenders = [it for it in wanted if it.account and not it.is_at_target]
+    accounts = _accounts(api, (*objects, *lenders), name)
     by_owner = {it.key for it in objects}
     left = [gone for it in (*wanted, *tried) for gone in it.left if not _follows(it, by_owner)]
     for step in objects:
@@ -85,12 +74,13 @@ def plan_live(
     changed = [it for it in objects if it.changes]
     return LivePlan(
         rules,
-        tuple(_secret_step(api, secret, mapping) for secret in secrets),
+        tuple(secret_step(api, secret, overlap=overlap) for secret in secrets),
         accounts,
         objects,
         _restarts(api, namespaces, changed),
         tuple(dict.fromkeys(left)),
         tuple(inventory.errors),
+        tuple(take_over),
     )
 
 
@@ -116,34 +106,21 @@ def _follows(step: Wanted, changed: set[ObjectKey]) -> bool:
     return False
 
 
-def _tried(api: Api, step: Wanted) -> Wanted:
+def _tried(api: Api, step: Wanted, take_over: Collection[str]) -> Wanted:
     """Try the changes of an object by a dry run; one that another tool owns is left, and it is said where it belongs."""
     if not step.changes:
         return step
     try:
-        change(api, step, dry_run=True)
+        change(api, step, dry_run=True, take_over=take_over)
     except ConflictError as error:
-        strangers = [name for name in error.managers if not is_person(name)]
-        if not strangers:
+        others = strangers(error, take_over)
+        if not others:
             return step
-        reason = f"{', '.join(strangers)} set this field and goes on setting it: make the change there"
+        names = ", ".join(others)
+        reason = f"{names} set this field and goes on setting it: make the change there, or take it over (--take-over {others[0]})"
         left = tuple(Left(step.key, it.where, str(it.old), reason) for it in step.changes)
         return Wanted(step.value, step.key, left=left)
     return step
-
-
-def change(api: Api, step: Wanted, *, dry_run: bool = False) -> None:
-    """Make the changes of an object; raises ConflictError where another than a person owns a field, and ClusterError."""
-    if not is_built_in(step.key):
-        api.patch(step.value, operations(step.value, step.changes), dry_run=dry_run)
-        return
-    wanted = configuration(step.value, fields_of(step))
-    try:
-        api.apply(wanted, dry_run=dry_run)
-    except ConflictError as error:
-        if not error.managers or not all(map(is_person, error.managers)):
-            raise
-        api.apply(wanted, force=True, dry_run=dry_run)
 
 
 def _accounts(api: Api, objects: Iterable[Wanted], secret: str) -> tuple[Wanted, ...]:
@@ -161,35 +138,6 @@ def _accounts(api: Api, objects: Iterable[Wanted], secret: str) -> tuple[Wanted,
         if owner_of(found) is None or lend(found, secret):
             steps.append(Wanted(found, key, lend(found, secret)))
     return tuple(steps)
-
-
-def _secret_step(api: Api, manifest: Mapping[str, Any], mapping: NameMapping) -> SecretStep:
-    """Compare a pull secret with the one that is there; raises UsageError where that is another's, and does not serve."""
-    namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
-    wanted = {**manifest, "metadata": {**manifest["metadata"], "labels": MANAGED}}
-    found = api.get(api.path(wanted))
-    if found is None:
-        try:
-            api.create(wanted, dry_run=True)
-        except ClusterError as error:
-            if error.status != 404:
-                raise
-            raise UsageError(
-                f"there is no namespace {namespace!r}", hint=f"kubectl create namespace {namespace}"
-            ) from None
-        return SecretStep(namespace, name, "to be made", wanted)
-    if found.get("type") == manifest["type"] and found.get("data") == manifest["data"]:
-        return SecretStep(namespace, name, "as it should be")
-    if (found["metadata"].get("labels") or {}).items() >= MANAGED.items() and found.get("type") == manifest["type"]:
-        kept = {**found, "data": manifest["data"]}
-        return SecretStep(namespace, name, "to be given other credentials", kept)
-    mine, theirs = held(manifest).keyring.entries, held(found).keyring.entries
-    if set(mine) <= set(theirs):
-        return SecretStep(namespace, name, "as it should be, and not Homeport's")
-    raise UsageError(
-        f"Secret {namespace}/{name} is not Homeport's, and has other credentials for {mapping.target} or none",
-        hint="Name another one in homeport.yaml (pullSecret.name), or delete this one.",
-    )
 
 
 def _restarts(api: Api, namespaces: Sequence[str], changed: Sequence[Wanted]) -> tuple[str, ...]:

@@ -7,15 +7,17 @@ from typing import Any
 import msgspec
 
 from homeport.cluster.api import Api
-from homeport.cluster.changes import Change, operations, state_of, value_at
+from homeport.cluster.changes import Change, state_of, value_at
 from homeport.cluster.lease import held
 from homeport.cluster.record import Journal, Record
 from homeport.discovery.findings import ObjectKey
 from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.walk import walk
 from homeport.errors import ClusterError, HomeportError
+from homeport.mapping import Target
 from homeport.workflow.live_changes import Wanted
 from homeport.workflow.live_rollout import SILENCE, Waiter
+from homeport.workflow.live_write import patch_now
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -35,11 +37,15 @@ class Restored(msgspec.Struct, frozen=True):
 
 
 class RollbackPlan(msgspec.Struct, frozen=True):
-    """What would be taken back, in order; `gone` are objects that are not there any more."""
+    """What would be taken back, in order; `gone` are objects that are not there any more.
+
+    `needed` are service accounts that go on lending the pull secret, because what is refused pulls with it.
+    """
 
     restored: tuple[Restored, ...] = ()
     refused: tuple[Refused, ...] = ()
     gone: tuple[ObjectKey, ...] = ()
+    needed: tuple[ObjectKey, ...] = ()
 
 
 class RolledBack(msgspec.Struct, frozen=True):
@@ -55,6 +61,7 @@ def plan_rollback(api: Api, record: Record) -> RollbackPlan:
     Where one field of an object was changed by somebody else, none of the object is touched.
     """
     restored, refused, gone = [], [], []
+    still = set[str]()
     for each in reversed(record.objects):
         found = api.get(api.path(_stub(each.object)))
         if found is None:
@@ -63,10 +70,24 @@ def plan_rollback(api: Api, record: Record) -> RollbackPlan:
         others = [change for change in each.changes if state_of(found, change) == "other"]
         refused += [Refused(each.object, change, value_at(found, change.path)) for change in others]
         pending = tuple(change for change in each.changes if state_of(found, change) == "new")
-        if pending and not others:
+        if pending or others:
             _check_upgrade(found, each.object)
+        if others and _pulls_from(found, record.target):
+            still.add(each.object.namespace)
+        if pending and not others:
             restored.append(Restored(found, each.object, pending))
-    return RollbackPlan(tuple(restored), tuple(refused), tuple(gone))
+    needed = [it for it in restored if it.object.kind == "ServiceAccount" and it.object.namespace in still]
+    return RollbackPlan(
+        tuple(it for it in restored if it not in needed),
+        tuple(refused),
+        tuple(gone),
+        tuple(it.object for it in needed),
+    )
+
+
+def _pulls_from(value: Mapping[str, Any], target: str) -> bool:
+    place = Target.parse(target)
+    return any(place.holds(it.reference) for it in walk(value, "cluster", Knowledge()).findings)
 
 
 def _check_upgrade(found: Mapping[str, Any], key: ObjectKey) -> None:
@@ -95,11 +116,12 @@ def roll_back(
             waiter = Waiter(api, say, lease.renew, silence)
             for step in plan.restored:
                 lease.renew()
-                api.patch(step.value, operations(step.value, step.changes, undo=True))
-                done.append(f"{step.object}: restored")
-                say(done[-1])
+                back = Wanted(step.value, step.object, step.changes)
+                if patch_now(api, back, undo=True):
+                    done.append(f"{step.object}: restored")
+                    say(done[-1])
                 if step.object.kind != "ServiceAccount":
-                    waiter.wait(Wanted(step.value, step.object), partial(_still_named, step.changes))
+                    waiter.wait(back, partial(_still_named, step.changes))
             _forget(journal, plan)
         except HomeportError as error:
             return RolledBack(tuple(done), error)
@@ -122,8 +144,8 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _forget(journal: Journal, plan: RollbackPlan) -> None:
-    """Keep of the record what was refused; that is still to be decided."""
-    kept = {refused.object for refused in plan.refused}
+    """Keep of the record what was refused, and what that needs; it is still to be decided."""
+    kept = {*plan.needed, *(refused.object for refused in plan.refused)}
     record = journal.read()
     rest = tuple(each for each in record.objects if each.object in kept)
     if rest:

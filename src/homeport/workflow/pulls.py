@@ -1,12 +1,12 @@
 """What will be pulled: each place that names an image, and the pull secrets it is pulled with."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
 import msgspec
 
-from homeport.cluster.pull_access import Access, FilePullSecrets, PullSecrets, access_to, path_in_object
+from homeport.cluster.pull_access import Access, FilePullSecrets, PullSecrets, access_to
 from homeport.discovery.documents import parse_documents
 from homeport.discovery.findings import Finding, ObjectKey, Unresolved
 from homeport.discovery.inputs import Source
@@ -28,6 +28,7 @@ class Pull(msgspec.Struct, frozen=True):
     access: Access
     open: bool = False
     note: str = ""
+    namespace: str = ""
 
 
 class Pulls(msgspec.Struct, frozen=True):
@@ -67,13 +68,13 @@ def read_pulls(
     noted = [walk(root, name, plain, default_registry) for name, root in roots]
     knowledge = learn([finding for each in noted for finding in each.findings]) + taught
     noted = [walk(root, name, knowledge, default_registry) for name, root in roots]
-    found = [pulls_of(each, known, knowledge) for each in noted]
+    found = [pulls_of(each, known) for each in noted]
     return Pulls.joined((Pulls(errors=(*errors, *more_errors)), *found))
 
 
-def pulls_of(noted: Walk, secrets: PullSecrets, knowledge: Knowledge) -> Pulls:
+def pulls_of(noted: Walk, secrets: PullSecrets) -> Pulls:
     """Return what a walk found with the pull secrets for each place."""
-    pulls, unnamed = [_pull(finding, noted, secrets, knowledge) for finding in noted.findings], []
+    pulls, unnamed = [_pull(finding, noted, secrets) for finding in noted.findings], []
     for place in noted.implied:
         where, reason = ".".join(place.implied.field.path), place.implied.reason
         if place.implied.reference:
@@ -84,27 +85,10 @@ def pulls_of(noted: Walk, secrets: PullSecrets, knowledge: Knowledge) -> Pulls:
     return Pulls(tuple(pulls), tuple(unnamed), tuple(noted.unresolved))
 
 
-def _pull(finding: Finding, noted: Walk, secrets: PullSecrets, knowledge: Knowledge) -> Pull:
-    pull = Pull(
-        finding.reference,
-        _written(finding.object, finding.path),
-        access_to(finding, noted, secrets),
-        open=finding.open,
-    )
-    tag = next(_defaults(finding, knowledge), None) if finding.open else None
-    if tag is None:
-        return pull
-    reference = msgspec.structs.replace(pull.reference, tag=tag)
-    return msgspec.structs.replace(pull, reference=reference, open=False, note=f"the operator's own tag, {tag}")
-
-
-def _defaults(finding: Finding, knowledge: Knowledge) -> Iterator[str]:
-    """Yield the tag that an operator takes where a field leaves it out: what it takes where all is left out."""
-    path = path_in_object(finding.path)
-    for imply in knowledge.implied:
-        for implied in imply(finding.object, {}):
-            if ".".join(implied.field.path) == path and implied.reference and implied.reference.tag:
-                yield implied.reference.tag
+def _pull(finding: Finding, noted: Walk, secrets: PullSecrets) -> Pull:
+    access = access_to(finding, noted, secrets)
+    written = _written(finding.object, finding.path)
+    return Pull(finding.reference, written, access, open=finding.open, namespace=finding.object.namespace)
 
 
 def _parse(sources: Sequence[Source]) -> tuple[list[tuple[str, Any]], list[str]]:

@@ -71,7 +71,19 @@ def choose(findings: Iterable[Finding], operator: str | None = None, redis: str 
 def knowledge(choice: Choice) -> Knowledge:
     """Return all rules of Redis Enterprise, with what is known of the release."""
     functions = (implied_images, implied_by_values, implied_by_text)
-    return FIELDS + Knowledge(secrets=SECRETS, implied=tuple(functools.partial(each, choice) for each in functions))
+    return FIELDS + Knowledge(
+        secrets=SECRETS,
+        implied=tuple(functools.partial(each, choice) for each in functions),
+        default_tags=(functools.partial(default_tag, choice),),
+    )
+
+
+def default_tag(choice: Choice, rec: Mapping[str, Any], field: ImageField) -> str:
+    """Return the tag that the operator takes where an image spec names a repository alone; empty where that is not known."""
+    operators, openshift = choice.operators or own_operator(rec), on_openshift(rec) or choice.openshift
+    if field not in FIELDS.images or _unknown(operators, openshift):
+        return ""
+    return _image_of(field, release_images(operators[0], choice.redis, openshift=bool(openshift))).tag or ""
 
 
 def implied_images(choice: Choice, key: ObjectKey, rec: Mapping[str, Any]) -> Iterator[Implied]:

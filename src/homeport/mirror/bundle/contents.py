@@ -1,6 +1,6 @@
 """The table of contents of a bundle, and its index. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -11,10 +11,22 @@ from homeport.oci.manifest import Descriptor, RawManifest
 from homeport.oci.media_types import OCI_INDEX
 from homeport.reference import Reference
 from homeport.store.files import Files, read_whole
-from homeport.store.oci_layout import IMAGE_NAME, INDEX, LAYOUT, MOST_INDEX_BYTES, REF_NAME, blob_path, read_json
+from homeport.store.oci_layout import (
+    IMAGE_NAME,
+    INDEX,
+    LAYOUT,
+    MOST_INDEX_BYTES,
+    REF_NAME,
+    blob_path,
+    digest_in,
+    read_json,
+)
 
 CONTENTS: Final = "homeport-bundle.json"
-CONTENTS_SUM: Final = CONTENTS + ".sha256"
+SUMS: Final = "homeport-bundle.sha256"
+SIGNATURE: Final = SUMS + ".sig"
+OWN: Final = frozenset({CONTENTS, SUMS, SIGNATURE})
+"""What a bundle has beside the files of its table of contents."""
 RIDERS: Final = "riders/"
 LAYOUT_BODY: Final = b'{"imageLayoutVersion":"1.0.0"}'
 _VERSION = 1
@@ -50,6 +62,19 @@ class Contents(msgspec.Struct, frozen=True, omit_defaults=True):
             if part.digest and digest_of(read_whole(files, path, MOST_INDEX_BYTES)) != part.digest:
                 raise ContentError(f"{files.name(path)}: {path} is damaged in it", hint="Copy the bundle here again.")
 
+    def sums(self) -> bytes:
+        """Return the checksums of the table and of all that is in it, as sha256sum writes and checks them.
+
+        Only content that is named by another hash has no line of its own: the table and manifests name it.
+        """
+        paths = {CONTENTS: digest_of(self.encode())}
+        paths |= {path: self.files[path].digest or digest_in(path) for path in sorted(self.files)}
+        return "".join(
+            f"{digest.removeprefix('sha256:')}  {path}\n"
+            for path, digest in paths.items()
+            if digest.startswith("sha256:")
+        ).encode()
+
     @property
     def riders(self) -> tuple[str, ...]:
         """Files that came along, by their names."""
@@ -60,16 +85,20 @@ def read_contents(files: Files) -> Contents | None:
     """Read the table of contents; None where there is none. Raises ContentError."""
     if files.size(CONTENTS) is None:
         return None
-    body = read_whole(files, CONTENTS, MOST_INDEX_BYTES)
-    if read_whole(files, CONTENTS_SUM, 1 << 10) != _sum_of(body):
-        raise ContentError(f"{files.name(CONTENTS)}: {CONTENTS} is damaged in it", hint="Copy the bundle here again.")
     contents = read_json(files, CONTENTS, Contents)
     if contents.version != _VERSION:
         raise ContentError(
             f"{files.name(CONTENTS)}: it is a bundle of version {contents.version}", hint="Install a newer Homeport."
         )
+    if read_whole(files, CONTENTS, MOST_INDEX_BYTES) != contents.encode():
+        raise ContentError(f"{files.name(CONTENTS)}: {CONTENTS} is damaged in it", hint="Copy the bundle here again.")
+    if read_whole(files, SUMS, MOST_INDEX_BYTES) != contents.sums():
+        raise ContentError(f"{files.name(SUMS)}: {SUMS} is damaged in it", hint="Copy the bundle here again.")
+    for path in contents.files:
+        if not path.isprintable() or not {"", ".", ".."}.isdisjoint(path.split("/")):
+            raise ContentError(f"{files.name(CONTENTS)}: it names {path[:200]!r}, which is outside of it")
     try:
-        for name in contents.images:
+        for name in (*contents.images, *(name for names in contents.lacks.values() for name in names)):
             Reference.parse(name)
     except HomeportError as error:
         raise ContentError(f"{files.name(CONTENTS)}: {error}") from None
@@ -100,8 +129,12 @@ def small_files(
     *,
     platforms: tuple[str, ...] = (),
     lacks: Mapping[str, list[str]],
+    sign: Callable[[bytes], bytes] | None = None,
 ) -> dict[str, bytes]:
-    """Return everything of a bundle that is no blob, by path, in the order of the archive: the table of contents first."""
+    """Return everything of a bundle that is no blob, by path, in the order of the archive: the table of contents first.
+
+    `sign` returns the signature of the checksums, which have those of all else.
+    """
     named = {LAYOUT: LAYOUT_BODY, INDEX: index_of(images, referrers)}
     named |= {RIDERS + name: riders[name] for name in sorted(riders)}
     bodies = dict(sorted((blob_path(raw.digest), raw.body) for raw in manifests))
@@ -115,10 +148,6 @@ def small_files(
         platforms=platforms,
         lacks=dict(lacks),
     )
-    body = contents.encode()
-    return {CONTENTS: body, CONTENTS_SUM: _sum_of(body), **named, **bodies}
-
-
-def _sum_of(body: bytes) -> bytes:
-    """Return the checksum of the table of contents, which has those of all else, as sha256sum writes it."""
-    return f"{digest_of(body).partition(':')[2]}  {CONTENTS}\n".encode()
+    sums = contents.sums()
+    signature = {SIGNATURE: sign(sums)} if sign else {}
+    return {CONTENTS: contents.encode(), SUMS: sums, **signature, **named, **bodies}

@@ -1,7 +1,7 @@
 """Find everything that images name: their manifests, fetched, and where their blobs are."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -14,7 +14,7 @@ from homeport.mirror.observer import Observer
 from homeport.mirror.plan import Wanted
 from homeport.mirror.platforms import MAX_DEPTH, wanted_children
 from homeport.mirror.ports import Source
-from homeport.mirror.resolve import not_there
+from homeport.mirror.resolve import moved, not_there
 from homeport.mirror.result import ImageResult
 from homeport.mirror.traffic import Meter, Patience
 from homeport.mirror.workers import Flights, Workers
@@ -50,9 +50,11 @@ class Gathering:
         kept: KeptManifests | None = None,
         referrers: bool = False,
         patience: bool = False,
+        locked: Mapping[str, str] | None = None,
     ) -> None:
         self._find, self._meter, self._workers, self._observer = sources, meter, workers, observer
         self._platforms, self._kept = platforms, kept
+        self._locked = locked
         self._patience = Patience(observer if patience else None)
         self._finder = Finder() if referrers else None
         self._sources: dict[str, Source] = {}
@@ -63,8 +65,32 @@ class Gathering:
         """Return each image's tree, or what kept it from being read."""
         return self._workers.map(self._tree, references)
 
+    def content_of(self, digests: Mapping[str, str]) -> tuple[dict[str, list[str]], list[str]]:
+        """Return all blobs that images had, by digest with the names of those, and what cannot be read any more, in words.
+
+        `digests` is what a lock says of the images; what is about them is not looked for, as it may be newer.
+        """
+        content: dict[str, list[str]] = {}
+        errors: list[str] = []
+        references = [msgspec.structs.replace(Reference.parse(name), digest=digest) for name, digest in digests.items()]
+        for name, found in zip(digests, self._workers.map(self._bare, references), strict=True):
+            if isinstance(found, HomeportError):
+                errors.append(f"{name} of the lock cannot be read: {found.message}")
+                continue
+            for digest in found.blobs:
+                content.setdefault(digest, []).append(name)
+        return content, errors
+
+    def _bare(self, reference: Reference) -> Tree | HomeportError:
+        """Read what an image of a known digest names."""
+        try:
+            return self._from(self._source(reference.registry), reference, reference.digest or "")
+        except HomeportError as error:
+            return error
+
     def _tree(self, reference: Reference) -> Tree | ImageResult:
-        wanted = Wanted(reference, reference)
+        locked = self._locked.get(str(reference)) if self._locked else None
+        wanted = Wanted(reference, reference, locked)
         self._observer.image_started(wanted)
         try:
             return self._read(wanted)
@@ -76,26 +102,42 @@ class Gathering:
     def _read(self, wanted: Wanted) -> Tree:
         reference = wanted.source
         source = self._source(reference.registry)
-        digest = reference.digest or self._digest(wanted, source)
+        tree = self._from(source, reference, reference.digest or self._wanted_digest(wanted, source))
+        return self._with_companions(tree) if self._finder else tree
+
+    def _from(self, source: Source, reference: Reference, digest: str) -> Tree:
         root = self._fetch(source, reference, digest)
         tree = Tree(reference, source, root, {}, {}, {}, {})
         self._below(tree, root, 0)
-        return self._with_companions(tree) if self._finder else tree
+        return tree
+
+    def _wanted_digest(self, wanted: Wanted, source: Source) -> str:
+        """Ask which digest a tag has; raises ContentError where a lock says another one."""
+        if self._locked is not None and not wanted.locked:
+            raise ContentError(
+                f"the lock does not have {wanted.source}", hint="Run once without --locked, so that it is written anew."
+            )
+        digest = self._digest(wanted, source)
+        if wanted.locked and wanted.locked != digest:
+            raise moved(wanted, digest)
+        return digest
 
     def _with_companions(self, tree: Tree) -> Tree:
-        """Add what is about the image; its own manifest is at hand already."""
+        """Add what is about the image and its platforms; its own manifests are at hand already."""
         source, of = tree.source, tree.reference
         companions = (
-            self._finder.find(source, of.registry, of.repository, tree.root.digest) if self._finder else Companions()
+            self._finder.find(source, of.registry, of.repository, list(tree.manifests))
+            if self._finder
+            else Companions()
         )
-        for referrer in companions.referrers:
-            tree.referrers[referrer.digest] = raw = self._fetch(source, of, referrer.digest)
-            self._below(tree, raw, 0)
-        for tag in companions.tags:
-            named = msgspec.structs.replace(of, tag=tag, digest=None)
-            raw = self._fetch(source, of, self._digest(Wanted(named, named), source))
-            tree.tags[named] = raw
-            self._below(tree, raw, 0)
+        for about in companions.found:
+            for referrer in about.referrers:
+                tree.referrers[referrer.digest] = raw = self._fetch(source, of, referrer.digest)
+                self._below(tree, raw, 0)
+            for tag, digest in about.tags.items():
+                named = msgspec.structs.replace(of, tag=tag, digest=None)
+                tree.tags[named] = raw = self._fetch(source, of, digest)
+                self._below(tree, raw, 0)
         return msgspec.structs.replace(tree, note=companions.note)
 
     def _digest(self, wanted: Wanted, source: Source) -> str:

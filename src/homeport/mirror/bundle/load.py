@@ -1,21 +1,24 @@
 """Bring the images of a bundle to a registry, and check a bundle."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from homeport.errors import ContentError, HomeportError
+import msgspec
+
+from homeport.errors import ContentError, HomeportError, StoreError
 from homeport.mapping import Mapping as Names
-from homeport.mirror.bundle.archives import check_sums, part_sums
-from homeport.mirror.bundle.contents import CONTENTS, CONTENTS_SUM, RIDERS, Contents, read_contents
+from homeport.mirror.bundle.contents import RIDERS, Contents, read_contents
+from homeport.mirror.bundle.delta import homes_of, look_for_left_out, manifests_of
+from homeport.mirror.bundle.parts import check_sums, part_sums
 from homeport.mirror.executor import mirror
 from homeport.mirror.observer import Observer
-from homeport.mirror.platforms import wanted_children
 from homeport.mirror.ports import Target
 from homeport.mirror.result import MirrorResult
-from homeport.oci.manifest import Descriptor, Manifest, parse_manifest
+from homeport.mirror.spool import Spool
+from homeport.oci.manifest import Descriptor
 from homeport.reference import Reference
 from homeport.store.durable import write_file
-from homeport.store.files import Archive, read_whole
+from homeport.store.files import read_whole
 from homeport.store.oci_layout import MOST_INDEX_BYTES, Layout
 
 
@@ -25,25 +28,44 @@ def load(
     target: Target,
     *,
     references: Sequence[Reference] | None = None,
+    platforms: Sequence[str] = (),
+    rebuild_index: bool = False,
     keep_tags: bool = False,
     observer: Observer | None = None,
+    spool: Spool | None = None,
 ) -> MirrorResult:
     """Bring the images of a layout, or some of them, to a registry, as `mirror` does from a registry; nothing is unpacked.
 
-    What a delta left out is taken from where the target has it.
+    With `platforms`, and `rebuild_index`, as for mirror(), only these of images that have several. What a delta left out is taken from where the target
+    has it; an image of which the target lacks something fails before anything is brought. `spool` knows the uploads that a run
+    before this has left.
     """
     contents = read_contents(layout.files)
-    return mirror(
-        layout.references if references is None else references,
+    observer = observer or Observer()
+    named = layout.references if references is None else references
+    wanted = tuple(dict.fromkeys(reference.pinned for reference in named))
+    lacking, asked = look_for_left_out(layout, contents, mapping, target, wanted) if contents else ((), 0)
+    if lacking:
+        observer.job_started(len(lacking))
+    for result in lacking:
+        observer.image_finished(result)
+    failed = {result.wanted.source for result in lacking}
+    loaded = mirror(
+        [reference for reference in wanted if reference not in failed],
         mapping,
         layout.at,
         target,
         observer=observer,
-        platforms=contents.platforms if contents else (),
-        homes=_homes(contents, mapping) if contents else {},
+        platforms=platforms or (contents.platforms if contents else ()),
+        homes=homes_of(contents, mapping) if contents else {},
         referrers=True,
+        rebuild_index=rebuild_index,
         keep_tags=keep_tags,
+        spool=spool,
     )
+    traffic = msgspec.structs.replace(loaded.traffic, target=loaded.traffic.target + asked)
+    results = {result.wanted.source: result for result in (*lacking, *loaded.images)}
+    return MirrorResult(tuple(results[reference] for reference in wanted), traffic)
 
 
 def verify(layout: Layout, paths: Sequence[Path]) -> list[str]:
@@ -61,9 +83,6 @@ def verify(layout: Layout, paths: Sequence[Path]) -> list[str]:
         wrong += _verify_tree(layout, named.manifest.digest, contents, platforms, seen)
     for referrer in (each for listed in layout.referrers.values() for each in listed):
         wrong += _verify_tree(layout, referrer.digest, contents, (), seen)
-    if contents and isinstance(layout.files, Archive):
-        strange = sorted(set(layout.files.table) - set(contents.files) - {CONTENTS, CONTENTS_SUM})
-        wrong += [f"{layout.files.name(path)}: {path} is not in the table of contents" for path in strange]
     return list(dict.fromkeys(wrong))
 
 
@@ -72,36 +91,17 @@ def write_riders(layout: Layout, folder: Path) -> tuple[Path, ...]:
     contents = read_contents(layout.files)
     written = []
     for name in contents.riders if contents else ():
-        if "/" in name or name in ("", ".", ".."):
-            raise ContentError(f"{layout.files.name()}: it names a file {name!r}, which is outside of it")
         body = read_whole(layout.files, RIDERS + name, MOST_INDEX_BYTES)
-        write_file(folder / name, body, folder)
-        written.append(folder / name)
+        file = folder / name
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if not file.parent.resolve().is_relative_to(folder.resolve()):
+                raise ContentError(f"{file} is not written: a link leads out of {folder}")
+            write_file(file, body, file.parent)
+        except OSError as error:
+            raise StoreError(f"cannot write {file}: {error.strerror}") from None
+        written.append(file)
     return tuple(written)
-
-
-def content_of(layout: Layout) -> dict[str, list[str]]:
-    """Return all blobs that a layout holds, or leaves to an earlier one, with the names of the images that have them."""
-    contents = read_contents(layout.files)
-    found: dict[str, list[str]] = dict(contents.lacks) if contents else {}
-    for named in layout.images:
-        if named.reference:
-            for manifest in _manifests(layout, named.manifest.digest, contents.platforms if contents else (), set()):
-                for blob in manifest.blobs:
-                    names = found.setdefault(blob.digest, [])
-                    if str(named.reference) not in names:
-                        names.append(str(named.reference))
-    return found
-
-
-def _manifests(layout: Layout, digest: str, platforms: Sequence[str], seen: set[str]) -> Iterable[Manifest]:
-    if digest in seen:
-        return
-    seen.add(digest)
-    manifest = parse_manifest(layout.manifest(digest))
-    yield manifest
-    for child in wanted_children(manifest, platforms):
-        yield from _manifests(layout, child.digest, platforms, seen)
 
 
 def _verify_tree(
@@ -109,7 +109,7 @@ def _verify_tree(
 ) -> Iterable[str]:
     lacks = contents.lacks if contents else {}
     try:
-        for manifest in _manifests(layout, digest, platforms, seen):
+        for manifest in manifests_of(layout, digest, platforms, seen):
             yield from _verify_blobs(layout, (blob for blob in manifest.blobs if blob.digest not in lacks), seen)
     except HomeportError as error:
         yield error.message
@@ -123,11 +123,3 @@ def _verify_blobs(layout: Layout, blobs: Iterable[Descriptor], seen: set[str]) -
                 layout.blob(blob).read_through()
             except HomeportError as error:
                 yield error.message
-
-
-def _homes(contents: Contents, mapping: Names) -> Mapping[str, tuple[str, ...]]:
-    """Tell in which repositories of the target content is that a delta left out."""
-    return {
-        digest: tuple(dict.fromkeys(mapping.relocate(Reference.parse(name)).repository for name in names))
-        for digest, names in contents.lacks.items()
-    }

@@ -9,6 +9,7 @@ from homeport.errors import HomeportError
 from homeport.mirror.bundle.contents import small_files
 from homeport.mirror.bundle.gather import Gathering, Tree
 from homeport.mirror.bundle.output import Output, open_output
+from homeport.mirror.bundle.signature import Signer
 from homeport.mirror.executor import Concurrency, Sources
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock
@@ -22,27 +23,33 @@ from homeport.reference import Reference
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """What became of a bundle; it has no files if an image failed."""
+    """What became of a bundle; it has no files if an image failed. `notes` are for a person."""
 
     images: tuple[ImageResult, ...]
     traffic: Traffic
     files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Wishes(msgspec.Struct, frozen=True):
     """How a bundle is to be.
 
-    `split_size` in bytes; `platforms` as for mirror(); `riders` are files that come along, by name; `left_out` is content that
-    the other side has, by digest, with the images that have it there. With `referrers` signatures and all else that is about an image come along;
-    with `patience` a pull limit that is used up is waited for.
+    `split_size` in bytes; `packed` by zstd, as is a file whose name ends on .zst; `platforms` as for mirror(); `riders` are files that come along, by name; `left_out` is content that
+    the other side has, by digest, with the images that have it there; `since` are images that it has, by name with their digest.
+    With `locked`, digests by reference, a tag that has another digest at the source is refused. With `referrers` signatures and all else that is about an image come along;
+    with `patience` a pull limit that is used up is waited for; `sign` signs it.
     """
 
     split_size: int | None = None
+    packed: bool = False
     platforms: tuple[str, ...] = ()
     riders: Mapping[str, bytes] = {}
     left_out: Mapping[str, Sequence[str]] = {}
+    since: Mapping[str, str] = {}
+    locked: Mapping[str, str] | None = None
     referrers: bool = False
     patience: bool = False
+    sign: Signer | None = None
 
 
 def save(
@@ -61,7 +68,7 @@ def save(
     `kept` has manifests of earlier runs. Raises UsageError, StoreError.
     """
     job = _Job(sources, observer or Observer(), concurrency or Concurrency(), wishes or Wishes(), kept)
-    output = open_output(path, job.wishes.split_size)
+    output = open_output(path, job.wishes.split_size, packed=job.wishes.packed)
     try:
         return job.run(dict.fromkeys(reference.pinned for reference in references), output)
     finally:
@@ -86,6 +93,8 @@ class _Job:
             platforms=wishes.platforms,
             kept=kept,
             referrers=wishes.referrers,
+            patience=wishes.patience,
+            locked=wishes.locked,
         )
 
     def stop(self) -> None:
@@ -100,8 +109,9 @@ class _Job:
         trees = [tree for tree in gathered if isinstance(tree, Tree)]
         if len(trees) < len(gathered):
             return self._saved(gathered, {})
-        blobs = {digest: tree for tree in trees for digest in tree.blobs if digest not in self.wishes.left_out}
-        output.begin(self._small(trees, blobs), [tree.blobs[digest] for digest, tree in blobs.items()])
+        left_out, notes = self._left_out()
+        blobs = {digest: tree for tree in trees for digest in tree.blobs if digest not in left_out}
+        output.begin(self._small(trees, blobs, left_out), [tree.blobs[digest] for digest, tree in blobs.items()])
         self._observer.bytes_expected(sum(tree.blobs[digest].size for digest, tree in blobs.items()))
         largest_first = sorted(blobs.items(), key=lambda item: -item[1].blobs[item[0]].size)
         failures = dict(
@@ -110,10 +120,22 @@ class _Job:
                 self._carriers.map(lambda item: self._carry(item[1], item[1].blobs[item[0]], output), largest_first),
             )
         )
-        saved = self._saved(gathered, failures)
+        saved = msgspec.structs.replace(self._saved(gathered, failures), notes=notes)
         return saved if failures else msgspec.structs.replace(saved, files=output.finish())
 
-    def _small(self, trees: Sequence[Tree], blobs: Mapping[str, Tree]) -> dict[str, bytes]:
+    def _left_out(self) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+        """Return what the other side has, by digest with the images there, and what is not known of it."""
+        of_locks, notes = self._gathering.content_of(self.wishes.since)
+        given = self.wishes.left_out
+        content = {
+            digest: list(dict.fromkeys((*given.get(digest, ()), *of_locks.get(digest, ()))))
+            for digest in {**given, **of_locks}
+        }
+        return content, tuple(notes)
+
+    def _small(
+        self, trees: Sequence[Tree], blobs: Mapping[str, Tree], left_out: Mapping[str, list[str]]
+    ) -> dict[str, bytes]:
         manifests = {digest: raw for tree in trees for digest, raw in tree.manifests.items()}
         used = {digest for tree in trees for digest in tree.blobs}
         return small_files(
@@ -126,7 +148,8 @@ class _Job:
             [tree.blobs[digest] for digest, tree in blobs.items()],
             {**self.wishes.riders, LOCK: Lock({str(tree.reference): tree.root.digest for tree in trees}).encode()},
             platforms=self.wishes.platforms,
-            lacks={digest: list(images) for digest, images in self.wishes.left_out.items() if digest in used},
+            lacks={digest: images for digest, images in left_out.items() if digest in used},
+            sign=self.wishes.sign,
         )
 
     def _carry(self, tree: Tree, blob: Descriptor, output: Output) -> tuple[str, HomeportError] | None:

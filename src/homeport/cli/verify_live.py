@@ -1,0 +1,134 @@
+"""The part of `homeport verify` that is about a live cluster."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from homeport.cli.output import columns
+from homeport.discovery.findings import Finding
+from homeport.discovery.knowledge import Knowledge
+from homeport.errors import UsageError
+from homeport.mapping import Mapping
+from homeport.registry.session import Registries
+from homeport.workflow.verify import Origin, Verification
+from homeport.workflow.verify import verify as prove
+
+if TYPE_CHECKING:
+    from homeport.workflow.live_origin import Evidence
+    from homeport.workflow.live_probe import Probed
+
+
+class Witnessed(msgspec.Struct, frozen=True):
+    """What a cluster witnesses beside names and digests: from where nodes pulled, and that they can."""
+
+    origins: "tuple[Evidence, ...]" = ()
+    probes: "tuple[Probed, ...] | None" = None
+    unknown: tuple[str, ...] = ()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions:
+    """Options that say which cluster is verified, and how."""
+
+    cluster: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Verify what a live cluster runs and will run, instead of files."""
+    context: Annotated[str | None, Parameter(show_default=False)] = None
+    """The kubeconfig's context."""
+    namespace: Annotated[tuple[str, ...], Parameter(name=["--namespace", "-n"], negative="", show_default=False)] = ()
+    """A namespace of the cluster, all by default; may be repeated."""
+    probe: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Let each node pull an image, by a pod in each namespace that starts nothing and is removed again."""
+    pool: Annotated[str, Parameter(show_default=False)] = ""
+    """With --probe: let only one node of each value of this label pull."""
+
+    def check(self, files: Iterable[str]) -> None:
+        """Refuse what does not go together; raises UsageError."""
+        if self.cluster == bool(tuple(files)):
+            raise UsageError(
+                "--cluster takes no files" if self.cluster else "nothing is named that could be verified",
+                hint="homeport verify --registry REGISTRY FILE..., or homeport verify --registry REGISTRY --cluster",
+            )
+        if not self.cluster and (self.context or self.namespace):
+            raise UsageError("--context and --namespace belong to --cluster", hint="Add --cluster, or leave them out.")
+        if self.probe and not self.cluster:
+            raise UsageError("--probe belongs to --cluster", hint="Add --cluster, or leave it out.")
+        if self.pool and not self.probe:
+            raise UsageError("--pool belongs to --probe", hint="Add --probe, or leave it out.")
+
+    def verify(
+        self,
+        mapping: Mapping,
+        registries: Registries,
+        origin: Origin,
+        learn: Callable[[Iterable[Finding]], Knowledge],
+        default_registry: str,
+    ) -> tuple[Verification, Witnessed]:
+        """Judge a cluster; raises UsageError, ClusterError, and RegistryError where the target cannot be asked at all."""
+        from homeport.cluster import require_kube
+
+        require_kube()
+        from homeport.cluster.api import Api
+        from homeport.cluster.kubeconfig import load_config
+        from homeport.workflow.live_origin import evidence_of, unknown_of
+        from homeport.workflow.live_probe import probe, wishes_of, with_probes
+        from homeport.workflow.live_pulls import read_live
+        from homeport.workflow.live_running import with_running
+
+        with Api(load_config(self.context)) as api:
+            live = read_live(api, self.namespace, learn, default_registry)
+            verification = prove(live.pulls, mapping, registries, origin)
+            verification = with_running(verification, live.running, registries, origin, live.fleet)
+            evidence = evidence_of(live.running, live.events, default_registry)
+            unknown = (*live.unknown, *unknown_of(evidence))
+            if not self.probe:
+                return verification, Witnessed(evidence, None, unknown)
+            absent = {it.image for it in verification.verdicts if it.status == "missing"}
+            there = (pull for pull in live.pulls.pulls if str(pull.reference.pinned) not in absent)
+            with ended_as_interrupted():
+                probed = probe(api, wishes_of(there, mapping, live.nodes, live.fleet, self.pool), _say)
+            return with_probes(verification, probed), Witnessed(evidence, tuple(probed), unknown)
+
+
+def witnessed_lines(witnessed: Witnessed) -> list[str]:
+    """Write what a cluster witnesses."""
+    lines: list[str] = []
+    if witnessed.origins:
+        rows = [
+            (it.image, str(it.pulled), str(it.present), str(it.silent), _nodes(it.nodes)) for it in witnessed.origins
+        ]
+        head = ("CONTAINERS OF", "PULLED BY THIS NAME", "WAS ON THE NODE", "UNKNOWN", "PULLED BY NODES")
+        lines += ["", *columns([head, *rows])]
+    if witnessed.probes is not None:
+        said = {True: "yes", False: "no", None: "unknown"}
+        rows = [(it.node, it.namespace, it.image, said[it.pulled], it.reason) for it in witnessed.probes]
+        lines += ["", *columns([("NODE", "NAMESPACE", "IMAGE", "PULLED", ""), *rows])]
+    return lines + [f"unknown: {sentence}" for sentence in witnessed.unknown]
+
+
+def _nodes(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+@contextmanager
+def ended_as_interrupted() -> Iterator[None]:
+    """Take SIGTERM for ^C, so that what was made is removed."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -1,0 +1,51 @@
+"""What the tests of a session share: clusters, which start once, and the registry's two doors.
+
+Tests that need a cluster carry the marker `cluster`, and those of one cluster run in one process; each has namespaces of its own.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.peers import kube_operator, kube_site
+from tests.peers.door import KINDS, Door, opened
+from tests.peers.kube_site import Site
+
+
+@pytest.fixture(params=KINDS)
+def door(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Door]:
+    with opened(request.param, tmp_path) as door:
+        yield door
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A node with containerd 1, a stand-in for Docker Hub, and a private registry with TLS and login."""
+    with kube_site.running(tmp_path_factory.mktemp("site")) as site:
+        kube_operator.define(site.node.api)
+        yield site
+
+
+@pytest.fixture(scope="session")
+def newer_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The same with containerd 2."""
+    with kube_site.running(tmp_path_factory.mktemp("newer-site"), "containerd 2") as site:
+        kube_operator.define(site.node.api)
+        yield site
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a cluster, before they are chosen by their marks."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.path.name.startswith("test_cluster_"):
+            item.add_marker("cluster")
+            item.add_marker(pytest.mark.xdist_group(_cluster_of(item)))
+
+
+def _cluster_of(item: pytest.Function) -> str:
+    params = list(item.callspec.params.values()) if hasattr(item, "callspec") else []
+    if "newer_site" in (*params, *item.fixturenames):
+        return "newer site"
+    return "site" if "site" in (*params, *item.fixturenames) else item.path.name
