@@ -31,6 +31,8 @@ _FIXED: Final = {
     "PodTemplate": "nothing tells when it is used: change its manifest",
 }
 
+_BUNDLE: Final = "its catalog decides what it says: change it there, or let nodes redirect the pulls (`homeport nodes`)"
+
 
 class Left(msgspec.Struct, frozen=True):
     """An image that goes on being pulled from elsewhere, and why nothing was done about it."""
@@ -165,7 +167,10 @@ def _why_not(value: Mapping[str, Any]) -> str:
     """Say why an object is not changed here; empty where it is."""
     if owner := owner_of(value):
         return str(owner)
-    return _FIXED.get(value["kind"], "") if pod_spec_path(key_of(value)) else ""
+    key = key_of(value)
+    if key.kind == "ClusterServiceVersion":
+        return _BUNDLE
+    return _FIXED.get(key.kind, "") if pod_spec_path(key) else ""
 
 
 def _left(finding: Finding, reason: str) -> Left:

@@ -180,3 +180,11 @@ def test_what_a_scan_says_is_pulled_by_default_is_what_the_pods_pull(version, re
     assert said == taken
     belongs = {str(it.reference) for it in implied if it.reference}
     assert all(it.startswith(RED_HAT) == (repository != "redislabs/operator") for it in belongs)
+
+
+@pytest.mark.parametrize("part", ["versionTag: 7.2.4-- 64", f"digestHash: {DIGEST}x"])
+def test_a_tag_or_digest_that_is_none_is_told_and_nothing_is_guessed(part):
+    rules = knowledge(choose((), operator="7.2.4-7"))
+    source = Source("r.yaml", rec(f"redisEnterpriseImageSpec: {{{part}}}"))
+    (place, *_) = scan_source(source, rules).unresolved
+    assert place.reason.endswith(f"its {part.partition(':')[0]} is none")

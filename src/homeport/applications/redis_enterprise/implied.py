@@ -41,7 +41,8 @@ from homeport.applications.redis_enterprise.releases import (
 from homeport.discovery.findings import Finding, ObjectKey
 from homeport.discovery.knowledge import ImageField, Implied, Knowledge, group_of
 from homeport.discovery.tree import dig, is_map, is_true, text_of
-from homeport.reference import Reference
+from homeport.oci.digest import is_digest
+from homeport.reference import Reference, is_tag
 
 _RUNNERS: Final = ("Deployment", "Pod")
 
@@ -150,6 +151,8 @@ def _imply(field: ImageField, spec: Mapping[str, Any], images: Images, defaults:
     if tag is None:
         return Implied(field, f"{absent}; no Redis tag is known for operator {images.operator.tag}")
     digest = text_of(spec.get(field.digest)) or None
+    if not is_tag(tag) or (digest and not is_digest(digest)):
+        return Implied(field, f"{absent}, and its {field.digest if is_tag(tag) else field.tag} is none")
     right, taken = (
         msgspec.structs.replace(_image_of(field, each), tag=tag, digest=digest) for each in (images, defaults)
     )
