@@ -1,5 +1,6 @@
 """The process that keeps the cluster while others are measured."""
 
+import contextlib
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,5 +25,6 @@ def hold(pipe: Connection, folder: Path, sizes: tuple[int, int, int]) -> None:
                 "homeport verify --cluster -o json": [HOMEPORT, *verify],
             }
             pipe.send((commands, kubeconfig_of(world)))
-            while pipe.recv() == "lists":
-                pipe.send(world.lists())
+            with contextlib.suppress(EOFError):
+                while pipe.recv() == "lists":
+                    pipe.send(world.lists())

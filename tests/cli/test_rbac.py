@@ -29,6 +29,8 @@ def test_scanning_needs_reading_alone(capsys):
     assert set.union(*rights.values()) == {"get", "list"}
     assert rights["nodes"] == {"list"}
     assert not {"secrets", "events"} & rights.keys()
+    assert run(["rbac", "scan", "--helm-hooks"]) == 0
+    assert granted(capsys.readouterr().out)["secrets"] == {"list"}
 
 
 def test_verifying_reads_events_and_secrets_and_a_probe_makes_pods(capsys):

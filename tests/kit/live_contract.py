@@ -1,9 +1,12 @@
 """What a scan tells of owners, nodes and what is really pulled, tested alike on the stand-in and on a real API server."""
 
+import base64
+import gzip
 import json
 from typing import Any
 
 import pytest
+import yaml
 
 from homeport.cli.app import run
 from tests.kit.cluster_contract import Cluster, made, pod_spec, template
@@ -33,6 +36,7 @@ def build_owned(cluster: Cluster) -> None:
         cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
     _build_nodes(cluster)
     _build_shop(cluster)
+    _build_release(cluster)
     _build_redis(cluster)
 
 
@@ -77,6 +81,21 @@ def _build_shop(cluster: Cluster) -> None:
     static = made("Pod", "proxy-n1", pod_spec("registry.k8s.io/proxy:1", nodeName="n1"), api_version="v1", owner=node,
                   namespace="platform")  # fmt: skip
     cluster.create(with_metadata(static, annotations={"kubernetes.io/config.mirror": "x"}))
+
+
+def _build_release(cluster: Cluster) -> None:
+    """Keep a release as Helm does: one hook that runs after an upgrade."""
+    hook = yaml.safe_dump(
+        made("Job", "migrate", {"template": template("quay.io/shop/migrate:1")}, api_version="batch/v1")
+    )
+    hooks = [{"path": "shop/templates/migrate.yaml", "manifest": hook, "events": ["post-upgrade"]}]
+    release = json.dumps({"name": "shop", "namespace": "shop", "hooks": hooks, "manifest": ""})
+    packed = base64.b64encode(base64.b64encode(gzip.compress(release.encode()))).decode()
+    labels = {"owner": "helm", "status": "deployed"}
+    for name, data in (("sh.helm.release.v1.shop.v1", packed), ("broken", base64.b64encode(b"junk").decode())):
+        metadata = {"name": name, "namespace": "shop", "labels": labels}
+        secret = {"apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1", "metadata": metadata}
+        cluster.create({**secret, "data": {"release": data}})
 
 
 def _build_redis(cluster: Cluster) -> None:
@@ -163,6 +182,19 @@ class LiveContract:
         found = self.scan("-n", "redis")
         assert "docker.io/redislabs/k8s-controller:7.2.4-7" in [image["reference"] for image in found["images"]]
         assert found["unresolved"] == []
+
+    def test_hooks_of_helm_releases_are_read_where_that_is_asked_for(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert "quay.io/shop/migrate:1" not in [image["reference"] for image in self.scan("-n", "shop")["images"]]
+        found = self.scan("-n", "shop", "--helm-hooks")
+        (place,) = next(it for it in found["images"] if it["reference"] == "quay.io/shop/migrate:1")["findings"]
+        assert place["source"] == "cluster admin Helm release shop/shop shop/templates/migrate.yaml"
+        assert found["errors"] == ["cluster admin: Secret/shop/broken cannot be unpacked as a Helm release"]
+        cluster.grant("shopkeeper", ["pods"], "shop")
+        monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig("shopkeeper")))
+        errors = self.scan("-n", "shop", "--only-running", "--helm-hooks")["errors"]
+        assert "no right to list secrets in namespace shop; the hooks of Helm releases are not in the report" in errors
 
     def test_several_contexts_are_told_apart(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
         reader = cluster.kubeconfig("reader")

@@ -2,7 +2,8 @@
 # Builds etcd, Kubernetes (API server, controller manager, scheduler, kubelet, kubectl), keyring/ (the kubelet's choice of
 # credentials) and containerd 2 with its shim from Go modules at pinned versions, for the tests in this folder.
 #
-#   build-kube.sh               into $HOMEPORT_PEERS/bin, by default ~/.cache/homeport-peers/bin; what is there already is kept
+#   build-kube.sh [kwok]        into $HOMEPORT_PEERS/bin, by default ~/.cache/homeport-peers/bin; what is there already is kept;
+#                               with kwok (stand-in for kubelets) as well, for benchmarks/cluster
 #
 # GO names the Go command (1.26 or newer). About six minutes on two cores from a cold start.
 set -euo pipefail
@@ -10,6 +11,7 @@ set -euo pipefail
 KUBERNETES=v1.36.3
 ETCD=v3.6.5
 CONTAINERD=v2.4.2
+KWOK=v0.7.0
 GO=${GO:-go}
 HERE=$(cd "$(dirname "$0")" && pwd)
 FOLDER=${HOMEPORT_PEERS:-$HOME/.cache/homeport-peers}/bin
@@ -72,4 +74,9 @@ if [ ! -x "$FOLDER/containerd2" ] || [ ! -x "$FOLDER/containerd2-shim" ]; then
   tags=no_btrfs,no_devmapper,no_zfs,no_erofs,no_gateway,no_tracing
   build containerd2-shim "$package/cmd/containerd-shim-runc-v2" -tags "$tags" -ldflags "$flags"
   build containerd2 "$package/cmd/containerd" -tags "$tags" -ldflags "$flags"
+fi
+
+if [ "${1:-}" = kwok ] && [ ! -x "$FOLDER/kwok" ]; then
+  GOBIN=$WORK GOFLAGS=-buildvcs=false "$GO" install "sigs.k8s.io/kwok/cmd/kwok@$KWOK"
+  mv "$WORK/kwok" "$FOLDER/kwok"
 fi

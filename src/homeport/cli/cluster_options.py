@@ -31,6 +31,9 @@ class ClusterOptions:
     only_running: Annotated[bool, Parameter(negative="", show_default=False)] = False
     """Only pods that run now: no templates, no custom resources."""
 
+    helm_hooks: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Also what the hooks of Helm releases pull at the next upgrade; it takes the right to list Secrets."""
+
     @property
     def partial(self) -> bool:
         """Whether some of a cluster is left out."""
@@ -43,6 +46,7 @@ class ClusterOptions:
             "--namespace": self.namespace,
             "--selector": self.selector,
             "--only-running": self.only_running,
+            "--helm-hooks": self.helm_hooks,
         }
         wrong = [name for name, value in given.items() if value]
         if wrong and not self.cluster:
@@ -74,6 +78,7 @@ class ClusterOptions:
                         labels=self.selector,
                         only_running=self.only_running,
                         learn=learn,
+                        helm_hooks=self.helm_hooks,
                     )
                 )
             except ClusterError as error:

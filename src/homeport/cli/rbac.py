@@ -26,6 +26,7 @@ def rbac(
     namespace: Annotated[tuple[str, ...], Parameter(name=["--namespace", "-n"], negative="")] = (),
     kind: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     crds: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    helm_hooks: Annotated[bool, Parameter(negative="")] = False,
     subject: Annotated[tuple[str, ...], Parameter(name="--for", negative="")] = (),
 ) -> int:
     """Print the least rights for scan, verify, apply or secret --cluster as a role; pipe it into kubectl apply -f -.
@@ -36,6 +37,7 @@ def rbac(
         namespace: Allow it in this namespace only; may be repeated.
         kind: A kind of custom resource to read as well, PLURAL.GROUP as `kubectl get crd` lists it; may be repeated.
         crds: Read the kinds of these CustomResourceDefinitions as well: a file, a folder, or - for stdin; may be repeated.
+        helm_hooks: Allow scan --helm-hooks as well, which lists Secrets.
         subject: Give the role to this user, or service account as NAMESPACE:NAME; may be repeated.
     """
     for name in namespace:
@@ -45,7 +47,7 @@ def rbac(
     for name in kind:
         if not _KIND.fullmatch(name):
             raise UsageError(f"{name!r} is not PLURAL.GROUP", hint="`kubectl get crd` lists them.")
-    made = [role(purpose, name, custom) for name in namespace or ("",)]
+    made = [role(purpose, name, custom, helm_hooks=helm_hooks) for name in namespace or ("",)]
     bound = [binding(each, who) for each in made for who in subject]
     if len(subject) > 1:
         for number, each in enumerate(bound):

@@ -21,18 +21,28 @@ def scan_cluster(
     labels: str = "",
     only_running: bool = False,
     learn: Callable[[Iterable[Finding]], Knowledge] | None = None,
+    helm_hooks: bool = False,
 ) -> "LiveScan":
     """Find the images of a live cluster: of the named namespaces, or of all; raises UsageError and ClusterError.
 
     `context` is one of the kubeconfig's, the current one by default. Kinds that may not be read are errors of the scan. `labels`
-    is a selector in the words of kubectl. `learn` makes the rules for custom resources from what runs.
+    is a selector in the words of kubectl. `learn` makes the rules for custom resources from what runs. `helm_hooks` reads the Secrets
+    of Helm releases, too.
     """
     require_kube()
     from homeport.cluster.inventory import View
     from homeport.cluster.scan import scan_live
 
     view = View(labels, only_running)
-    return scan_live(context, namespaces, knowledge, default_registry=default_registry, view=view, learn=learn)
+    return scan_live(
+        context,
+        namespaces,
+        knowledge,
+        default_registry=default_registry,
+        view=view,
+        learn=learn,
+        helm_hooks=helm_hooks,
+    )
 
 
 def require_kube() -> None:

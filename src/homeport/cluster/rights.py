@@ -10,7 +10,9 @@ _GROUP: Final = "rbac.authorization.k8s.io"
 _PATCHED: Final = ("Deployment", "StatefulSet", "DaemonSet", "CronJob")
 
 
-def role(purpose: Purpose, namespace: str = "", custom: Iterable[str] = ()) -> dict[str, Any]:
+def role(
+    purpose: Purpose, namespace: str = "", custom: Iterable[str] = (), *, helm_hooks: bool = False
+) -> dict[str, Any]:
     """Return the ClusterRole for a purpose, or the Role of one namespace; `custom` are more kinds to read, as PLURAL.GROUP.
 
     Each purpose includes scan: verify reads events and pull secrets as well, probe makes pods besides, apply writes, and secret
@@ -23,6 +25,8 @@ def role(purpose: Purpose, namespace: str = "", custom: Iterable[str] = ()) -> d
         rules.append(_rule("", [NODES.plural], ["list"]))
         rules.append(_rule("", ["namespaces"], ["get"]))
         rules.append(_rule("apiextensions.k8s.io", ["customresourcedefinitions"], ["get"]))
+    if helm_hooks:
+        rules.append(_rule("", ["secrets"], ["list"]))
     if purpose in ("verify", "probe"):
         rules.append(_rule("", ["secrets", "serviceaccounts"], ["get"]))
         rules.append(_rule("", [EVENTS.plural], ["list"]))

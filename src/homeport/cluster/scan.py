@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from homeport.cluster.api import Api
+from homeport.cluster.helm_hooks import scan_helm_hooks
 from homeport.cluster.inventory import ALL, Inventory, Noted, View
 from homeport.cluster.kinds import NODES
 from homeport.cluster.kubeconfig import load_config
@@ -69,6 +70,7 @@ def scan_live(
     default_registry: str = DOCKER_HUB,
     view: View = ALL,
     learn: Callable[[Iterable[Finding]], Knowledge] | None = None,
+    helm_hooks: bool = False,
 ) -> LiveScan:
     """Find the images of a cluster's objects; without namespaces, of all. Raises UsageError and ClusterError."""
     with Api(load_config(context)) as api:
@@ -85,6 +87,8 @@ def scan_live(
             if part != _NOTHING:
                 found.append(part)
                 facts[inventory.source, key] = Link.of(noted.value), _facts(noted, key)
+        if helm_hooks:
+            found.append(scan_helm_hooks(api, namespaces, inventory.knowledge, default_registry))
         errors = Scan(errors=tuple(inventory.errors))
         nodes, unknown = read_nodes(api)
         linked = {
