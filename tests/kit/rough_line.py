@@ -34,7 +34,8 @@ class RoughLine:
         self._open: set[socket.socket] = set()
         self._wake = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._latest: object = None
         self.connections = 0
         self._start(self._accept)
 
@@ -49,13 +50,13 @@ class RoughLine:
         self._wake = threading.Event()
 
     def hang_up(self) -> None:
-        """Break all connections, and wait until all is said that was on its way to the server."""
-        with self._lock:
-            for connection in self._open:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads[1:]:
-            thread.join()
+        """Break all connections, those too that wait to be taken, and wait until all is said that was on its way to the server."""
+        with socket.create_connection(self._socket.getsockname()) as last:
+            with self._lock:
+                assert self._lock.wait_for(lambda: self._latest == last.getsockname(), 60)
+            self._break()
+            with self._lock:
+                assert self._lock.wait_for(lambda: not self._open, 60)
 
     def stop(self) -> None:
         """Break all connections and end all threads."""
@@ -64,7 +65,15 @@ class RoughLine:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._threads[0].join()
-        self.hang_up()
+        self._break()
+        for thread in self._threads:
+            thread.join()
+
+    def _break(self) -> None:
+        with self._lock:
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments)
@@ -74,7 +83,7 @@ class RoughLine:
     def _accept(self) -> None:
         while True:
             try:
-                client, _ = self._socket.accept()
+                client, name = self._socket.accept()
             except OSError:
                 return
             try:
@@ -86,6 +95,8 @@ class RoughLine:
             self.connections += 1
             with self._lock:
                 self._open |= {client, server}
+                self._latest = name
+                self._lock.notify_all()
             ends = threading.Semaphore(0)
             self._start(self._carry, client, server, fate.up, fate.falls_silent, ends)
             self._start(self._carry, server, client, fate.down, fate.falls_silent, ends)
@@ -117,6 +128,7 @@ class RoughLine:
         ends.acquire()
         with self._lock:
             self._open -= {client, server}
+            self._lock.notify_all()
         client.close()
         server.close()
 

@@ -133,6 +133,26 @@ def test_a_service_account_of_google_is_its_own_password(tmp_path: Path):
     assert Cloud(ecr).resolve("gcr.io", {"GOOGLE_APPLICATION_CREDENTIALS": str(file)})[1] is None
 
 
+def test_a_pod_at_google_has_a_token_until_it_ends():
+    answers = iter([{"access_token": "one", "expires_in": 300}, {"access_token": "two", "expires_in": 3599}])
+    with scripted(lambda _seen: Reply(200, {}, json.dumps(next(answers)).encode())) as metadata:
+        cloud = Cloud(ecr)
+        credentials, found = cloud.resolve("gcr.io", {"GCE_METADATA_HOST": metadata.host, "HOME": "/none"})
+        assert (found.username, found.secret) == ("oauth2accesstoken", "one")
+        cloud.now += timedelta(seconds=200)
+        assert credentials.resolve("gcr.io").secret == "one"
+        cloud.now += timedelta(seconds=60)
+        assert credentials.resolve("gcr.io").secret == "two"
+    assert metadata.seen[0].headers["metadata-flavor"] == "Google"
+    assert metadata.seen[0].path == "/computeMetadata/v1/instance/service-accounts/default/token"
+
+
+def test_a_pod_that_is_not_at_google_is_nobody_there():
+    with scripted(lambda _seen: Reply(404)) as other:
+        _, found = Cloud(ecr).resolve("gcr.io", {"GCE_METADATA_HOST": other.host, "HOME": "/none"})
+    assert found is None
+
+
 def test_what_is_stored_comes_first():
     cloud = Cloud(ecr)
     stored = Credential("me", "mine")

@@ -89,6 +89,12 @@ def load_config(context: str | None = None, environment: Mapping[str, str] = os.
     return _choose(merged, context or merged.current)
 
 
+def context_names(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return the contexts of all kubeconfig files; raises ConfigError."""
+    merged = _merge(environment)
+    return tuple(sorted(merged.contexts)) if merged else ()
+
+
 def _in_cluster() -> SingleConfig:
     try:
         config = KubeConfig.from_service_account(SERVICE_ACCOUNT).get()

@@ -197,11 +197,11 @@ class Ecr:
         )
 
 
-def ask_container(url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
-    """Ask the endpoint that hands out a container's role: plain HTTP, to this machine or one of three link-local addresses."""
+def ask_container(url: str, headers: Mapping[str, str], hosts: frozenset[str] = _CONTAINER_HOSTS) -> tuple[int, bytes]:
+    """Ask the endpoint that hands out a container's role: plain HTTP, to this machine or a few link-local addresses."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if parts.scheme != "http" or not (host in _CONTAINER_HOSTS or is_loopback(host)):
+    if parts.scheme != "http" or not (host in hosts or is_loopback(host)):
         raise ConfigError(
             f"{url[:100]!r} is no endpoint of a container",
             file="the environment",

@@ -9,7 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -17,7 +17,8 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from homeport.errors import AuthenticationError, ConfigError
-from homeport.registry.aws import Ecr, Send
+from homeport.oci.unreadable import UNREADABLE
+from homeport.registry.aws import Ecr, Send, ask_container
 from homeport.registry.credentials import Credential, Resolver
 from homeport.registry.transport import Request
 
@@ -27,6 +28,9 @@ _ACR_USER = "00000000-0000-0000-0000-000000000000"
 _FRESH_SECONDS = 3600.0
 """How long a password is used; the shortest-lived, Azure's, lives three hours."""
 _MOST_BYTES = 1 << 20
+
+_METADATA_HOSTS = frozenset({"169.254.169.254"})
+_METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
 
 T = TypeVar("T")
 
@@ -42,6 +46,7 @@ class _ECRAnswer(msgspec.Struct, rename="camel"):
 class _Token(msgspec.Struct):
     access_token: str = ""
     refresh_token: str = ""
+    expires_in: float = _FRESH_SECONDS
 
 
 class CloudCredentials:
@@ -68,19 +73,21 @@ class CloudCredentials:
         with self._lock:
             now = self._now()
             kept = self._kept.get(registry)
-            if kept is None or (now - kept[0]).total_seconds() > _FRESH_SECONDS:
-                kept = self._kept[registry] = (now, ask())
+            if kept is None or now >= kept[0]:
+                credential, seconds = ask()
+                kept = self._kept[registry] = (now + timedelta(seconds=seconds), credential)
             return kept[1]
 
     def ecr(self, registry: str) -> Ecr:
         """Return the API of a registry at Amazon."""
         return Ecr(registry, self._send, self._environment, self._now)
 
-    def _way(self, registry: str) -> Callable[[], Credential | None] | None:
+    def _way(self, registry: str) -> Callable[[], tuple[Credential | None, float]] | None:
+        """Return how to get a credential and for how many seconds it is used; None where no cloud has the registry."""
         if Ecr.has(registry):
-            return lambda: self._ecr(registry)
+            return lambda: (self._ecr(registry), _FRESH_SECONDS)
         if _ACR.fullmatch(registry):
-            return lambda: self._acr(registry)
+            return lambda: (self._acr(registry), _FRESH_SECONDS)
         return self._google if _GOOGLE.fullmatch(registry) else None
 
     def _ecr(self, registry: str) -> Credential | None:
@@ -118,17 +125,37 @@ class CloudCredentials:
             raise _no_password(registry, "its answer holds none")
         return Credential(_ACR_USER, token, is_identity_token=True, source="the service principal of Azure")
 
-    def _google(self) -> Credential | None:
+    def _google(self) -> tuple[Credential | None, float]:
         """Take a service account's key as it is (Artifact Registry, Set up authentication for Docker: _json_key)."""
         file = self._environment.get("GOOGLE_APPLICATION_CREDENTIALS")
         if not file:
-            return None
+            return self._google_metadata()
         try:
             key = Path(file).read_text()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is no text"
             raise ConfigError(f"cannot be read: {reason}", file=file) from None
-        return Credential("_json_key", key, source=file) if '"service_account"' in key else None
+        return Credential("_json_key", key, source=file) if '"service_account"' in key else None, _FRESH_SECONDS
+
+    def _google_metadata(self) -> tuple[Credential | None, float]:
+        """Ask the metadata service of a pod for a token of its service account; who is in no pod does not ask.
+
+        Where Kubernetes runs elsewhere than at Google there is none, and one is nobody.
+        """
+        found = self._environment
+        host = found.get("GCE_METADATA_HOST") or ("169.254.169.254" if found.get("KUBERNETES_SERVICE_HOST") else "")
+        if not host:
+            return None, _FRESH_SECONDS
+        try:
+            status, answer = ask_container(
+                f"http://{host}{_METADATA_PATH}", {"Metadata-Flavor": "Google"}, _METADATA_HOSTS
+            )
+            token = msgspec.json.decode(answer, type=_Token) if status == 200 else _Token()
+        except (AuthenticationError, *UNREADABLE):
+            token = _Token()
+        if not token.access_token:
+            return None, _FRESH_SECONDS
+        return Credential("oauth2accesstoken", token.access_token, source="the metadata service"), token.expires_in - 60
 
     def _exchange(self, registry: str, request: Request, kind: type[T]) -> T:
         response = self._send(request)
