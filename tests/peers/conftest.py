@@ -39,13 +39,5 @@ def newer_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need a cluster, before they are chosen by their marks."""
     for item in items:
-        if isinstance(item, pytest.Function) and item.path.name.startswith("test_cluster_"):
+        if item.path.name.startswith("test_cluster_"):
             item.add_marker("cluster")
-            item.add_marker(pytest.mark.xdist_group(_cluster_of(item)))
-
-
-def _cluster_of(item: pytest.Function) -> str:
-    params = list(item.callspec.params.values()) if hasattr(item, "callspec") else []
-    if "newer_site" in (*params, *item.fixturenames):
-        return "newer site"
-    return "site" if "site" in (*params, *item.fixturenames) else item.path.name
