@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.server import work
 from benchmarks.server.peers import CLIENT_CORE, Server, running
 from homeport.oci.digest import digest_of
+from tests.kit.servers import write_certificate
 
 PEERS = ["homeport", "distribution v3", "distribution v2", "go-containerregistry", "nginx"]
 
@@ -29,6 +30,8 @@ def measure(name: str, server: Server, tmp: Path, only: set[str]) -> dict[str, f
     before = server.cpu()
     if wanted("manifest"):
         note("manifest GET /s", work.wrk(f"{server.url}/v2/a/b/manifests/1", tmp))
+    if wanted("HEAD"):
+        note("manifest HEAD /s", work.heads(server))
     if wanted("1 MB blob"):
         note("1 MB blob GET /s", work.wrk(blob + digest_of(work.MEGABYTE), tmp))
     if wanted("range") and name != "go-containerregistry":
@@ -68,6 +71,10 @@ def main() -> None:
                     work.fill(server, data / "root" if name == "nginx" else None)
                     for what, figure in measure(name, server, data, set(options.only)).items():
                         results[what][name].append(figure)
+                if name != "go-containerregistry" and (not options.only or "TLS" in options.only):
+                    ca_file, *tls = write_certificate(data)
+                    with running(name, data, (tls[0], tls[1])) as server:
+                        results["50 clients over TLS: pulls /s"][name].append(work.tls_pulls(server, ca_file))
             finally:
                 shutil.rmtree(data)
     print("| work | " + " | ".join(options.peers) + " |")

@@ -3,7 +3,9 @@
 import hashlib
 import os
 import re
+import select
 import socket
+import ssl
 import statistics
 import subprocess
 import threading
@@ -101,6 +103,46 @@ def wrk(url: str, tmp: Path, script: str = "") -> float:
     assert "Non-2xx" not in out, out
     assert "Socket errors" not in out, out
     return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1])
+
+
+def heads(server: Server) -> float:
+    """Return HEADs of a manifest a second, on eight connections; wrk waits for the bodies that they do not have."""
+    request = f"HEAD /v2/a/b/manifests/1 HTTP/1.1\r\nhost: x\r\naccept: {MANIFEST_TYPE}\r\n\r\n".encode()
+    count, connections = 0, [socket.create_connection(("127.0.0.1", server.port)) for _ in range(8)]
+    with closing(select.epoll()) as poll:
+        by_handle = {connection.fileno(): connection for connection in connections}
+        for handle, connection in by_handle.items():
+            poll.register(handle, select.EPOLLIN)
+            connection.sendall(request)
+        started = time.perf_counter()
+        while time.perf_counter() - started < SECONDS:
+            for handle, _ in poll.poll():
+                answer = by_handle[handle].recv(4096)
+                assert answer.startswith(b"HTTP/1.1 200"), answer
+                assert answer.endswith(b"\r\n\r\n"), answer
+                by_handle[handle].sendall(request)
+                count += 1
+        seconds = time.perf_counter() - started
+    for connection in connections:
+        connection.close()
+    return count / seconds
+
+
+def tls_pulls(server: Server, ca_file: Path, clients: int = 50, rounds: int = 4) -> float:
+    """Return pulls a second of one image over TLS: a connection, a manifest, a config and a layer of 1 MB each."""
+    context = ssl.create_default_context(cafile=str(ca_file))
+    digests = [digest_of(CONFIG), digest_of(MEGABYTE)]
+
+    def pull() -> None:
+        for _ in range(rounds):
+            with urllib3.PoolManager(ssl_context=context, retries=False) as http:
+                assert http.request("GET", f"{server.url}/v2/a/b/manifests/1", headers=ACCEPT).data == manifest()
+                for digest, size in zip(digests, (len(CONFIG), len(MEGABYTE)), strict=True):
+                    assert len(http.request("GET", f"{server.url}/v2/a/b/blobs/{digest}").data) == size
+
+    started = time.perf_counter()
+    at_once([pull] * clients)
+    return clients * rounds / (time.perf_counter() - started)
 
 
 def download(url: str, size: int) -> None:

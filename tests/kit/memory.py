@@ -81,7 +81,13 @@ class MemoryRegistry:
         data = self.lies.get(blob.digest) or self.blobs[repository].get(blob.digest)
         if data is None:
             raise NotFoundError(f"{self.host} has no blob {blob.digest}", host=self.host, status=404)
-        reader = _VerifiedReader(data, blob, lambda: self._trouble("READ blob", repository, blob.digest), begun)
+        reader = _VerifiedReader(
+            data,
+            blob,
+            look=lambda: self._trouble("READ blob", repository, blob.digest),
+            again=lambda: self._enter("GET blob", repository, blob.digest),
+            begun=begun,
+        )
         yield reader
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
@@ -166,10 +172,12 @@ class MemoryRegistry:
 class _VerifiedReader:
     """Hands the last bytes out only when all of them are what the digest names."""
 
-    def __init__(self, data: bytes, blob: Descriptor, look: Callable[[], None], begun: Begun) -> None:
+    def __init__(
+        self, data: bytes, blob: Descriptor, *, look: Callable[[], None], again: Callable[[], None], begun: Begun
+    ) -> None:
         self._data = data
-        self._look = look
-        self.seek(begun.offset)
+        self._look, self._again = look, again
+        self._rest = memoryview(data)[begun.offset :]
         algorithm = blob.digest.partition(":")[0]
         self._true = len(data) == blob.size and digest_of(data, algorithm) == blob.digest
         if begun.hasher:
@@ -178,6 +186,8 @@ class _VerifiedReader:
         self._name = blob.digest
 
     def seek(self, offset: int, /) -> None:
+        if len(self._data) - len(self._rest) != offset:
+            self._again()
         self._rest = memoryview(self._data)[offset:]
 
     def readinto(self, buffer: memoryview, /) -> int:

@@ -25,34 +25,55 @@ class RoughLine:
 
     def __init__(self, host: str, fate: Callable[[int], Fate]) -> None:
         self.fate = fate
+        self._mended = 0
         self.silent = threading.Event()
         name, _, port = host.rpartition(":")
         self._server = (name, int(port))
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.host = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self._open: set[socket.socket] = set()
-        self._over = threading.Event()
+        self._wake = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._latest: object = None
         self.connections = 0
         self._start(self._accept)
 
     def mend(self) -> None:
-        """Let all connections to come be good ones."""
+        """Let all connections be good ones, those too that are there and have not broken."""
         self.fate = lambda _number: Fate()
+        self._mended += 1
+
+    def speak(self) -> None:
+        """Break what has fallen silent."""
+        self._wake.set()
+        self._wake = threading.Event()
+
+    def hang_up(self) -> None:
+        """Break all connections, those too that wait to be taken, and wait until all is said that was on its way to the server."""
+        with socket.create_connection(self._socket.getsockname()) as last:
+            with self._lock:
+                assert self._lock.wait_for(lambda: self._latest == last.getsockname(), 60)
+            self._break()
+            with self._lock:
+                assert self._lock.wait_for(lambda: not self._open, 60)
 
     def stop(self) -> None:
         """Break all connections and end all threads."""
-        self._over.set()
+        self._wake.set()
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        self._threads[0].join()
+        self._break()
+        for thread in self._threads:
+            thread.join()
+
+    def _break(self) -> None:
         with self._lock:
             for connection in self._open:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments)
@@ -62,7 +83,7 @@ class RoughLine:
     def _accept(self) -> None:
         while True:
             try:
-                client, _ = self._socket.accept()
+                client, name = self._socket.accept()
             except OSError:
                 return
             try:
@@ -74,6 +95,8 @@ class RoughLine:
             self.connections += 1
             with self._lock:
                 self._open |= {client, server}
+                self._latest = name
+                self._lock.notify_all()
             ends = threading.Semaphore(0)
             self._start(self._carry, client, server, fate.up, fate.falls_silent, ends)
             self._start(self._carry, server, client, fate.down, fate.falls_silent, ends)
@@ -82,14 +105,14 @@ class RoughLine:
     def _carry(
         self, here: socket.socket, there: socket.socket, most: int | None, silent: bool, ends: threading.Semaphore
     ) -> None:
-        count = 0
+        count, mended = 0, self._mended
         with suppress(OSError):
             while data := here.recv(1 << 16):
-                if most is not None and count + len(data) > most:
+                if most is not None and count + len(data) > most and mended == self._mended:
                     there.sendall(data[: most - count])
                     if silent:
                         self.silent.set()
-                        self._over.wait(120)
+                        self._wake.wait(120)
                     else:
                         here.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HARD)
                     break
@@ -105,6 +128,7 @@ class RoughLine:
         ends.acquire()
         with self._lock:
             self._open -= {client, server}
+            self._lock.notify_all()
         client.close()
         server.close()
 

@@ -72,16 +72,16 @@ class Tally:
                 self.held.set()
                 await asyncio.to_thread(self.go.wait)
             if self.cut(asked):
-                send = _cutting(send)
+                send = cutting(send)
             if refusal := self.refuse(asked):
                 await _refuse(refusal, receive, send)
             else:
-                await app(scope, receive, _corrupting(send) if self.corrupt(asked) else send)
+                await app(scope, receive, corrupting(send) if self.corrupt(asked) else send)
 
         return serve
 
 
-def _cutting(send: Send) -> Send:
+def cutting(send: Send) -> Send:
     """End the body of an answer halfway; the server closes the connection, as less came than was announced."""
     ended = False
 
@@ -98,7 +98,7 @@ def _cutting(send: Send) -> Send:
     return cut  # type: ignore[return-value]  # a dict is a MutableMapping
 
 
-def _corrupting(send: Send) -> Send:
+def corrupting(send: Send) -> Send:
     async def changed(message: dict[str, object]) -> None:
         body = message.get("body")
         if isinstance(body, bytes | bytearray | memoryview) and len(body):

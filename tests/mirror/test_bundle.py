@@ -477,6 +477,8 @@ def _contents(value: object) -> list[tuple[tarfile.TarInfo, bytes]]:
         ([_entry("link", kind=tarfile.SYMTYPE, link="../../etc/passwd")], "outside"),
         ([_entry("device", kind=tarfile.CHRTYPE)], "no file, folder or link"),
         ([_entry("oci-layout", b"no json"), _entry("index.json", b"{}")], "cannot be read"),
+        ([_entry("oci-layout", b'{"imageLayoutVersion":"\xe2("}'), _entry("index.json", b"{}")], "cannot be read"),
+        ([_entry("oci-layout", b'{"x":' + b"[" * 100_000), _entry("index.json", b"{}")], "cannot be read"),
         ([_entry("index.json", b'{"manifests":[]}')], "oci-layout is missing"),
         ([_entry("other", b"1")], "holds no images"),
         ([_entry("manifest.json", b'[{"Config":"../c","Layers":[]}]')], "is missing"),

@@ -18,6 +18,7 @@ from homeport.cli.metrics_file import metrics_text
 from homeport.cli.mirror_report import Image, Report, Requests
 from tests.kit import images
 from tests.kit.clients import open_registries
+from tests.kit.scripted import Reply, Seen, scripted
 from tests.kit.servers import HOMEPORT, RunningRegistry, running_registry
 from tests.kit.tally import Tally
 
@@ -43,7 +44,10 @@ class Shell:
         return f"{self.source.host}/{name}"
 
     def run(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        command = (*HOMEPORT, "mirror", "--to", self.target.host, *arguments)
+        return self.run_to(self.target.host, *arguments, typed=typed)
+
+    def run_to(self, target: str, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        command = (*HOMEPORT, "mirror", "--to", target, *arguments)
         return subprocess.run(
             command, input=typed, capture_output=True, text=True, check=False, timeout=60, env=self.environment
         )
@@ -408,3 +412,40 @@ def test_figures_are_what_a_parser_of_prometheus_reads():
     assert families["homeport_mirror_images"] == {("copied",): 0, ("present",): 0, ("failed",): 1}
     assert families["homeport_mirror_requests"] == {("source",): 3, ("target",): 4}
     assert families["homeport_mirror_duration_seconds"] == {(): 1.5}
+
+
+def test_a_folder_is_a_target_too(shell: Shell, tmp_path: Path):
+    name, folder = shell.publish(images.multi_arch("app"), "app:1"), tmp_path / "layout"
+    for status in ("copied", "present"):
+        done = shell.run_to(f"oci:{folder}", name, "-o", "json")
+        (image,) = json.loads(done.stdout)["images"]
+        assert (image["status"], image["target"]) == (status, f"oci:{folder}:{name}")
+    assert shell.report(f"oci:{folder}")["images"][0]["status"] == "copied"
+    assert "homeport bundle save -o x.tar" in shell.run_to("oci-archive:x.tar", name).stderr
+    assert "keep their full names" in shell.run_to(f"oci:{folder}", name, "--keep-registry").stderr
+
+
+def test_repositories_are_created_where_amazon_wants_that(shell: Shell):
+    ecr, made = "123456789012.dkr.ecr.eu-west-1.amazonaws.com", []
+
+    def amazon(seen: Seen) -> Reply:
+        if seen.headers["x-amz-target"].endswith("CreateRepository"):
+            made.append(json.loads(seen.body)["repositoryName"])
+            return Reply(200, {}, b"{}")
+        return Reply(200, {}, json.dumps({"repositories": [{"repositoryName": name} for name in made]}).encode())
+
+    name = shell.publish(images.image(), "app:1")
+    with scripted(amazon) as api:
+        shell.environment |= {
+            "AWS_ACCESS_KEY_ID": "A",
+            "AWS_SECRET_ACCESS_KEY": "s",
+            "AWS_ENDPOINT_URL_ECR": api.url,
+            "HOMEPORT_ENDPOINTS": f"{ecr}={shell.target.url}",
+        }
+        first = shell.run_to(f"{ecr}/team", name, "--create-repositories")
+        second = shell.run_to(f"{ecr}/team", name, "--create-repositories")
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr
+    assert made == ["team/app"]
+    assert f"created repository {ecr}/team/app" in first.stderr
+    assert "created" not in second.stderr
+    assert "is no registry of Amazon ECR" in shell.run(name, "--create-repositories").stderr

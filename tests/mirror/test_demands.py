@@ -168,6 +168,8 @@ def test_a_signed_statement_about_an_image_does_not_vouch_for_it(world: World, c
         (SIMPLE_SIGNING, b"{}", {}),
         (SIMPLE_SIGNING, b"not json", {"dev.cosignproject.cosign/signature": "AAAA"}),
         (BUNDLE, b'{"messageSignature": {}}', {}),
+        (BUNDLE, b'{"x":' + 100_000 * b"[", {}),
+        (SIMPLE_SIGNING, b'{"critical": "\xff"}', {}),
         (
             BUNDLE,
             b'{"dsseEnvelope": {"payload": "*", "payloadType": "application/vnd.in-toto+json", "signatures": []}}',

@@ -12,6 +12,7 @@ from homeport.mirror import MirrorResult, forecast, mirror
 from homeport.mirror.kept import KeptManifests
 from homeport.reference import Reference
 from homeport.registry.credentials import Credential
+from homeport.registry.session import Registries
 from homeport.registry.settings import Settings
 from tests.kit import images
 from tests.kit.clients import open_registries
@@ -27,8 +28,13 @@ class Wire:
         self.from_source, self.to_target = Tally(), Tally()
         self.source: RunningRegistry = stack.enter_context(running_registry(app_wrapper=self.from_source.wrap))
         self.target: RunningRegistry = stack.enter_context(running_registry(app_wrapper=self.to_target.wrap))
-        self.registries = stack.enter_context(open_registries())
+        self._stack = stack
+        self.registries = self.open()
         self.mapping = Mapping(Target.parse(f"{self.target.host}/mirror"))
+
+    def open(self) -> Registries:
+        """Return registries that nobody has met yet."""
+        return self._stack.enter_context(open_registries())
 
     def publish(self, content: images.Content, repository: str, tag: str) -> str:
         with open_registries() as registries:
@@ -93,6 +99,33 @@ def test_nothing_changed_is_one_head_each(wire: Wire):
 
     assert {image.status for image in result.images} == {"present"}
     assert wire.from_source.kinds() == wire.to_target.kinds() == {"HEAD manifests": 5}
+
+
+def test_a_lock_that_is_kept_to_costs_a_head_each_and_the_source_nothing_at_all(wire: Wire):
+    names = [wire.publish(images.multi_arch(f"app{number}", size=10), f"app{number}", "1") for number in range(25)]
+    first = wire.mirror(*names, referrers=True)
+    locked = {str(image.wanted.source): image.digest for image in first.images}
+    wire.registries = wire.open()
+
+    result = wire.mirror(*names, referrers=True, locked=locked)
+
+    assert {image.status for image in result.images} == {"present"}
+    assert wire.from_source.kinds() == {}
+    assert wire.to_target.kinds() == {"GET /v2/": 1, "HEAD manifests": 25}
+
+
+def test_what_an_index_shares_with_the_one_before_is_not_fetched(wire: Wire):
+    old, new, *kept = (
+        images.image(images.layer(f"{number}", 10), platform=platform)
+        for number, platform in enumerate((images.AMD64, images.AMD64, images.ARM64, images.S390X))
+    )
+    wire.mirror(wire.publish(images.index(old, *kept), "app", "1"))
+
+    result = wire.mirror(wire.publish(images.index(new, *kept), "app", "2"))
+
+    assert not result.failed
+    assert wire.from_source.kinds() == {"HEAD manifests": 2, "GET manifests": 2, "GET blobs": 2}
+    assert wire.to_target.kinds() == {"HEAD manifests": 5, "POST blobs": 2, "PUT blobs": 2, "PUT manifests": 2}
 
 
 def test_looking_for_new_signatures_of_25_images_takes_no_manifest_request_more(wire: Wire, tmp_path: Path):
@@ -232,6 +265,8 @@ def test_docker_hub_counts_what_was_forecast_and_a_second_run_costs_nothing():
             assert hub.counters.pulls("") == 0
             first = mirror(*job)
             assert hub.counters.pulls("") == first.traffic.counted_pulls == 1 + len(content.children)
+            assert hub.counters["token"] == 2, "the publisher's, and one for all that is read"
+            assert hub.counters["redirect"] == len(content.all_blobs)
             assert first.traffic.counted_pulls in planned.cost.counted_pulls
             second = mirror(*job)
             assert hub.counters.pulls("") == first.traffic.counted_pulls

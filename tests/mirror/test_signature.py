@@ -118,6 +118,16 @@ def test_a_table_that_was_made_anew_is_found(signed: Signed):
         signed.load("b.tar")
 
 
+def test_a_table_that_was_changed_below_the_signed_checksums_is_found(signed: Signed):
+    signed.save()
+    changed = signed.body(CONTENTS).replace(b'"source.example/team/app:1"', b'"source.example/team/bad:1"')
+    assert changed == _decoded(changed).encode()
+    signed.change(CONTENTS, changed)
+    with pytest.raises(ContentError, match=r"homeport-bundle\.sha256 is damaged in it"):
+        signed.load("b.tar")
+    assert not signed.target.calls
+
+
 @pytest.mark.parametrize("path", ["riders/app.yaml", "index.json", "oci-layout", SUMS, SIGNATURE, CONTENTS])
 def test_every_small_file_is_covered(signed: Signed, path: str):
     signed.save(riders={"app.yaml": b"image: good\n"})

@@ -10,6 +10,7 @@ import pytest
 from homeport.mapping import Mapping, Target
 from homeport.mirror import MirrorResult, mirror
 from homeport.reference import Reference
+from homeport.store.layout_target import LayoutTarget
 from tests.kit import images
 from tests.kit.clients import open_registries
 from tests.kit.peers import distribution, run_peer
@@ -165,3 +166,17 @@ def test_what_oras_attached_is_found_by_oras_at_every_registry(kind: str, tmp_pa
         assert not result.failed
         found = run_peer("oras", "discover", "--plain-http", "--format", "json", f"{target}/{REPOSITORY}:{TAG}")
     assert "text/sbom" in found
+
+
+def test_a_folder_is_read_and_written_by_skopeo_too(tmp_path: Path):
+    content, folder = images.multi_arch("redis"), tmp_path / "layout"
+    with registry_of("homeport", tmp_path / "source") as source, open_registries() as registries:
+        publish(source, content)
+        reference = Reference.parse(f"{source}/{REPOSITORY}:{TAG}")
+        mapping = Mapping(Target.parse("localhost"), keep_registry=True)
+        for _ in range(2):
+            target = LayoutTarget(folder, {mapping.relocate(reference).repository: reference.name})
+            assert not mirror([reference], mapping, registries.client, target).failed
+            run_peer("skopeo", "copy", "--all", f"oci:{folder}:{reference}", f"oci:{folder}:copied")
+    raw = run_peer("skopeo", "inspect", "--raw", f"oci:{folder}:copied")
+    assert f"sha256:{hashlib.sha256(raw.encode()).hexdigest()}" == content.digest

@@ -10,7 +10,7 @@ from homeport.registry.checkup import REPOSITORY, Finding, check_up
 from tests.kit.clients import open_registries
 from tests.kit.scripted import Reply, registry_play, scripted
 from tests.kit.servers import HOMEPORT, RunningRegistry, running_registry
-from tests.kit.tally import Refusal, Tally
+from tests.kit.tally import Asked, Refusal, Tally
 
 
 def found(host: str, path: str = "") -> dict[str, Finding]:
@@ -46,6 +46,24 @@ def test_who_may_not_push_reads_why_and_nothing_more_is_tried():
     assert last.is_bad
     assert "forbidden" in last.means
     assert "right to this repository" in last.means
+
+
+def test_a_registry_that_takes_no_large_manifest_is_told_from_one_that_does(registry: RunningRegistry):
+    assert found(registry.host)["takes manifests of 4 MB"].state == "yes"
+    tally = Tally()
+    seen = []
+
+    def refuse(asked: Asked) -> Refusal | None:
+        if asked.kind == "PUT manifests":
+            seen.append(asked)
+        # The image, Docker's form, the index and the artifact come before.
+        return Refusal(413, "SIZE_INVALID", "too large") if asked.kind == "PUT manifests" and len(seen) == 5 else None
+
+    tally.refuse = refuse
+    with running_registry(app_wrapper=tally.wrap) as running:
+        finding = found(running.host)["takes manifests of 4 MB"]
+    assert finding.state == "no"
+    assert "may not fit" in finding.means
 
 
 def test_what_is_no_registry_ends_it():

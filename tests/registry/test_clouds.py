@@ -9,10 +9,11 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from homeport.errors import AuthenticationError
+from homeport.errors import AuthenticationError, ConfigError, UsageError
 from homeport.registry.clouds import CloudCredentials
 from homeport.registry.credentials import Credential, OneCredential
 from homeport.registry.transport import Request
+from tests.kit.scripted import Reply, scripted
 
 NOW = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
@@ -132,6 +133,26 @@ def test_a_service_account_of_google_is_its_own_password(tmp_path: Path):
     assert Cloud(ecr).resolve("gcr.io", {"GOOGLE_APPLICATION_CREDENTIALS": str(file)})[1] is None
 
 
+def test_a_pod_at_google_has_a_token_until_it_ends():
+    answers = iter([{"access_token": "one", "expires_in": 300}, {"access_token": "two", "expires_in": 3599}])
+    with scripted(lambda _seen: Reply(200, {}, json.dumps(next(answers)).encode())) as metadata:
+        cloud = Cloud(ecr)
+        credentials, found = cloud.resolve("gcr.io", {"GCE_METADATA_HOST": metadata.host, "HOME": "/none"})
+        assert (found.username, found.secret) == ("oauth2accesstoken", "one")
+        cloud.now += timedelta(seconds=200)
+        assert credentials.resolve("gcr.io").secret == "one"
+        cloud.now += timedelta(seconds=60)
+        assert credentials.resolve("gcr.io").secret == "two"
+    assert metadata.seen[0].headers["metadata-flavor"] == "Google"
+    assert metadata.seen[0].path == "/computeMetadata/v1/instance/service-accounts/default/token"
+
+
+def test_a_pod_that_is_not_at_google_is_nobody_there():
+    with scripted(lambda _seen: Reply(404)) as other:
+        _, found = Cloud(ecr).resolve("gcr.io", {"GCE_METADATA_HOST": other.host, "HOME": "/none"})
+    assert found is None
+
+
 def test_what_is_stored_comes_first():
     cloud = Cloud(ecr)
     stored = Credential("me", "mine")
@@ -161,3 +182,98 @@ def test_a_refusal_is_said_without_a_secret(answer: Answer):
     with pytest.raises(AuthenticationError, match="the cloud gives no password") as caught:
         Cloud(lambda _: answer).resolve(ECR, {**AWS, "HOME": "/none"})
     assert AWS["AWS_SECRET_ACCESS_KEY"] not in str(caught.value) + caught.value.hint
+
+
+def test_a_pod_exchanges_its_token_for_the_keys_of_its_role(tmp_path: Path):
+    (tmp_path / "token").write_text("pod-token\n")
+    keys = b"<AccessKeyId>ASIA1</AccessKeyId><SecretAccessKey>s/e+c</SecretAccessKey><SessionToken>sess</SessionToken>"
+
+    def answer(request: Request) -> Answer:
+        return Answer(200, b"<R>" + keys + b"</R>") if "sts." in request.url else ecr(request)
+
+    cloud = Cloud(answer)
+    role = {"AWS_ROLE_ARN": "arn:aws:iam::1:role/me", "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token")}
+    _, found = cloud.resolve(ECR, {**role, "HOME": "/none"})
+    assert found.secret == "password"
+    sts, asked = cloud.asked
+    assert sts.url == "https://sts.eu-west-1.amazonaws.com/"
+    assert parse_qs(sts.body.decode()) == {
+        "Action": ["AssumeRoleWithWebIdentity"],
+        "Version": ["2011-06-15"],
+        "RoleArn": ["arn:aws:iam::1:role/me"],
+        "RoleSessionName": ["homeport"],
+        "WebIdentityToken": ["pod-token"],
+    }
+    assert "Credential=ASIA1/" in asked.headers["Authorization"]
+    assert asked.headers["X-Amz-Security-Token"] == "sess"
+
+
+def test_a_role_that_is_refused_is_said_without_the_token(tmp_path: Path):
+    (tmp_path / "token").write_text("pod-token")
+    role = {"AWS_ROLE_ARN": "arn", "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"), "HOME": "/none"}
+    with pytest.raises(AuthenticationError, match="AssumeRoleWithWebIdentity: status 403") as caught:
+        Cloud(lambda _: Answer(403, b"<Error>pod-token</Error>")).resolve(ECR, role)
+    assert "pod-token" not in str(caught.value) + caught.value.hint
+
+
+def test_a_container_asks_the_endpoint_beside_it(tmp_path: Path):
+    (tmp_path / "token").write_text("of-the-pod\n")
+    role = {"AccessKeyId": "ASIA2", "SecretAccessKey": "s", "Token": "t", "Expiration": "2026-11-23T10:00:00Z"}
+    with scripted(lambda _seen: Reply(200, {}, json.dumps(role).encode())) as agent:
+        found = {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{agent.url}/v1/credentials",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token"),
+        }
+        cloud = Cloud(ecr)
+        assert cloud.resolve(ECR, {**found, "HOME": "/none"})[1].secret == "password"
+    (seen,) = agent.seen
+    assert (seen.path, seen.headers["authorization"]) == ("/v1/credentials", "of-the-pod")
+    assert "Credential=ASIA2/" in cloud.asked[0].headers["Authorization"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254/latest",
+        "http://10.0.0.1/",
+        "http://evil.example/",
+        "https://169.254.170.23/",
+        "http://169.254.170.23@evil.example/",
+    ],
+)
+def test_no_other_address_is_asked_for_a_role(url: str):
+    with pytest.raises(ConfigError, match="is no endpoint of a container"):
+        Cloud(ecr).resolve(ECR, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": url, "HOME": "/none"})
+
+
+def test_only_the_repositories_that_are_missing_are_created():
+    def answer(request: Request) -> Answer:
+        action, fields = request.headers["X-Amz-Target"].partition(".")[2], json.loads(request.body)
+        if action == "DescribeRepositories":
+            more = {} if "nextToken" in fields else {"nextToken": "2"}
+            return Answer(200, {"repositories": [{"repositoryName": "b" if more else "a"}], **more})
+        if fields["repositoryName"] == "raced":
+            return Answer(400, {"__type": "RepositoryAlreadyExistsException", "message": "it is there"})
+        return Answer(200, {"repository": {}})
+
+    cloud = Cloud(answer)
+    credentials, _ = cloud.resolve("docker.io", {**AWS, "HOME": "/none"})
+    assert credentials.ecr(ECR).create(["a", "b", "c", "raced", "c"]) == ["c", "raced"]
+    made = [json.loads(each.body) for each in cloud.asked if each.headers["X-Amz-Target"].endswith("CreateRepository")]
+    assert made == [{"repositoryName": "c"}, {"repositoryName": "raced"}]
+
+
+def test_why_a_repository_cannot_be_created_is_said():
+    def answer(request: Request) -> Answer:
+        if request.headers["X-Amz-Target"].endswith("DescribeRepositories"):
+            return Answer(200, {"repositories": []})
+        return Answer(400, {"__type": "com.amazonaws.ecr#AccessDeniedException", "message": "not you"})
+
+    credentials, _ = Cloud(answer).resolve("docker.io", {**AWS, "HOME": "/none"})
+    with pytest.raises(AuthenticationError, match=r"creates no repository.*AccessDeniedException: not you"):
+        credentials.ecr(ECR).create(["a"])
+    with pytest.raises(UsageError, match=r"registry\.example\.com is no registry of Amazon ECR"):
+        credentials.ecr("registry.example.com")
+    credentials, _ = Cloud(answer).resolve("docker.io", {"HOME": "/none"})
+    with pytest.raises(AuthenticationError, match="no keys of AWS are found"):
+        credentials.ecr(ECR).create(["a"])

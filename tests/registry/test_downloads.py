@@ -55,7 +55,8 @@ def test_a_cut_is_resumed_where_it_came():
     with serving(answer) as server:
         assert download(server, waits, step=10_000) == DATA
         assert ranges(server) == [None, "bytes=150000-"]
-    assert len(waits) == 1
+    (wait,) = waits
+    assert wait.reason.startswith(f"blob {BLOB.digest[:19]} at byte 150000 of 300000: ")
 
 
 def test_many_cuts_with_progress_are_no_failure():
@@ -192,9 +193,10 @@ def test_going_back_fetches_little_again_and_verifies_all(offset, monkeypatch):
         buffer = memoryview(bytearray(10_000))
         for _ in range(25):
             reader.readinto(buffer)
-        reader.seek(offset)
-        assert read_all(reader) == DATA[offset:]
-        asked = {0: [None], 120_000: ["bytes=100000-"], 250_000: []}
+        for _ in range(2):
+            reader.seek(offset)
+            assert read_all(reader) == DATA[offset:]
+        asked = {0: [None] * 2, 120_000: ["bytes=100000-"] * 2, 250_000: ["bytes=250000-"]}
         assert ranges(server)[1:] == asked[offset]
 
 

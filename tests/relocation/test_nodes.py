@@ -1,5 +1,6 @@
 """Node configuration says what the mapping says, in the runtimes' own words."""
 
+import re
 import tomllib
 
 import pytest
@@ -82,3 +83,24 @@ def test_openshift_gets_a_set_for_digests_and_one_for_tags():
 @pytest.mark.parametrize("runtime", ["containerd", "cri-o", "openshift"])
 def test_nothing_to_send_elsewhere_needs_no_file(runtime):
     assert node_files([], runtime).files == {}
+
+
+PLACE = r"((?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))+)?(?::[0-9]+)?)(?:(?:/[a-z0-9]+(?:(?:(?:[._]|__|[-]*)[a-z0-9]+)+)?)+)?"
+"""The pattern of sources and mirrors in OpenShift's CustomResourceDefinitions (github.com/openshift/api config/v1)."""
+
+
+def test_openshifts_mirror_sets_are_as_their_definitions_ask():
+    prefixes = [Prefix("docker.io", TO), Prefix("quay.io/org/app", "r.io/a_b/c--d"), Prefix("localhost:5000", "r.io")]
+    result = node_files([*prefixes, Prefix("ghcr.io", "[::1]:5000/m")], "openshift")
+    sets = list(yaml.safe_load_all(result.files["openshift/homeport-mirrors.yaml"]))
+    fields = {"ImageDigestMirrorSet": "imageDigestMirrors", "ImageTagMirrorSet": "imageTagMirrors"}
+    assert {it["kind"] for it in sets} == set(fields)
+    for each in sets:
+        assert (each["apiVersion"], list(each["spec"])) == ("config.openshift.io/v1", [fields[each["kind"]]])
+        entries = each["spec"][fields[each["kind"]]]
+        assert {it["source"]: it["mirrors"] for it in entries} == {it.source: [it.home] for it in prefixes}
+        for entry in entries:
+            assert set(entry) == {"source", "mirrors", "mirrorSourcePolicy"}
+            assert entry["mirrorSourcePolicy"] in {"NeverContactSource", "AllowContactingSource"}
+            assert all(re.fullmatch(PLACE, place) for place in (entry["source"], *entry["mirrors"]))
+    assert result.missing == ("OpenShift takes no such place: ghcr.io would not go to [::1]:5000/m",)

@@ -1,5 +1,6 @@
 import io
 import json
+import socket
 
 import pytest
 import structlog
@@ -10,6 +11,7 @@ from homeport.server.app import Registry
 from homeport.server.gate import Gate
 from homeport.server.log import log_to_stderr
 from homeport.server.login import HtpasswdLogin
+from homeport.server.metrics import Metrics
 from homeport.store.memory import MemoryStore
 from tests.kit.servers import running_registry, write_htpasswd
 
@@ -93,3 +95,16 @@ def test_a_blob_that_ends_too_early_is_not_passed_off_as_whole():
         pytest.raises(urllib3.exceptions.ProtocolError),
     ):
         http.request("GET", f"{registry.url}/v2/a/blobs/{digest}")
+
+
+def test_a_length_of_many_digits_is_no_fault(caplog):
+    zeros = b"0" * 5000
+    with (
+        running_registry(app_wrapper=lambda _: Registry(MemoryStore(), metrics=Metrics())) as registry,
+        socket.create_connection(registry.host.split(":")) as connection,
+    ):
+        connection.sendall(
+            b"GET /v2/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: " + zeros + b"\r\n\r\n"
+        )
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+    assert caplog.records == []

@@ -145,3 +145,17 @@ def test_many_clients_at_once_get_what_they_pushed(tmp_path, tls):
         for thread in threads:
             thread.join()
     assert not failures
+
+
+def test_a_blob_that_is_asked_for_often_is_answered_alike(client):
+    content = bytes(range(256)) * 1000
+    digest = client.push_blob(content)
+    first, *more = (client.call("GET", f"blobs/{digest}") for _ in range(4))
+    for answer in more:
+        assert (answer.status, answer.body, answer.headers["content-length"]) == (200, content, str(len(content)))
+        assert set(answer.headers) == set(first.headers)
+    assert client.call("HEAD", f"blobs/{digest}").headers["content-length"] == str(len(content))
+    part = client.call("GET", f"blobs/{digest}", range="bytes=5-9")
+    assert (part.status, part.body) == (206, content[5:10])
+    assert client.call("DELETE", f"blobs/{digest}").status == 202
+    assert client.call("GET", f"blobs/{digest}").status == 404

@@ -71,6 +71,11 @@ def test_all_keys_are_read():
         ("target: r.io\nsources: [a]\npullSecret: {name: A_b}\n", "homeport.yaml:3: pullSecret.name", ""),
         ("target: r.io\nsources: [a]\npullSecret: {name: a, namespaces: [b, C]}\n", "pullSecret.namespaces[1]", ""),
         ("target: r.io\nsources: [a]\nplatforms: [amd64]\n", "homeport.yaml:3: platforms[0]", "linux/amd64"),
+        (
+            "target: r.io\nsources: [a]\nregistries:\n  docker.io: {mirrors: ['https://x']}\n",
+            "homeport.yaml:4: registries.docker.io.mirrors[0]: 'https://x' is not a registry",
+            "without a scheme",
+        ),
         ("target: r.io\n  sources: [a]\n", "homeport.yaml:2: not YAML", ""),
         (f"target: r.io\nsources: {'[' * 30_000}\n", "homeport.yaml:2: nested more than 32 deep", ""),
         ("target: r.io\nsources: [-]\n", "homeport.yaml:2: sources: stdin cannot be a source", ""),

@@ -12,6 +12,7 @@ from homeport.registry.credentials import Credentials
 from homeport.registry.session import Registries
 from homeport.workflow.config import parse_config
 from homeport.workflow.job import read_job
+from tests.kit.clients import open_registries
 from tests.kit.docker_hub import running_docker_hub
 from tests.kit.images import multi_arch, put
 from tests.kit.servers import docker_config, running_registry
@@ -224,6 +225,22 @@ def test_a_limit_that_is_used_up_is_said_with_what_to_do(site, capsys):
 
     assert "pull limit" in capsys.readouterr().out
     assert not (site.folder / "relocated").exists()
+
+
+def test_a_mirror_of_the_source_brings_a_job_through_a_limit_that_is_used_up(site):
+    site.publish(*IMAGES)
+    for _ in range(100):
+        site.hub.counters.pull("", 100)
+    with running_registry() as cache, open_registries() as registries:
+        for repository in IMAGES:
+            put(multi_arch(repository), registries.client(cache.host), f"hub/{repository}", "of-another-name")
+        with (site.folder / "homeport.yaml").open("a") as file:
+            file.write(f"registries: {{docker.io: {{mirrors: ['{cache.host}/hub']}}}}\n")
+
+        assert run(["apply"]) == 0
+
+    assert all(site.digest(repository) == multi_arch(repository).digest for repository in IMAGES)
+    assert site.pulls() == 0
 
 
 def test_two_sources_of_one_name_in_the_output_are_refused(site, capsys):

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from homeport.cli.app import DONE, NOT_STARTED, WRONG, complain
 from homeport.cli.image_list import choose, read_list
 from homeport.cli.local_sources import LocalSource, split_local
+from homeport.cli.local_targets import folder_of, full_names, in_folder, open_folder
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.metrics_file import check_metrics_file, write_metrics
 from homeport.cli.mirror_report import Report, failures, joined, refused, report_plan, report_result, report_table
@@ -26,11 +27,16 @@ from homeport.mirror.executor import forecast
 from homeport.mirror.executor import mirror as bring
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.spool import Spool
+from homeport.reference import Reference
 
 if TYPE_CHECKING:
+    from homeport.mapping import Target as Place
     from homeport.mirror.lock import Lock
+    from homeport.mirror.mirrors import Mirrors
+    from homeport.mirror.ports import Target
     from homeport.mirror.selection import Selection
     from homeport.mirror.signatures import Demand
+    from homeport.registry.session import Registries
     from homeport.store.oci_layout import Layout
 
 
@@ -47,6 +53,8 @@ def mirror(
     referrers: bool = True,
     keep_tag: bool = True,
     verify_key: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
+    create_repositories: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    source_mirror: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     on_limit: Literal["stop", "wait"] = "stop",
     fail_fast: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     metrics_file: Path | None = None,
@@ -60,7 +68,8 @@ def mirror(
     Args:
         references: Images, as in nginx:1.27 or quay.io/org/app@sha256:...; - reads them from stdin, one a line. oci:FOLDER,
             oci-archive:FILE and docker-archive:FILE, each with :NAME or for all in it, are images in files.
-        to: The target, REGISTRY[/PATH]; the source's registry is dropped from names, the path is kept.
+        to: The target, REGISTRY[/PATH]; the source's registry is dropped from names, the path is kept. Or oci:FOLDER, an OCI layout, in
+            which images have their full names.
         from_scan: Take the images of a report of `homeport scan -o json`; - reads it from stdin.
         image_list: Take the images of this list, which can choose the tags of a repository by pattern, by version, or the latest few.
         output: How the report is written to stdout: table, json or yaml. With json, what happens meanwhile is written to stderr as one JSON
@@ -76,6 +85,10 @@ def mirror(
         keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
         verify_key: Bring only images that cosign has signed with this key, the file of a public one in PEM; PATTERN=KEY demands it of
             repositories that match, as in 'docker.io/redislabs/*=redis.pub'. May be repeated: one of the keys that match must have signed.
+        create_repositories: Create the repositories that are missing at an Amazon ECR, which takes no push to others. Other registries make
+            them by themselves.
+        source_mirror: NAME=REGISTRY[/PATH], as in docker.io=mirror.gcr.io: take content of the registry NAME from there, by digest and verified,
+            and from NAME itself what is not there. May be repeated.
         on_limit: What to do when a pull limit is used up: stop asking that registry, or wait and go on when it gives pulls again.
         fail_fast: Begin nothing more once an image has failed.
         metrics_file: Write the figures of the run to this file as Prometheus reads them, for node_exporter's textfile collector.
@@ -85,7 +98,8 @@ def mirror(
         names: What images are called at the target.
         registries: How registries are reached.
     """
-    mapping = names.mapping(to)
+    folder = folder_of(to)
+    mapping = full_names(names) if folder else names.mapping(to)
     check_platforms(platform)
     if rebuild_index:
         warn_of_other_digests(platform)
@@ -112,7 +126,10 @@ def mirror(
         patience=on_limit == "wait",
         rebuild_index=rebuild_index,
         fail_fast=fail_fast,
+        create=create_repositories,
         form=output,
+        mirrors=_mirrors(source_mirror),
+        folder=folder,
         demands=_demands(verify_key),
     )
     try:
@@ -123,7 +140,9 @@ def mirror(
         return NOT_STARTED
     if metrics_file:
         write_metrics(metrics_file, report, seconds=time.monotonic() - begun, at=time.time())
-    print(render(report, output, report_table(report, mapping.target)))
+    if folder:
+        report = in_folder(report, folder)
+    print(render(report, output, report_table(report, to if folder else mapping.target)))
     return WRONG if failures(report) else DONE
 
 
@@ -143,7 +162,10 @@ class _Job(msgspec.Struct, frozen=True):
     patience: bool
     rebuild_index: bool
     fail_fast: bool
+    create: bool
     form: Form
+    mirrors: "dict[str, tuple[Place, ...]]"
+    folder: Path | None
     demands: "tuple[Demand, ...]"
     layout: "Layout | None" = None
 
@@ -180,14 +202,45 @@ def _demands(keys: tuple[str, ...]) -> "tuple[Demand, ...]":
     return read_demands(keys)
 
 
+def _mirrors(texts: tuple[str, ...]) -> "dict[str, tuple[Place, ...]]":
+    if not texts:
+        return {}
+    from homeport.mirror.mirrors import parse_mirrors
+
+    return parse_mirrors(texts)
+
+
+def _mirrored(job: _Job, registries: "Registries") -> "Mirrors":
+    from homeport.mirror.mirrors import mirrors_of
+
+    return mirrors_of(job.mirrors, registries.client)
+
+
+def _create_repositories(job: _Job, references: Iterable[Reference], registries: "Registries") -> None:
+    registry = job.mapping.target.registry
+    for name in registries.create_repositories(
+        registry, [job.mapping.relocate(each).repository for each in references]
+    ):
+        print(f"created repository {registry}/{name}", file=sys.stderr)
+
+
+def _target(job: _Job, references: Iterable[Reference], registries: "Registries") -> "Target":
+    if job.folder:
+        return open_folder(job.folder, job.mapping, references)
+    return registries.client(job.mapping.target.registry)
+
+
 def _run(job: _Job) -> Report:
     before = _lock(job.lock) if job.lock else None
     with watching(job.form) as watcher, job.options.open(watcher.waits) as registries:
+        references = (*job.named.references, *choose(job.wishes, registries))
+        if job.create:
+            _create_repositories(job, references, registries)
         result = bring(
-            (*job.named.references, *choose(job.wishes, registries)),
+            references,
             job.mapping,
             job.layout.at if job.layout else registries.client,
-            registries.client(job.mapping.target.registry),
+            _target(job, references, registries),
             observer=watcher,
             platforms=job.platforms,
             locked=job.locked,
@@ -200,6 +253,7 @@ def _run(job: _Job) -> Report:
             demands=job.demands,
             spool=Spool.of_user(),
             quotas=registries.quota,
+            mirrors=_mirrored(job, registries),
         )
     if before and job.lock:
         before.after(result).write(job.lock)
@@ -208,11 +262,12 @@ def _run(job: _Job) -> Report:
 
 def _forecast(job: _Job) -> Report:
     with job.options.open() as registries:
+        references = (*job.named.references, *choose(job.wishes, registries))
         plan = forecast(
-            (*job.named.references, *choose(job.wishes, registries)),
+            references,
             job.mapping,
             job.layout.at if job.layout else registries.client,
-            registries.client(job.mapping.target.registry),
+            _target(job, references, registries),
             platforms=job.platforms,
             locked=job.locked,
             kept=KeptManifests.of_user(),

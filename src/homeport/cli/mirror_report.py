@@ -120,7 +120,7 @@ def refused(references: Sequence[Reference], mapping: Mapping) -> list[Image]:
     ]
 
 
-def report_table(report: Report, target: Target) -> str:
+def report_table(report: Report, target: Target | str) -> str:
     """Write a report for people."""
     rows = [(image.status, image.source, (image.digest or "")[:19]) for image in report.images]
     lines = columns([("STATUS", "IMAGE", "DIGEST"), *rows])
@@ -130,7 +130,7 @@ def report_table(report: Report, target: Target) -> str:
     return "\n".join([*lines, "", _summary(report, target)])
 
 
-def _summary(report: Report, target: Target) -> str:
+def _summary(report: Report, target: Target | str) -> str:
     statuses = [image.status for image in report.images]
     tally = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses)) or "no images"
     return (

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from homeport.applications.redis_enterprise.manifests import Manifests, Wish, make_manifests
 from homeport.applications.redis_enterprise.releases import doubts
-from homeport.applications.redis_enterprise.upgrade import Route, UpgradePlan, plan_upgrade, read_route
+from homeport.applications.redis_enterprise.upgrade import UNKNOWN_TARGET, Route, UpgradePlan, plan_upgrade, read_route
 from homeport.cli.app import DONE
 from homeport.cli.output import Form, columns, count, render
 from homeport.cli.redis_enterprise import warn
@@ -76,7 +76,7 @@ def upgrade(
     end: str,
     /,
     *files: SourceName,
-    to: str = "REGISTRY",
+    to: str | None = None,
     pull_secret: str | None = None,
     openshift: Annotated[bool, Parameter(negative="")] = False,
     olm: bool | None = None,
@@ -97,8 +97,8 @@ def upgrade(
         begin: The operator's tag now.
         end: The operator's tag to reach.
         files: What runs now (operator, clusters): it tells platform, nodes and names, and whether an upgrade may begin.
-        to: Where the images are to be, REGISTRY[/PATH].
-        pull_secret: The pull secret that is in use.
+        to: Where the images are to be, REGISTRY[/PATH]; else where they are now, if that is a private registry.
+        pull_secret: The pull secret that is in use; else the cluster's.
         openshift: The platform is OpenShift.
         olm: Whether OLM installed the operator.
         rhel7: The nodes run a RHEL 7 image (OpenShift).
@@ -114,7 +114,7 @@ def upgrade(
     """
     wish = Wish(
         end,
-        Target("REGISTRY") if to == "REGISTRY" else Target.parse(to),
+        Target.parse(to) if to else UNKNOWN_TARGET,
         redis,
         openshift=openshift or olm is True,
         minimal=minimal,

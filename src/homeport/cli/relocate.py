@@ -152,7 +152,8 @@ def _report(one: Rewritten) -> None:
     for edit in result.edits:
         print(f"  line {edit.line}: {edit.old} -> {edit.new}", file=sys.stderr)
     for added in result.insertions:
-        print(f"  line {added.line}: added {added.path}: {added.text}  ({added.object})", file=sys.stderr)
+        owner = f"  ({added.object})" if str(added.object) else ""
+        print(f"  line {added.line}: added {added.path}: {added.text}{owner}", file=sys.stderr)
     for place in result.unresolved:
         print(f"  {describe(place)}", file=sys.stderr)
     for word in one.left:

@@ -20,7 +20,8 @@ from homeport.discovery.cyclonedx import cyclonedx_of
 from homeport.discovery.findings import Finding, Scan, Unresolved
 from homeport.discovery.inputs import MAX_SIZE, Source
 from homeport.discovery.knowledge import Knowledge
-from homeport.discovery.report import names_of, only, report_of
+from homeport.discovery.mirror_sets import mirror_rules, mirrored
+from homeport.discovery.report import Report, names_of, only, report_of
 from homeport.discovery.rules import Rules, read_rules
 from homeport.discovery.scan import scan_source
 from homeport.discovery.schemas import learn
@@ -94,7 +95,9 @@ def scan(
     if why is not None:
         found = only(found, why)
         all_ = True
-    _show(found, clusters, output, by, uncertain=all_, why=why is not None, partial=live.partial)
+    mirrors = mirrored(found.findings, (it for one in read for it in mirror_rules(one)))
+    report = report_of(found, uncertain=all_, mirrored=mirrors)
+    _show(found, report, clusters, output, by, why=why is not None, partial=live.partial)
     if broken and not live.cluster:
         return NOT_STARTED
     if why is not None:
@@ -129,18 +132,17 @@ def _learner(own: Knowledge) -> Callable[[Iterable[Finding]], Knowledge]:
 
 
 def _show(
-    found: Scan, clusters: "LiveScan | None", output: Form, by: By, *, uncertain: bool, why: bool, partial: bool
+    found: Scan, report: Report, clusters: "LiveScan | None", output: Form, by: By, *, why: bool, partial: bool
 ) -> None:
     unknown: tuple[str, ...] = ()
     if output == "names":
         written = "\n".join(names_of(found))
     else:
-        report = report_of(found, uncertain=uncertain)
         if clusters:
             from homeport.cluster.report import live_report_of
 
-            report = live_report_of(report, clusters, partial=partial or why)
-            unknown = report.unknown
+            report = live = live_report_of(report, clusters, partial=partial or why)
+            unknown = live.unknown
         if output == "cyclonedx":
             written = json.dumps(cyclonedx_of(report, __version__), indent=2)
         else:

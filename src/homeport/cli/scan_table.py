@@ -23,6 +23,9 @@ def table(report: Report, by: By, *, why: bool = False) -> Iterator[str]:
     yield _summary(report) if report.images else "no image found"
     for spelling in report.spellings:
         yield f"written in several ways: {spelling.reference}: {', '.join(spelling.texts)}"
+    for image in report.mirrored:
+        fallback = "then from its source" if image.source_allowed else "never from its source"
+        yield f"pulled by a mirror set: {image.reference}: {', '.join(image.mirrors)}, {fallback}  ({image.object})"
     if getattr(report, "nodes", ()):
         yield from _unnamed(report)  # type: ignore[arg-type]  # only a live report has nodes
     if report.uncertain:

@@ -82,6 +82,7 @@ def live_report_of(report: Report, live: LiveScan, *, partial: bool = False) -> 
         report.errors,
         report.spellings,
         report.uncertain,
+        report.mirrored,
         tuple(
             _held(source, node, None if partial else named) for source, nodes in live.nodes.items() for node in nodes
         ),

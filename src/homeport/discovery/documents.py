@@ -5,7 +5,7 @@ crashes that composer at 30,000 levels. Schemas in CustomResourceDefinitions nam
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +13,7 @@ import yaml
 from yaml._yaml import CParser
 
 from homeport.discovery.inputs import Source
-from homeport.discovery.tree import Map, Scalar, Seq
+from homeport.discovery.tree import Map, Scalar, Seq, dig
 from homeport.errors import InputError
 
 MAX_DEPTH: Final = 1_000
@@ -50,6 +50,22 @@ def parse_documents(source: Source) -> list[Document]:
         return list(_Builder(source.name).build(CParser(text)))
     except yaml.YAMLError as error:
         raise _explain(error, source) from error
+
+
+def root_of_text(text: object) -> Any:
+    """Return the root of a text that is one document; None where it is something else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        documents = parse_documents(Source("", str(text)))
+    except InputError:
+        return None
+    return documents[0].root if len(documents) == 1 else None
+
+
+def dig_inside(value: object, path: Sequence[str | int], inside: int) -> Any:
+    """Follow a path of which the first `inside` steps lead to a text, and the others into the document that it is."""
+    return dig(root_of_text(dig(value, path[:inside])), path[inside:]) if inside else dig(value, path)
 
 
 def _one_escape(pair: re.Match[str]) -> str:

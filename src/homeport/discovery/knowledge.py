@@ -51,7 +51,8 @@ SecretForm = Literal["objects", "names", "object", "name"]
 class SecretField(msgspec.Struct, frozen=True):
     """A field under `path` that a kind takes its images' pull secrets from; a step ``*`` stands for all entries.
 
-    `when` tells for an object whether it has the field, where its kind does not tell.
+    `when` tells for an object whether it has the field, where its kind does not tell. So many first steps as `inside` counts lead to a
+    text, and the others into the document that it is.
     """
 
     group: str
@@ -59,17 +60,21 @@ class SecretField(msgspec.Struct, frozen=True):
     path: tuple[str, ...]
     form: SecretForm = "objects"
     when: Callable[[Mapping[str, Any]], bool] | None = None
+    inside: int = 0
 
 
 class Implied(msgspec.Struct, frozen=True):
     """An image that an object pulls although its `field` does not name the repository.
 
-    `reference` is what belongs there, where that is known; `reason` says in words why it is pulled, or what is not known.
+    `reference` is what belongs there, where that is known; `reason` says in words why it is pulled, or what is not known. `default` is
+    what is pulled until that stands there, where it is another image. `inside` is that of `SecretField`, for the field's path.
     """
 
     field: ImageField
     reason: str
     reference: Reference | None = None
+    default: Reference | None = None
+    inside: int = 0
 
 
 DefaultTag = Callable[[Mapping[str, Any], ImageField], str]

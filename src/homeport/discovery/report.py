@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from homeport.discovery.findings import Finding, ObjectKey, Scan, Unresolved
+from homeport.discovery.mirror_sets import Mirrored
 from homeport.reference import Reference
 
 
@@ -40,16 +41,20 @@ class Spelling(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A scan by image, in the order of registries and names. `uncertain` is there only where a person asked for it."""
+    """A scan by image, in the order of registries and names. `uncertain` is there only where a person asked for it.
+
+    `mirrored` are images that mirror sets among the inputs have pulled from elsewhere.
+    """
 
     images: tuple[Image, ...]
     unresolved: tuple[Unresolved, ...]
     errors: tuple[str, ...]
     spellings: tuple[Spelling, ...] = ()
     uncertain: tuple[Image, ...] = ()
+    mirrored: tuple[Mirrored, ...] = ()
 
 
-def report_of(scan: Scan, *, uncertain: bool = False) -> Report:
+def report_of(scan: Scan, *, uncertain: bool = False, mirrored: tuple[Mirrored, ...] = ()) -> Report:
     """Group a scan by image, the uncertain ones apart where they are asked for."""
     return Report(
         _grouped(scan.findings),
@@ -57,6 +62,7 @@ def report_of(scan: Scan, *, uncertain: bool = False) -> Report:
         scan.errors,
         tuple(spellings_of(scan.findings)),
         _grouped(scan.uncertain) if uncertain else (),
+        mirrored,
     )
 
 

@@ -42,7 +42,9 @@ def scan_of(noted: Walk, source: str) -> Scan:
         if reference is None:
             unresolved.append(Unresolved(source, line, place.object, place.where, "", place.implied.reason))
         else:
-            findings.append(Finding(source, line, place.object, place.where, _IMPLIED, str(reference), reference))
+            default = place.implied.default
+            how = f"belongs there; the operator's default is {default}" if default else _IMPLIED
+            findings.append(Finding(source, line, place.object, place.where, how, str(reference), reference))
     return Scan(tuple(findings), tuple(unresolved), uncertain=tuple(noted.uncertain))
 
 

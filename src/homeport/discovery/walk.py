@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from homeport.discovery.documents import SCHEMA_KIND
+from homeport.discovery.documents import SCHEMA_KIND, dig_inside
 from homeport.discovery.findings import Finding, ObjectKey, Unresolved
 from homeport.discovery.general import EMBEDDED, EXAMPLE, SHAPE, General
 from homeport.discovery.joins import Scope
@@ -33,7 +33,7 @@ Path = tuple[str | int, ...]
 class SecretPlace(msgspec.Struct, frozen=True, eq=False):
     """Where pull secrets belong: under `path` in an object's `root`; `names` are those that are there.
 
-    `where` is the path from the document's root, for people. `alone` tells that the list holds names, not mappings.
+    `where` is the path from the document's root, for people; `inside` is that of `SecretField`.
     """
 
     object: ObjectKey
@@ -42,6 +42,7 @@ class SecretPlace(msgspec.Struct, frozen=True, eq=False):
     where: str
     names: tuple[str, ...]
     form: SecretForm = "objects"
+    inside: int = 0
 
 
 class ImpliedPlace(msgspec.Struct, frozen=True, eq=False):
@@ -164,11 +165,11 @@ class _Walker:
                 self._pod(value, (*self.path, *pod.path), f"rule {pod.rule}")
         for secrets in filter(applies, self.knowledge.secrets):
             if secrets.when is None or secrets.when(self.root):
-                for path in _places(self.root, secrets.path):
-                    self._secrets(path, secrets.form)
+                for path in (secrets.path,) if secrets.inside else _places(self.root, secrets.path):
+                    self._secrets(path, secrets.form, secrets.inside)
         for imply in self.knowledge.implied:
             for implied in imply(self.key, self.root):
-                where = write_path((*self.path, *implied.field.path))
+                where = self._written(implied.field.path, implied.inside)
                 self.noted.implied.append(ImpliedPlace(self.key, self.root, where, implied))
 
     def _shape(self, value: Mapping[str, Any], path: Path, scope: Scope) -> None:
@@ -273,18 +274,27 @@ class _Walker:
         elif isinstance(read, Unreadable):
             self.noted.unresolved.append(Unresolved(*where, read.text, read.reason))
 
-    def _secrets(self, path: Path, form: SecretForm = "objects") -> None:
+    def _written(self, path: Path, inside: int) -> str:
+        """Write a path of an object as findings have it; `inside` is that of `SecretField`."""
+        outer, inner = path[:inside], path[inside:]
+        if not inside:
+            return write_path((*self.path, *path))
+        return f"{write_path((*self.path, *outer))} -> {write_path(inner)}"
+
+    def _secrets(self, path: Path, form: SecretForm = "objects", inside: int = 0) -> None:
         """Note a place for pull secrets, each once."""
         if path in self.places:
             return
         self.places.add(path)
-        value = dig(self.root, path)
+        value = dig_inside(self.root, path, inside)
         entries = value if is_list(value) else [value]
         names = [
             text_of(dig(it, ("name",)) if is_map(it) else it if form in {"names", "name"} else "") for it in entries
         ]
-        where = write_path((*self.path, *path))
-        self.noted.secrets.append(SecretPlace(self.key, self.root, path, where, tuple(filter(None, names)), form))
+        where = self._written(path, inside)
+        self.noted.secrets.append(
+            SecretPlace(self.key, self.root, path, where, tuple(filter(None, names)), form, inside)
+        )
 
 
 def _places(root: object, path: tuple[str, ...]) -> Iterator[Path]:

@@ -2,14 +2,15 @@
 
 import threading
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Self
 
 import msgspec
 
+from homeport.mirror.homes import TargetHomes
 from homeport.mirror.observer import Observer
 from homeport.mirror.plan import LARGE_BLOB
 from homeport.mirror.ports import Source, Target, Upload
@@ -18,9 +19,6 @@ from homeport.mirror.spool import Spool, Trace
 from homeport.mirror.traffic import CountedReader, Meter
 from homeport.mirror.workers import StoppedError, Workers
 from homeport.oci.manifest import Descriptor
-
-Homes = Mapping[str, tuple[str, ...]]
-"""The repositories of the target that have a blob, by its digest."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -57,7 +55,7 @@ class BlobScheduler:
         meter: Meter,
         observer: Observer,
         *,
-        homes: Homes = MappingProxyType({}),
+        homes: TargetHomes | None = None,
         spool: Spool | None = None,
         registry: str = "",
         large: int = 6,
@@ -72,7 +70,7 @@ class BlobScheduler:
         self._ready: list[Transfer] = []
         self._moving: dict[str, list[Transfer]] = {}
         self._homes: dict[str, str] = {}
-        self._known = homes
+        self._known = homes or TargetHomes()
         self._spool, self._registry = spool, registry
         self._mounts = False
         self._largest: Transfer | None = None
@@ -177,6 +175,7 @@ class BlobScheduler:
             self._leave(transfer)
             if error is None:
                 self._homes.setdefault(digest, transfer.place.repository)
+                self._known.bring(transfer.place.repository, digest)
             else:
                 del self._transfers[transfer.key]
             for waiting in self._moving.pop(digest, ()):
@@ -207,12 +206,15 @@ class BlobScheduler:
     def _start(self, transfer: Transfer) -> Upload | None:
         """Mount a blob, or open an upload for it; None where it is there."""
         blob, place = transfer.blob, transfer.place
+        own, known = place.repository, self._known.of(blob.digest)
         # Mounting a blob from its own repository asks whether it is there and opens its upload if not, in one request.
-        mount_from = self._homes.get(blob.digest) or place.beside or self._known_home(transfer)
-        upload = self._target.start_blob(place.repository, blob.digest, mount_from=mount_from)
+        home = own if own in known or not known else known[0]
+        mount_from = self._homes.get(blob.digest) or place.beside or home
+        upload = self._target.start_blob(own, blob.digest, mount_from=mount_from)
         self._mounts = self._mounts or upload is None
-        unsure = blob.digest in self._known or (blob.size >= LARGE_BLOB and not self._mounts)
-        return None if unsure and upload and self._target.has_blob(place.repository, blob.digest) else upload
+        is_unseen = blob.size >= LARGE_BLOB and (mount_from != own or not self._mounts)
+        unsure = is_unseen or self._known.is_given(blob.digest)
+        return None if unsure and upload and self._target.has_blob(own, blob.digest) else upload
 
     def _stream(self, transfer: Transfer, upload: Upload, trace: Trace) -> None:
         blob, place = transfer.blob, transfer.place
@@ -233,11 +235,6 @@ class BlobScheduler:
         with self._target.open_blob(transfer.place.repository, transfer.blob) as content:
             while content.readinto(buffer):
                 self._meter.check()
-
-    def _known_home(self, transfer: Transfer) -> str:
-        own = transfer.place.repository
-        known = self._known.get(transfer.blob.digest, (own,))
-        return own if own in known else known[0]
 
 
 def _is_large(transfer: Transfer) -> bool:

@@ -9,10 +9,12 @@ import msgspec
 
 from homeport.errors import ContentError, HomeportError, NotFoundError, RegistryError
 from homeport.mapping import Mapping
-from homeport.mirror.blobs import BlobScheduler, Homes, Place
+from homeport.mirror.blobs import BlobScheduler, Place
 from homeport.mirror.companions import Company, Finder, news
 from homeport.mirror.explore import Explorer
+from homeport.mirror.homes import Homes, TargetHomes
 from homeport.mirror.kept import KeptManifests, metered
+from homeport.mirror.mirrors import Mirrors
 from homeport.mirror.observer import Observer
 from homeport.mirror.outlook import Look, Outlook, Quotas
 from homeport.mirror.plan import Known, Plan, Seen, Wanted, plan, want
@@ -65,6 +67,7 @@ def mirror(
     demands: Sequence[Demand] = (),
     spool: Spool | None = None,
     quotas: Quotas | None = None,
+    mirrors: Mirrors = lambda _: (),
 ) -> MirrorResult:
     """Bring images to the target under the names of the mapping, with everything that they name.
 
@@ -76,7 +79,7 @@ def mirror(
     With `rebuild_index` indexes are made anew for `platforms` and have another digest at the target. `demands` says whose signatures images
     must have, also those that are there; one that has none fails before anything of it is copied. `spool` has what transfers that broke have
     left, also those of processes that were killed: they go on there. Where `quotas` knows that a registry limits pulls, the observer is told
-    what is to be counted there before any pull is spent.
+    what is to be counted there before any pull is spent. `mirrors` says who else has a registry's content, which is taken from there by digest.
 
     One that fails does not stop the others, unless `fail_fast` says so. Raises CollisionError, UsageError before anything is done; on
     KeyboardInterrupt nothing more is begun, and nothing half-done is visible at the target.
@@ -97,6 +100,7 @@ def mirror(
         spool=spool,
         registry=mapping.target.registry,
         quotas=quotas or (lambda _: None),
+        mirrors=mirrors,
     )
     job = _Job(sources, target, observer or Observer(), concurrency or Concurrency(), wishes)
     try:
@@ -162,12 +166,13 @@ class _Job:
         self._company = (
             Company(self._target, self._tree, self._finder, self._kept, self._platforms) if wishes.referrers else None
         )
+        self._homes = TargetHomes(wishes.homes, wishes.kept, wishes.registry)
         self._blobs = BlobScheduler(
             self._target,
             self._carriers,
             self._meter,
             observer,
-            homes=wishes.homes,
+            homes=self._homes,
             spool=wishes.spool,
             registry=wishes.registry,
             large=concurrency.large_blobs,
@@ -203,6 +208,7 @@ class _Job:
         for workers in (self._lookers, self._images, self._manifests, self._carriers):
             workers.stop()
         self._blobs.stop()
+        self._homes.keep()
 
     def _look(self, wanted: Wanted) -> Seen:
         try:
@@ -230,7 +236,10 @@ class _Job:
 
     def _seen(self, wanted: Wanted) -> Seen:
         self._meter.check()
-        return self._resolve(wanted, self._source(wanted.source.registry))
+        seen = self._resolve(wanted, self._source(wanted.source.registry))
+        if seen.digest and (seen.present or seen.at_target):
+            self._homes.see(wanted.target.repository, seen.digest)
+        return seen
 
     def _image(self, wanted: Wanted, look: Look, outlook: Outlook) -> ImageResult:
         self._observer.image_started(wanted)
@@ -395,7 +404,10 @@ class _Job:
 
     def _source(self, registry: str) -> Source:
         return self._sources.do(
-            registry, lambda: metered(self._find_source(registry), self._meter, self._kept, self._patience)
+            registry,
+            lambda: metered(
+                self._find_source(registry), self._meter, self._kept, self._patience, self._wishes.mirrors(registry)
+            ),
         )
 
 

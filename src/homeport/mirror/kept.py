@@ -6,11 +6,12 @@ A manifest is named by its digest and checked against it when it is read: what a
 import os
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Final, Self
 
+from homeport.mirror.mirrors import MirroredSource, Place
 from homeport.mirror.ports import NOTHING, Begun, BlobReader, ManifestHead, Source
 from homeport.mirror.traffic import Meter, MeteredSource, Patience
 from homeport.oci.digest import digest_of, is_digest
@@ -50,14 +51,24 @@ class KeptManifests:
 
     def keep(self, raw: RawManifest) -> None:
         """Keep a manifest, unless its type could not be told from it again."""
-        if RawManifest.of(raw.body).media_type != raw.media_type:
-            return
+        if RawManifest.of(raw.body).media_type == raw.media_type:
+            self.write(self._file(raw.digest).name, raw.body)
+
+    def read(self, name: str) -> bytes | None:
+        """Return what else is kept under a name; whoever reads it has to check it."""
+        try:
+            return (self._folder / name).read_bytes()
+        except OSError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep something else under a name, whole or not at all."""
         temporary = self._folder / f".{uuid.uuid4().hex}"
         with suppress(OSError):
-            self._make_room(len(raw.body))
+            self._make_room(len(content))
             try:
-                temporary.write_bytes(raw.body)
-                temporary.replace(self._file(raw.digest))
+                temporary.write_bytes(content)
+                temporary.replace(self._folder / name)
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -121,8 +132,15 @@ class KeptSource:
 
 
 def metered(
-    source: Source, meter: Meter, kept: KeptManifests | None = None, patience: Patience | None = None
+    source: Source,
+    meter: Meter,
+    kept: KeptManifests | None = None,
+    patience: Patience | None = None,
+    mirrors: Sequence[Place] = (),
 ) -> Source:
-    """Return a source that is counted, and asked for nothing that is kept."""
-    counted = MeteredSource(source, meter, patience)
+    """Return a source that is counted, and asked neither for what is kept nor for what its mirrors have."""
+    counted: Source = MeteredSource(source, meter, patience)
+    if mirrors:
+        places = [Place(MeteredSource(each.source, meter, is_limited=False), each.path) for each in mirrors]
+        counted = MirroredSource(counted, places)
     return KeptSource(counted, kept) if kept and not source.is_local else counted

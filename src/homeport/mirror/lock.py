@@ -8,6 +8,7 @@ import msgspec
 from homeport.errors import HomeportError, InputError, StoreError
 from homeport.mirror.result import MirrorResult
 from homeport.oci.digest import check_digest
+from homeport.oci.unreadable import UNREADABLE
 from homeport.reference import Reference
 from homeport.store.durable import write_file
 
@@ -49,7 +50,7 @@ class Lock(msgspec.Struct, frozen=True):
                 check_digest(digest)
         except OSError as error:
             raise InputError(error.strerror or str(error), file=str(file)) from None
-        except (msgspec.DecodeError, HomeportError) as error:
+        except (*UNREADABLE, HomeportError) as error:
             raise InputError(
                 f"is no lock: {error}", file=str(file), hint="A lock is a JSON object of names and digests."
             ) from None

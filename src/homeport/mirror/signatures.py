@@ -16,6 +16,7 @@ from homeport.errors import ContentError
 from homeport.mirror.companions import Finder
 from homeport.mirror.ports import Source
 from homeport.oci.manifest import Descriptor, parse_manifest
+from homeport.oci.unreadable import UNREADABLE
 from homeport.reference import Reference
 
 SIMPLE_SIGNING: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -134,7 +135,7 @@ def read_signatures(layer: Descriptor, body: bytes) -> Iterable[Signed]:
     """Read the signatures that a layer holds: one of simple signing, or those of a bundle."""
     try:
         return _simple(layer, body) if layer.media_type == SIMPLE_SIGNING else _bundled(body)
-    except (msgspec.DecodeError, binascii.Error, ValueError):
+    except (*UNREADABLE, binascii.Error, ValueError):
         return []
 
 

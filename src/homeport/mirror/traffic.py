@@ -80,10 +80,13 @@ class MeteredSource:
     With patience one thread asks again after a while, and the others wait for it.
     """
 
-    def __init__(self, source: Source, meter: Meter, patience: Patience | None = None) -> None:
+    def __init__(
+        self, source: Source, meter: Meter, patience: Patience | None = None, *, is_limited: bool = True
+    ) -> None:
+        """With `is_limited` each manifest counts as a pull, unless it is read from this machine."""
         self._source = source
         self._meter = meter
-        self._pull = () if source.is_local else ("counted_pulls",)
+        self._pull = ("counted_pulls",) if is_limited and not source.is_local else ()
         self._patience = patience or Patience()
         self._limited: RateLimitedError | None = None
         self._turn = threading.Lock()

@@ -2,8 +2,9 @@
 
 import msgspec
 
-from homeport.mirror.blobs import Homes
+from homeport.mirror.homes import Homes
 from homeport.mirror.kept import KeptManifests
+from homeport.mirror.mirrors import Mirrors
 from homeport.mirror.outlook import Quotas
 from homeport.mirror.signatures import Demand
 from homeport.mirror.spool import Spool
@@ -25,3 +26,4 @@ class Wishes(msgspec.Struct, frozen=True):
     registry: str = ""
     """The name of the target's."""
     quotas: Quotas = lambda _: None
+    mirrors: Mirrors = lambda _: ()

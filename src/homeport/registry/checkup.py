@@ -15,6 +15,8 @@ REPOSITORY: Final = "homeport-check"
 TAG: Final = "check"
 _DEEP: Final = "a/b/c/d"
 _EMPTY: Final = b"{}"
+_LARGE: Final = 3_999_000
+"""With the rest of a manifest just below 4 megabytes, which registries should take (distribution-spec, Pushing Manifests)."""
 
 State = Literal["yes", "no", "unknown"]
 
@@ -65,12 +67,18 @@ def _rest(client: RegistryClient, repository: str, blob: Descriptor, image: RawM
     yield _tried(
         "takes an index that lacks platforms",
         lambda: _put(client, repository, sparse.digest, sparse),
-        "--platform cannot be used: bring all platforms.",
+        "--platform needs --rebuild-index: bring all platforms, or change their digests.",
     )
     yield _tried(
         "takes what is no image (signatures, charts)",
         lambda: _put(client, repository, artifact.digest, artifact),
         "Signatures and SBOMs stay behind: --no-referrers.",
+    )
+    large = _large(blob)
+    yield _tried(
+        "takes manifests of 4 MB",
+        lambda: _put(client, repository, large.digest, large),
+        "Indexes and artifacts with very much in them may not fit.",
     )
     deep = f"{repository}/{_DEEP}"
     yield _tried(
@@ -91,7 +99,8 @@ def _rest(client: RegistryClient, repository: str, blob: Descriptor, image: RawM
     yield _asked(
         "deletes images",
         lambda: (
-            False not in [client.delete_manifest(repository, raw.digest) for raw in (sparse, docker, artifact, image)]
+            False
+            not in [client.delete_manifest(repository, raw.digest) for raw in (sparse, docker, artifact, large, image)]
         ),
         f"What this check pushed is still there, in {repository}: remove it by the registry's own means.",
     )
@@ -158,6 +167,10 @@ def _artifact(blob: Descriptor, about: RawManifest) -> RawManifest:
 def _docker_image(blob: Descriptor) -> RawManifest:
     config = Descriptor(DOCKER_CONFIG, blob.digest, blob.size)
     return _manifest(DOCKER_MANIFEST, config=config, layers=[])
+
+
+def _large(blob: Descriptor) -> RawManifest:
+    return _manifest(OCI_MANIFEST, config=blob, layers=[], annotations={"homeport.check": _LARGE * "x"})
 
 
 def _sparse_index() -> RawManifest:

@@ -140,8 +140,9 @@ class RegistryClient:
                 f"referrers of {repository}@{digest}",
                 repository=repository,
                 scopes=(pull_scope(repository),),
-                expected=frozenset({200, 400, 404, 405}),
+                expected=frozenset({200, 303, 307, 400, 404, 405}),
                 headers={"Accept": OCI_INDEX},
+                leaves=False,  # ghcr.io sends clients to a page that is no list and is limited (artifacthub/hub 4785)
             )
             page, path = self._host.request(ask, self._read_referrers)
             if page is None:

@@ -95,7 +95,8 @@ class BlobDownload:
                     host=self._host.name,
                     hint=failure.hint,
                 ) from failure
-            self._host.pace.pause(backoff(failures), failures, failure.message)
+            where = f"blob {self._blob.digest[:19]} at byte {self._offset} of {self._blob.size}"
+            self._host.pace.pause(backoff(failures), failures, f"{where}: {failure.message}")
 
     def _open(self) -> Answer:
         headers = {"Range": f"bytes={self._offset}-"} if self._offset else {}

@@ -59,6 +59,8 @@ class Ask(msgspec.Struct, frozen=True):
     lane: Lane | None = "ask"
     """Where to wait for a place; None where the asker has one (`Host.enter`)."""
     silence: float = SILENCE_SECONDS
+    leaves: bool = True
+    """Whether it is followed to another host; where not, the redirect is the answer."""
     is_pull: bool = False
     """Whether a limited registry counts it: the GET of a manifest."""
     is_manifest: bool = False
@@ -218,8 +220,12 @@ class Host:
         auth.heard(header, response.status)
         if response.status != 401 or not self._is_own(url):
             return response, url
-        auth.learn(parse_challenges(response.header_list("WWW-Authenticate")))
-        fresh = auth.header(ask.repository, ask.scopes, rejected=header or "")
+        try:
+            auth.learn(parse_challenges(response.header_list("WWW-Authenticate")))
+            fresh = auth.header(ask.repository, ask.scopes, rejected=header or "")
+        except BaseException:
+            response.close()
+            raise
         if fresh is None:
             return response, url
         if not isinstance(ask.body, bytes | None):
@@ -236,6 +242,8 @@ class Host:
             response = self._send(ask, url, authorization)
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or not location or not isinstance(ask.body, bytes | None):
+                return response, url
+            if not ask.leaves and not self._is_own(urljoin(url, location)):
                 return response, url
             response.close()
             url = urljoin(url, location)
@@ -259,6 +267,8 @@ class Host:
 
     def _absolute(self, path: str) -> str:
         """Return the address of a path, or one that the registry gave; behind many a TLS proxy it says http of itself."""
+        if path.startswith("/v2/"):
+            return f"{self._scheme}://{self.endpoint.host}{path}"
         url = urljoin(f"{self._scheme}://{self.endpoint.host}", path)
         parts = urlsplit(url)
         if (parts.scheme, self._scheme) == ("http", "https") and parts.netloc == self.endpoint.host:
@@ -266,7 +276,8 @@ class Host:
         return url
 
     def _is_own(self, url: str) -> bool:
-        return origin(url) == origin(f"{self._scheme}://{self.endpoint.host}")
+        own = f"{self._scheme}://{self.endpoint.host}"
+        return url.startswith(f"{own}/") or origin(url) == origin(own)
 
     def _at(self, url: str) -> str:
         return self.endpoint.shown if self._is_own(url) else f"{self.endpoint.shown}, redirected to {shown(url)}"
@@ -276,7 +287,7 @@ class Host:
         return Refusal.of(response, host=self._at(url), asked=asked, identity=identity, login=login)
 
     def _note(self, ask: Ask, response: Response, auth: Authorizer, asked: int) -> None:
-        reading = Reading.of({name.lower(): text for name, text in response.headers.items()})
+        reading = Reading.of(response.headers)
         if reading or (response.status == 200 and ask.is_manifest):
             self._budget(ask, auth).learn(ask.repository, reading, asked)
         if reading:

@@ -1,7 +1,7 @@
 """All registries of one job."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Self
 
 from homeport.quota.reading import Reading
@@ -69,6 +69,10 @@ class Registries:
         """Return who one is at a registry; at another endpoint that was set for it, who one is there."""
         endpoint = self._settings.endpoint(registry)
         return self._credentials.resolve(endpoint.credential_name, repository)
+
+    def create_repositories(self, registry: str, names: Iterable[str]) -> list[str]:
+        """Create the repositories that are missing at Amazon ECR; return them. Raises UsageError, AuthenticationError."""
+        return CloudCredentials(OneCredential(None), self._transport.send).ecr(registry).create(names)
 
     def seen_by(self, credential: Credential | None) -> "Registries":
         """Return the same registries as another identity sees them, None being nobody; close them as well."""

@@ -1,7 +1,9 @@
 """One HTTP exchange: a request out, an answer in. No policy: no retry, no redirect, no credentials of its own."""
 
+import os
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,7 +11,6 @@ from http.client import HTTPException, HTTPResponse, IncompleteRead
 from time import monotonic
 from typing import Any, Protocol, cast
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import msgspec
 import urllib3
@@ -54,6 +55,7 @@ class Response(Protocol):
 
     status: int
     headers: Mapping[str, str]
+    """By their names, in whatever case."""
     reach: Reach
     """Of the address that was dialled."""
 
@@ -271,6 +273,11 @@ def proxy_for(scheme: str, host: str, port: int) -> str | None:
 
     This machine is never reached through one, as with Go's clients (net/http, ProxyFromEnvironment).
     """
+    if sys.platform == "linux" and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
+    # It brings the mail parser along, and few have a proxy.
+    from urllib.request import getproxies, proxy_bypass
+
     proxies = getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
     if not proxy or is_loopback(host) or proxy_bypass(f"{host}:{port}"):

@@ -99,9 +99,9 @@ class Uploads:
             content.seek(0)
             self._put_pieces(repository, blob, content)
 
-    def body(self, content: BlobReader) -> "UploadBody":
-        """Make content the body of a request, which is counted."""
-        return UploadBody(content, self._host)
+    def body(self, content: BlobReader, length: int) -> "UploadBody":
+        """Make content of some bytes the body of a request, which is counted."""
+        return UploadBody(content, self._host, length)
 
     def put_rest(self, repository: str, blob: Descriptor, body: "UploadBody", upload: Upload) -> None:
         """Send what an upload lacks in one request, and close it. Raises Transient, RegistryError."""
@@ -207,7 +207,7 @@ class _Sending:
         if self._begun and not self._go_on():
             return
         self._begun = True
-        body = self._uploads.body(self._content)
+        body = self._uploads.body(self._content, self._blob.size)
         try:
             self._uploads.put_rest(self._repository, self._blob, body, self._upload)
         except Transient as failure:
@@ -254,9 +254,9 @@ class _Sending:
 class UploadBody:
     """Content as the body of a request: one buffer, sent before it is filled again."""
 
-    def __init__(self, content: BlobReader, host: Host) -> None:
+    def __init__(self, content: BlobReader, host: Host, length: int) -> None:
         self._content, self._host = content, host
-        self._buffer = memoryview(bytearray(BLOCK))
+        self._buffer = memoryview(bytearray(min(max(length, 1), BLOCK)))
         self.count = 0
         """How many bytes were sent, or are about to be."""
         self.failure: HomeportError | None = None

@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
+from homeport.discovery.documents import root_of_text
 from homeport.discovery.tree import Map, Scalar, Seq, is_null
 from homeport.errors import UnprovenError
+from homeport.relocation.inside import Inside
 from homeport.relocation.splice import Splice
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
@@ -62,6 +64,7 @@ class Additions:
         self.style = Style()
         self._entries: dict[int, tuple[Map | Scalar, dict[str, Any]]] = {}
         self._items: dict[int, tuple[Seq, list[Any]]] = {}
+        self._inside: dict[int, tuple[Inside, Additions]] = {}
 
     def add(self, root: object, path: Sequence[str | int], value: Value) -> Map | Seq | Scalar | None:
         """Put a value under a path: a new entry, or items before those of a list; return where, None where it cannot be."""
@@ -74,6 +77,8 @@ class Additions:
                     return self._enter(node, path[depth:], value)
             if isinstance(child, Scalar) and (is_null(child) or not child) and not child.alias:
                 return self._enter(child, path[depth + 1 :], value)
+            if isinstance(child, Scalar) and depth + 1 < len(path):
+                return self._add_inside(child, path[depth + 1 :], value)
             node = child
         if isinstance(node, Seq) and isinstance(value, list):
             items = self._items.setdefault(id(node), (node, []))[1]
@@ -83,6 +88,15 @@ class Additions:
             added = [self.add(node, (key,), entry) for key, entry in value.items()]
             return None if None in added else node
         return None
+
+    def _add_inside(self, text: Scalar, path: Sequence[str | int], value: Value) -> Map | Seq | Scalar | None:
+        """Put a value into the document that a text is; None where the text cannot be followed."""
+        if not Inside.is_literal(text):
+            return None
+        if text.start not in self._inside:
+            self._inside[text.start] = (Inside(self.text, text), Additions(str(text), root_of_text(text)))
+        additions = self._inside[text.start][1]
+        return text if additions.add(additions.root, path, value) is not None else None
 
     def _enter(self, node: Map | Scalar, path: Sequence[str | int], value: Value) -> Map | Scalar | None:
         if not all(isinstance(step, str) for step in path):
@@ -104,7 +118,8 @@ class Additions:
         # Where two mappings end at one place, the inner one's entries come first.
         innermost = sorted(self._entries.values(), key=lambda addition: -addition[0].column)
         changes = [self._new_entries(node, entries) for node, entries in innermost]
-        return changes + [self._new_items(node, items) for node, items in self._items.values()]
+        changes += [self._new_items(node, items) for node, items in self._items.values()]
+        return changes + [place.lift(change) for place, inner in self._inside.values() for change in inner.splices()]
 
     def _new_entries(self, node: Map | Scalar, entries: dict[str, Any]) -> Splice:
         if isinstance(node, Scalar):

@@ -1,8 +1,10 @@
 """Node configuration that sends pulls to the target without touching a manifest: containerd, CRI-O, k3s, RKE2, OpenShift.
 
-It also says which authority nodes trust for the target, where that is not a public one. The runtimes rewrite a prefix of a name, so the mapping is told as prefixes; the source itself is never asked.
+It also says which authority nodes trust for the target, where that is not a public one. The runtimes rewrite a prefix of a name, so the
+mapping is told as prefixes; the source itself is never asked.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final, Literal
 
@@ -18,6 +20,11 @@ _CERTS: Final = "etc/containerd/certs.d"
 _CA_FILE: Final = "homeport-ca.crt"
 _CRI_O_FILE: Final = "etc/containers/registries.conf.d/50-homeport.conf"
 _OPENSHIFT_FILE: Final = "openshift/homeport-mirrors.yaml"
+_PLACE: Final = re.compile(
+    r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?"
+    r"(?:/[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*)*"
+)
+"""What a mirror set takes as a source or a mirror (github.com/openshift/api config/v1/types_image_digest_mirror_set.go)."""
 
 
 class Prefix(msgspec.Struct, frozen=True, order=True):
@@ -71,7 +78,7 @@ def node_files(
     if runtime == "cri-o":
         return _cri_o_files(ordered, trust, plain_http=plain_http)
     if runtime == "openshift":
-        return NodeFiles({_OPENSHIFT_FILE: "---\n".join([*_mirror_sets(ordered), *_trusted_in_openshift(trust)])})
+        return _openshift(ordered, trust)
     return _rancher(ordered, scheme, runtime, trust)
 
 
@@ -145,6 +152,16 @@ def _whole(prefixes: list[Prefix], runtime: str) -> tuple[list[Prefix], tuple[st
 def _mirror_url(prefix: Prefix, scheme: str) -> str:
     host, _, path = prefix.home.partition("/")
     return f"{scheme}://{host}/v2/{path}".rstrip("/")
+
+
+def _openshift(prefixes: list[Prefix], trust: Trust | None) -> NodeFiles:
+    """One file of objects: the mirror sets, and whom nodes trust."""
+    taken = [it for it in prefixes if _PLACE.fullmatch(it.source) and _PLACE.fullmatch(it.home)]
+    missing = (
+        f"OpenShift takes no such place: {it.source} would not go to {it.home}" for it in prefixes if it not in taken
+    )
+    documents = [*_mirror_sets(taken), *_trusted_in_openshift(trust)]
+    return NodeFiles({_OPENSHIFT_FILE: "---\n".join(documents)} if documents else {}, tuple(missing))
 
 
 def _trusted_in_openshift(trust: Trust | None) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from homeport.discovery.documents import Document, parse_documents
+from homeport.discovery.documents import Document, dig_inside, parse_documents
 from homeport.discovery.findings import Finding, ObjectKey, Part, Unresolved
 from homeport.discovery.inputs import Source
 from homeport.discovery.kinds import is_kustomization
@@ -226,7 +226,7 @@ class _Plan:
         if implied.reference is not None:
             target = self.mapping.relocate(implied.reference)
             spec = {field.repository: target.name}
-            if target.tag and not text_of(dig(place.root, (*field.path, field.tag))):
+            if target.tag and not text_of(dig_inside(place.root, (*field.path, field.tag), implied.inside)):
                 spec[field.tag] = target.tag
             if (node := self._additions.add(place.root, field.path, spec)) is not None:
                 self.references.append(implied.reference)

@@ -26,7 +26,7 @@ from homeport.server.open_uploads import OpenUploads
 from homeport.server.proxies import Proxies
 from homeport.server.quick import Quick, RawHeaders
 from homeport.server.replies import BlobParts, Disconnected, Refusal, Reply, headers_of_reply
-from homeport.server.requests import UNSENT, Receive, Request, Scope, Send, headers_of, origin_of
+from homeport.server.requests import UNSENT, Receive, Request, Scope, Send, headers_of, length_in, origin_of
 from homeport.server.routes import Endpoint, Route, parse_route
 from homeport.server.streams import Buffers
 from homeport.store.layout import Layout
@@ -119,7 +119,7 @@ class Registry:
         seconds = time.perf_counter() - started
         route: Route | None = scope.get(ROUTE)
         sent = reply.length if reply and scope["method"] != "HEAD" else 0
-        received = next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+        received = next((length_in(value) or 0 for name, value in scope["headers"] if name == b"content-length"), 0)
         if self._metrics:
             endpoint = str(route.endpoint) if route else "other"
             method = scope["method"] if scope["method"] in _METHODS else "other"

@@ -23,6 +23,9 @@ async def get_blob(store: Store, request: Request) -> Reply:
         ("accept-ranges", "bytes"),
     )
     parts = parse_ranges(request.headers.get("range", ""), blob.size) if request.method == "GET" else None
+    if parts is None and request.method == "GET" and (content := blob.at_hand()) is not None:
+        blob.close()
+        return Reply(200, (("content-type", _TYPE), *headers), content)
     if parts is None:
         return Reply(200, (("content-type", _TYPE), *headers), BlobParts(blob, (ByteRange(0, blob.size),)))
     if not parts:

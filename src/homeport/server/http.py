@@ -191,7 +191,12 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         def in_pieces(scope: Any, _receive: Any, send: Any) -> Any:
-            return app(scope, lambda: _receive_pieces(cycle), send)
+            async def unless_closed(message: Any) -> None:
+                # The cycle learns of an end one turn of the loop later, or never if requests wait behind it.
+                cycle.disconnected = cycle.disconnected or self.transport.is_closing()
+                await send(message)
+
+            return app(scope, lambda: _receive_pieces(cycle), unless_closed)
 
         super()._start_asgi_task(cycle, in_pieces)
 

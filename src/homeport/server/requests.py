@@ -82,8 +82,7 @@ class Request(msgspec.Struct, frozen=True):
     @property
     def content_length(self) -> int | None:
         """The length of the body in bytes, if it was said."""
-        value = self.headers.get("content-length", "")
-        return int(value) if value.isdecimal() and len(value) < 19 else None
+        return length_in(self.headers.get("content-length", "").encode("latin-1"))
 
     @property
     def is_small(self) -> bool:
@@ -134,6 +133,11 @@ async def read_body(receive: Receive, limit: int, what: str) -> bytes:
 
 def _too_large(limit: int, what: str) -> Refusal:
     return Refusal(413, ErrorCode.MANIFEST_INVALID, f"{what} has at most {limit} bytes")
+
+
+def length_in(value: bytes) -> int | None:
+    """Read a content-length; None where it is no number, or has more digits, be they zeros, than any body needs."""
+    return int(value) if value.isdigit() and len(value) < 19 else None
 
 
 def origin_of(scheme: str, headers: Mapping[str, str]) -> str:

@@ -49,4 +49,5 @@ class Buffers:
                 raise EOFError("a blob ended before its size")
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             offset += length
-            await sleep(0)  # sending to a fast client never waits: without this, downloads make everybody else wait
+            if offset < part.stop:
+                await sleep(0)  # sending to a fast client never waits: without this, downloads make everybody else wait

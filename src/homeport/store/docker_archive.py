@@ -9,9 +9,10 @@ from homeport.errors import ContentError
 from homeport.oci.digest import digest_of, hasher_for, is_digest
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, RawManifest
 from homeport.oci.media_types import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
+from homeport.oci.unreadable import UNREADABLE
 from homeport.store.files import Files, read_start, read_whole
 from homeport.store.oci_layout import Layout, Named, parse_name, read_json, shown_name
-from homeport.store.unpack import GZIP, ZSTD
+from homeport.store.pieces import GZIP, ZSTD
 
 MANIFEST = "manifest.json"
 _PLAIN_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
@@ -71,7 +72,7 @@ class _Reader:
         body = read_whole(self._files, path, MAX_MANIFEST_BYTES)
         try:
             plain = msgspec.json.decode(body, type=_Config).rootfs.diff_ids
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise ContentError(f"{self._files.name(path)}: {path} in it is no image's config: {error}") from None
         if len(plain) != len(layers) or not all(map(is_digest, plain)):
             raise ContentError(f"{self._files.name(path)}: {path} in it names other layers than {MANIFEST}")

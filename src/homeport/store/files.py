@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from homeport.errors import ContentError, InputError
-from homeport.store.packed import Packed
-from homeport.store.pieces import Bytes, Pieces
-from homeport.store.unpack import GZIP, ZSTD, unpack
+from homeport.store.pieces import GZIP, ZSTD, Bytes, Pieces
 
 if TYPE_CHECKING:
     from homeport.store.tar import Entry
@@ -137,9 +135,12 @@ def _plain(pieces: Pieces) -> Bytes:
     """Return the plain bytes of an archive that may be compressed; raises ContentError, StoreError."""
     try:
         start = pieces.read(0, len(ZSTD))
-        if start == ZSTD and (packed := Packed.open(pieces)):
-            return packed
-        return unpack(pieces) if start == ZSTD or start.startswith(GZIP) else pieces
+        if start != ZSTD and not start.startswith(GZIP):
+            return pieces
+        from homeport.store.packed import Packed
+        from homeport.store.unpack import unpack
+
+        return (Packed.open(pieces) if start == ZSTD else None) or unpack(pieces)
     except BaseException:
         pieces.close()
         raise

@@ -24,6 +24,7 @@ from homeport.store.leases import LEASE_SECONDS, Leases, locked
 from homeport.store.names import check_fixed, check_repository, check_tag
 from homeport.store.protocol import always, never
 from homeport.store.recent import RecentManifests, stamp_of
+from homeport.store.recent_blobs import RecentBlobs
 from homeport.store.sessions import FileUpload, Sessions
 
 _RWF_NOWAIT = getattr(os, "RWF_NOWAIT", 0)
@@ -36,7 +37,7 @@ class FileSystemStore:
         """Open a directory, or make it a store; raises UsageError where it holds something else, StoreError."""
         self.layout = layout = Layout(root)
         self._leases = Leases(lease_seconds)
-        self._recent = RecentManifests()
+        self._recent, self._blobs = RecentManifests(), RecentBlobs()
         self._known = {path for path in (layout.root, *layout.root.parents) if path.is_dir()}
         with translated(f"open {layout.root}"):
             known = layout.check()
@@ -53,7 +54,7 @@ class FileSystemStore:
             if not self._has_link(repository, digest):
                 return None
             try:
-                return FileBlob(os.open(self.layout.content(digest), os.O_RDONLY | os.O_CLOEXEC))
+                return FileBlob(os.open(self.layout.content(digest), os.O_RDONLY | os.O_CLOEXEC), self._blobs)
             except FileNotFoundError:
                 return None
 
@@ -258,9 +259,10 @@ class FileSystemStore:
 class FileBlob:
     """A blob in a file."""
 
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
-        self.size = os.fstat(handle).st_size
+    def __init__(self, handle: int, recent: RecentBlobs) -> None:
+        self._handle, self._recent = handle, recent
+        self._status = os.fstat(handle)
+        self.size = self._status.st_size
 
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes, fewer only at the end."""
@@ -273,6 +275,10 @@ class FileBlob:
             return os.preadv(self._handle, [buffer], offset, _RWF_NOWAIT) == len(buffer)
         except OSError:
             return False
+
+    def at_hand(self) -> bytes | None:
+        """Return all of it if it is asked for often."""
+        return self._recent.content(self._handle, self._status)
 
     def close(self) -> None:
         """Close the file."""

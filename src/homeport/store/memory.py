@@ -12,6 +12,7 @@ from homeport.oci.digest import check_digest, hasher_for, is_digest, matches
 from homeport.oci.manifest import RawManifest
 from homeport.store.names import check_fixed, check_repository, check_tag
 from homeport.store.protocol import always, never
+from homeport.store.recent_blobs import LARGEST
 
 
 class _Repository:
@@ -188,6 +189,9 @@ class _MemoryBlob:
         part = self._content[offset : offset + len(buffer)]
         buffer[: len(part)] = part
         return len(part) == len(buffer)
+
+    def at_hand(self) -> bytes | None:
+        return self._content if self.size == len(self._content) <= LARGEST else None
 
     def close(self) -> None:
         pass

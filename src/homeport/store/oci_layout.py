@@ -10,6 +10,7 @@ from homeport.errors import ContentError, InvalidReferenceError, NotFoundError, 
 from homeport.oci.digest import digest_of, hasher_for, is_digest, matches
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, parse_manifest
 from homeport.oci.transfer import NOTHING, Begun, BlobReader
+from homeport.oci.unreadable import UNREADABLE
 from homeport.reference import Reference
 from homeport.store.files import Files, Reading, read_whole
 
@@ -278,5 +279,5 @@ def read_json(files: Files, path: str, kind: type[T]) -> T:
     """Read a small file of JSON; raises ContentError."""
     try:
         return msgspec.json.decode(read_whole(files, path, MOST_INDEX_BYTES), type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ContentError(f"{files.name(path)}: {path} in it cannot be read: {error}") from None

@@ -5,9 +5,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from homeport.errors import InputError, StoreError
+
+GZIP: Final = b"\x1f\x8b"
+ZSTD: Final = b"\x28\xb5\x2f\xfd"
+"""What compressed files begin with (RFC 1952, RFC 8878)."""
 
 
 class Bytes(Protocol):

@@ -2,7 +2,7 @@
 
 Content is addressed by digest and shared by all repositories, but seen only through one that holds it. Whatever
 changes something returns when the change would survive a power cut, and shows it whole or not at all. Methods block;
-`Blob.read_into` and `manifest_now` do not. They may be called from several threads. Names are checked: InvalidReferenceError and
+`Blob.read_into`, `Blob.at_hand` and `manifest_now` do not. They may be called from several threads. Names are checked: InvalidReferenceError and
 InvalidDigestError keep anything else out. StoreError: the storage failed; StoreFullError: it has no room.
 """
 
@@ -34,6 +34,9 @@ class Blob(Protocol):
 
     def read_into(self, buffer: memoryview, offset: int) -> bool:
         """Fill a buffer with what is there; False, and anything in it, if that could mean waiting or there is less."""
+
+    def at_hand(self) -> bytes | None:
+        """Return all of it where it is small and in memory; does not wait."""
 
     def close(self) -> None:
         """Let go of it."""

@@ -9,15 +9,12 @@ import zlib
 from typing import IO, Final, cast
 
 from homeport.errors import ContentError, StoreError
-from homeport.store.pieces import Pieces
+from homeport.store.pieces import GZIP, Pieces
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
-
-GZIP: Final = b"\x1f\x8b"
-ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 _BLOCK: Final = 1 << 20
 _MOST_TIMES: Final = 100

@@ -9,14 +9,17 @@ import yaml
 
 from homeport.cluster.pull_secrets import check_for_kubelet, make_pull_secret
 from homeport.discovery.inputs import Source
+from homeport.mapping import Target
 from homeport.mirror.executor import mirror
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import Lock
+from homeport.mirror.mirrors import Mirrors, mirrors_of
 from homeport.mirror.observer import Observer
 from homeport.mirror.result import MirrorResult
 from homeport.mirror.spool import Spool
 from homeport.registry.session import Registries
 from homeport.relocation.write import write_whole
+from homeport.workflow.config import Config
 from homeport.workflow.job import Job, holds, locked_digests, versions_of
 from homeport.workflow.pulls import read_pulls
 from homeport.workflow.rewrite import learner
@@ -66,6 +69,7 @@ def apply_job(
         kept=kept,
         referrers=True,
         keep_tags=True,
+        mirrors=_mirrors(job.config, registries),
         spool=spool,
     )
     lock = _lock(job, result)
@@ -80,6 +84,11 @@ def apply_job(
             {folder / CREDENTIALS_FILE: secret.encode(), folder / ".gitignore": f"{CREDENTIALS_FILE}\n".encode()}
         )
     return Applied(result, written, prove_job(job, registries, lock, secret))
+
+
+def _mirrors(config: Config, registries: Registries) -> Mirrors:
+    places = {name: tuple(map(Target.parse, entry.mirrors)) for name, entry in config.registries.items()}
+    return mirrors_of(places, registries.client)
 
 
 def prove_job(job: Job, registries: Registries, lock: Lock, secret: str) -> Verification:

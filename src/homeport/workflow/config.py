@@ -27,11 +27,12 @@ class RedisEnterprise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """How one registry is reached: at another address, by plain HTTP, or with its certificate unseen."""
+    """How one registry is reached: at another address, by plain HTTP, or with its certificate unseen; and who else has its content."""
 
     endpoint: str | None = None
     plain_http: bool = False
     insecure: bool = False
+    mirrors: tuple[str, ...] = ()
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -99,6 +100,12 @@ def _check_values(config: Config, root: yaml.Node) -> None:
         raise wrong("sources", "names nothing", "List the files and folders that hold the manifests.")
     if "-" in config.sources:
         raise wrong("sources", "stdin cannot be a source here", "Write it to a file; a plan is to say the same twice.")
+    for name, entry in config.registries.items():
+        for index, mirror in enumerate(entry.mirrors):
+            try:
+                Target.parse(mirror)
+            except UsageError as error:
+                raise wrong(f"registries.{name}.mirrors[{index}]", error.message, error.hint) from None
     if config.pull_secret:
         if not is_secret_name(config.pull_secret.name):
             raise wrong("pullSecret.name", f"{config.pull_secret.name!r} is not a name that Kubernetes takes")

@@ -15,7 +15,7 @@ from homeport.discovery.inputs import Source
 from homeport.discovery.kinds import pod_spec_path
 from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.tree import dig, text_of
-from homeport.discovery.walk import Walk, walk
+from homeport.discovery.walk import SecretPlace, Walk, walk
 from homeport.errors import HomeportError
 from homeport.mapping import Mapping as NameMapping
 from homeport.reference import DOCKER_HUB, Reference
@@ -179,21 +179,28 @@ def _left(finding: Finding, reason: str) -> Left:
 
 def _secured(value: Mapping[str, Any], key: ObjectKey, noted: Walk, secret: str) -> tuple[tuple[Change, ...], str]:
     """Add the pull secret to the lists that an object has; else return the service account that is to lend it."""
-    own = [place.path for place in noted.secrets if place.form == "objects" and (place.names or not is_built_in(key))]
-    if not secret or not noted.secrets:
+    places = _places(noted)
+    own = [place.path for place in places if place.form == "objects" and (place.names or not is_built_in(key))]
+    if not secret or not places:
         return (), ""
     changes = tuple(change for path in own for change in _listed(value, path, secret))
-    return changes, "" if own else _account_of(value, noted.secrets[0].path)
+    return changes, "" if own else _account_of(value, places[0].path)
 
 
 def _lending(value: Mapping[str, Any], key: ObjectKey, noted: Walk) -> str:
     """Return the service account that can lend a pull secret to pods whose manifest is decided elsewhere, Helm for one."""
     owners = value["metadata"].get("ownerReferences") or ()
     is_made = any(it.get("controller") and it["kind"] != "ClusterServiceVersion" for it in owners)
-    own = [place for place in noted.secrets if place.names or not is_built_in(key)]
-    if is_made or own or not noted.secrets or owner_of(value) is None:
+    places = _places(noted)
+    own = [place for place in places if place.names or not is_built_in(key)]
+    if is_made or own or not places or owner_of(value) is None:
         return ""
-    return _account_of(value, noted.secrets[0].path)
+    return _account_of(value, places[0].path)
+
+
+def _places(noted: Walk) -> list[SecretPlace]:
+    """Return the places for pull secrets that are fields of the object itself, not of a text in it."""
+    return [place for place in noted.secrets if not place.inside]
 
 
 def _account_of(value: Mapping[str, Any], path: tuple[str | int, ...]) -> str:

@@ -10,6 +10,7 @@ from homeport.applications.registry import KNOWLEDGE, learn_all
 from homeport.discovery.findings import Finding
 from homeport.discovery.inputs import Source
 from homeport.discovery.knowledge import Knowledge
+from homeport.discovery.mirror_sets import mirror_rules
 from homeport.discovery.scan import scan_source
 from homeport.discovery.secret_fields import teach
 from homeport.errors import CollisionError, HomeportError, UsageError
@@ -18,6 +19,7 @@ from homeport.reference import DOCKER_HUB, Reference
 from homeport.relocation.kustomized import NOT_ASKED, Asked, Kustomizations, real_path
 from homeport.relocation.relocate import Relocated, relocate
 from homeport.relocation.secret_data import left_in_secrets, relocate_secrets
+from homeport.relocation.splice import Splice, splice
 from homeport.relocation.sweep import Left, sweep
 
 
@@ -121,7 +123,10 @@ class _Run(msgspec.Struct, frozen=True):
 
     def swept(self, one: Rewritten, text: str, references: Sequence[Reference]) -> Rewritten:
         """Look at the result by other eyes; `text` is what it comes to where kustomize builds upon it."""
-        left = sweep(one.source.name, text, self.mapping, references)
+        shown = msgspec.structs.replace(one.source, text=text)
+        # The source that a mirror set names is where nothing is pulled from any more.
+        sources = (Splice(*it.place, " " * (it.place[1] - it.place[0])) for it in mirror_rules(shown) if it.mirrors)
+        left = sweep(one.source.name, splice(text, sources), self.mapping, references)
         if self.decode_secrets:
             result = msgspec.structs.replace(one.source, text=one.result.text)
             left += left_in_secrets(result, lambda inside: sweep("", inside, self.mapping, references))

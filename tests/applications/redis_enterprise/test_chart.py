@@ -2,7 +2,9 @@
 
 import pytest
 
+from homeport.applications.redis_enterprise import Choice, knowledge
 from homeport.applications.registry import KNOWLEDGE, learn_all
+from homeport.discovery.documents import parse_documents
 from homeport.discovery.inputs import Source
 from homeport.discovery.scan import scan_source
 from homeport.mapping import Mapping, Target
@@ -144,8 +146,77 @@ def test_the_cluster_in_a_rendered_charts_config_map_is_seen():
     scan = scan_source(source, rules)
     assert [it.text for it in scan.findings].count("redislabs/operator:8.2.0-12") == 3
     assert "redislabs/redis:8.2.0-25.13" in [it.text for it in scan.findings]
-    assert len(scan.unresolved) == 3
-    assert all("cluster.spec of the chart's values" in it.reason for it in scan.unresolved)
+    added = {it.text for it in scan.findings if it.how == "the operator's default"}
+    assert added == {
+        f"docker.io/redislabs/{name}:8.2.0-12" for name in ("operator", "k8s-controller", "re-call-home-client")
+    }
+    assert scan.unresolved == ()
+
+
+def completed(text):
+    for _ in range(2):
+        source = Source("rendered.yaml", text)
+        rules = learn_all(scan_source(source, KNOWLEDGE).findings).knowledge
+        mapping = Mapping(Target.parse("reg.io/m"))
+        result = relocate(source, mapping, knowledge=rules, pull_secret="regcred")
+        before, text = text, result.text
+    assert text == before, "a second run must change nothing"
+    return result
+
+
+INSIDE = """\
+      redisEnterpriseImageSpec: {repository: reg.io/m/redislabs/redis, versionTag: 8.2.0-25.13}
+      bootstrapperImageSpec:
+        repository: reg.io/m/redislabs/operator
+        versionTag: 8.2.0-12
+      redisEnterpriseServicesRiggerImageSpec:
+        repository: reg.io/m/redislabs/k8s-controller
+        versionTag: 8.2.0-12
+      usageMeter:
+        callHomeClient:
+          imageSpec:
+            repository: reg.io/m/redislabs/re-call-home-client
+            versionTag: 8.2.0-12
+      pullSecrets:
+      - name: regcred
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("header", ["|", "|2", "|+", "| # rendered"])
+def test_and_is_completed_where_it_stands(end, header):
+    spec = "      redisEnterpriseImageSpec: {repository: redislabs/redis, versionTag: 8.2.0-25.13}\n"
+    head, _, tail = RENDERED.replace("cluster.yaml: |", f"cluster.yaml: {header}").partition(spec)
+    result = completed((head + spec + tail).replace("\n", end))
+    text = result.text.replace("\r\n", "\n")
+    assert text.startswith(head + INSIDE)
+    assert ("\r\n" in result.text) == (end == "\r\n")
+    assert "\n" not in result.text.replace("\r\n", "") or end == "\n"
+    assert result.unresolved == ()
+
+
+def test_a_cluster_with_an_end_of_its_own_keeps_it():
+    text = RENDERED.replace("cluster.yaml: |", "cluster.yaml: |-").replace(
+        "8.2.0-25.13}\n", "8.2.0-25.13}\n  other: x\n"
+    )
+    after = completed(text).text
+    root = parse_documents(Source("f", after))[0].root
+    inner = parse_documents(Source("f", str(root["data"]["cluster.yaml"])))[0].root
+    assert inner["spec"]["pullSecrets"] == [{"name": "regcred"}]
+    assert inner["spec"]["bootstrapperImageSpec"]["repository"] == "reg.io/m/redislabs/operator"
+    assert (root["data"]["other"], str(root["data"]["cluster.yaml"])[-1:]) == ("x", "}")
+
+
+def test_where_lines_cannot_be_added_it_is_told():
+    cluster = "{kind: RedisEnterpriseCluster, apiVersion: app.redislabs.com/v1, spec: {nodes: 3}}"
+    config = (
+        f"kind: ConfigMap\nmetadata: {{name: redis-enterprise-cluster-spec}}\ndata: {{cluster.yaml: '{cluster}'}}\n"
+    )
+    mapping, rules = Mapping(Target.parse("reg.io/m")), knowledge(Choice(("8.2.0-12",)))
+    result = relocate(Source("f", config), mapping, knowledge=rules, pull_secret="regcred")
+    assert result.text == config
+    assert len(result.unresolved) == 5
+    assert sum("cluster.spec of the chart's values" in it.reason for it in result.unresolved) == 4
 
 
 def test_and_it_is_checked_with_the_lines_of_the_file():

@@ -427,3 +427,23 @@ def test_the_fix_of_an_absent_spec_names_the_image_beside_the_operators():
     assert f"Write redisEnterpriseServicesRiggerImageSpec.repository: {PRIVATE}/services-manager." in fixes
     elsewhere = {it.fix for it in problems(operator(), rec(), home="reg.io") if it.id == "RE021"}
     assert "Write bootstrapperImageSpec.repository." in elsewhere
+
+
+def test_what_olm_installs_is_sent_by_the_nodes_and_not_edited():
+    cluster = complete(at=PRIVATE)
+    (found,) = [it for it in problems(olm(), cluster) if it.id == "RE023"]
+    assert "homeport nodes --runtime openshift" in found.fix
+    assert "homeport relocate" not in found.fix
+    home = PRIVATE.partition("/")[0]
+    mirrors = f"""
+    apiVersion: config.openshift.io/v1
+    kind: ImageDigestMirrorSet
+    metadata: {{name: homeport}}
+    spec: {{imageDigestMirrors: [{{source: {RED_HAT.partition("/")[0]}, mirrors: [{home}/m], mirrorSourcePolicy: NeverContactSource}}]}}
+    """
+    assert "RE023" not in numbers(olm(), cluster, mirrors)
+    for broken in (
+        mirrors.replace("NeverContactSource", "AllowContactingSource"),
+        mirrors.replace(f"[{home}/m]", "[other.io]"),
+    ):
+        assert "RE023" in numbers(olm(), cluster, broken)

@@ -2,7 +2,13 @@
 
 import pytest
 
+from homeport.applications.redis_enterprise import KNOWLEDGE, knowledge
 from homeport.applications.redis_enterprise.effective import effective_images
+from homeport.applications.redis_enterprise.implied import choose
+from homeport.discovery.documents import parse_documents
+from homeport.discovery.inputs import Source
+from homeport.discovery.scan import scan_source
+from homeport.discovery.walk import walk
 from tests.applications.redis_enterprise.texts import facts, operator, rec
 
 RED_HAT = "registry.connect.redhat.com/redislabs"
@@ -160,3 +166,25 @@ def test_a_pod_that_is_not_the_operators_is_none():
 
 def test_on_openshift_with_an_unknown_operator_the_newest_rule_counts():
     assert pulled(rec(), openshift=True)["services-rigger"] == f"{RED_HAT}/services-manager"
+
+
+@pytest.mark.parametrize("version", ["7.2.4-7", "7.22.0-17", "8.0.20-23", "8.2.0-12", "8.2.0-13", "9.9.9-1"])
+@pytest.mark.parametrize("repository", ["redislabs/operator", f"{RED_HAT}/redis-enterprise-operator"])
+def test_what_a_scan_says_is_pulled_by_default_is_what_the_pods_pull(version, repository):
+    text = operator(version, repository) + "---\n" + rec()
+    source = Source("all.yaml", text)
+    rules = knowledge(choose(scan_source(source, KNOWLEDGE).findings))
+    implied = [it.implied for document in parse_documents(source) for it in walk(document.root, "", rules).implied]
+    said = {str(it.default or it.reference) for it in implied if it.reference}
+    taken = {it for it in pulled(text).values() if ":" in it}
+    assert said == taken
+    belongs = {str(it.reference) for it in implied if it.reference}
+    assert all(it.startswith(RED_HAT) == (repository != "redislabs/operator") for it in belongs)
+
+
+@pytest.mark.parametrize("part", ["versionTag: 7.2.4-- 64", f"digestHash: {DIGEST}x"])
+def test_a_tag_or_digest_that_is_none_is_told_and_nothing_is_guessed(part):
+    rules = knowledge(choose((), operator="7.2.4-7"))
+    source = Source("r.yaml", rec(f"redisEnterpriseImageSpec: {{{part}}}"))
+    (place, *_) = scan_source(source, rules).unresolved
+    assert place.reason.endswith(f"its {part.partition(':')[0]} is none")

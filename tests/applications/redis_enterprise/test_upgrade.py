@@ -3,7 +3,7 @@
 import pytest
 
 from homeport.applications.redis_enterprise.manifests import Wish
-from homeport.applications.redis_enterprise.upgrade import Route, plan_upgrade, read_route
+from homeport.applications.redis_enterprise.upgrade import UNKNOWN_TARGET, Route, plan_upgrade, read_route
 from homeport.errors import UsageError
 from homeport.mapping import Target
 from tests.applications.redis_enterprise.texts import facts, operator, rec
@@ -154,3 +154,29 @@ def test_what_to_look_after_before():
     assert "call-home" in notes
     assert "redisenterprise.admission.redislabs" in notes
     assert len(plan("7.22.2-21", "8.2.0-13").before) == 2
+
+
+AT_HOME = """\
+redisEnterpriseImageSpec: {repository: r.io:5000/a/m/redislabs/redis, versionTag: 7.2.4-64}
+bootstrapperImageSpec: {repository: r.io:5000/a/m/redislabs/operator}
+pullSecrets: [{name: regcred}]"""
+
+
+def test_the_files_tell_the_registry_the_secret_and_the_namespace():
+    running = facts(
+        operator("7.2.4-7", "r.io:5000/a/m/redislabs/operator"),
+        rec(AT_HOME).replace("{name: rec}", "{name: rec, namespace: redis}"),
+    )
+    learned = read_route(running, Route("7.2.4-7", Wish("7.4.2-2", UNKNOWN_TARGET), None)).wish
+    assert (str(learned.target), learned.pull_secret, learned.namespace) == ("r.io:5000/a/m", "regcred", "redis")
+    said = Wish("7.4.2-2", REG, pull_secret="mine", namespace="other")
+    kept = read_route(running, Route("7.2.4-7", said, None)).wish
+    assert (kept.target, kept.pull_secret, kept.namespace) == (REG, "mine", "other")
+
+
+@pytest.mark.parametrize("repository", ["redislabs/operator", "r.io/operator"])
+def test_where_they_do_not_tell_a_registry_none_is_guessed(repository):
+    learned = read_route(
+        facts(operator("7.2.4-7", repository), rec()), Route("7.2.4-7", Wish("7.4.2-2", UNKNOWN_TARGET), None)
+    )
+    assert (learned.wish.target, learned.wish.pull_secret) == (UNKNOWN_TARGET, None)

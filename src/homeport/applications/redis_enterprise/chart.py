@@ -18,6 +18,7 @@ from homeport.reference import Reference
 
 RULE: Final = "redis-enterprise"
 OPERATOR: Final = ImageField(RULE, "", "", ("operator", "image"), "operator", tag="tag")
+CLUSTER_MAP: Final = "redis-enterprise-cluster-spec"
 CLUSTER_TEXT: Final = ("data", "cluster.yaml")
 _MARKS: Final = (
     ("admission", "setCABundle"),
@@ -44,7 +45,7 @@ def makes_cluster(values: Mapping[str, Any]) -> bool:
 def cluster_in(key: ObjectKey, value: Mapping[str, Any]) -> tuple[Mapping[str, Any], int] | None:
     """Return the cluster that a rendered chart holds in its ConfigMap, and the line before it; None where there is none."""
     text = dig(value, CLUSTER_TEXT)
-    if key.kind != "ConfigMap" or key.name != "redis-enterprise-cluster-spec" or not isinstance(text, str):
+    if key.kind != "ConfigMap" or key.name != CLUSTER_MAP or not isinstance(text, str):
         return None
     try:
         roots = [document.root for document in parse_documents(Source(key.name, str(text)))]
@@ -61,6 +62,10 @@ def operator_image(values: Mapping[str, Any]) -> Reference | None:
     return release_images(tag, openshift=openshift).operator if tag else None
 
 
+def _name_of(value: Mapping[str, Any]) -> str:
+    return text_of(dig(value, ("metadata", "name")))
+
+
 SECRETS: Final = (
     SecretField("", "", ("imagePullSecrets",), form="names", when=lambda values: is_values(ObjectKey(), values)),
     SecretField(
@@ -68,5 +73,12 @@ SECRETS: Final = (
         "",
         ("cluster", "spec", "pullSecrets"),
         when=lambda values: is_values(ObjectKey(), values) and makes_cluster(values),
+    ),
+    SecretField(
+        "",
+        "ConfigMap",
+        (*CLUSTER_TEXT, "spec", "pullSecrets"),
+        when=lambda value: cluster_in(ObjectKey("v1", "ConfigMap", "", _name_of(value)), value) is not None,
+        inside=len(CLUSTER_TEXT),
     ),
 )

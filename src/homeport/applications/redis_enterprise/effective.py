@@ -13,15 +13,13 @@ from homeport.applications.redis_enterprise.facts import Facts, Operator, Steps,
 from homeport.applications.redis_enterprise.fields import BOOTSTRAPPER, CALL_HOME, FIELDS, REDIS, RIGGER
 from homeport.applications.redis_enterprise.implied import calls_home, on_openshift, own_operator
 from homeport.applications.redis_enterprise.releases import (
+    RED_HAT_BY_DEFAULT,
+    default_images,
     find_release,
-    release_images,
     version_of,
 )
 from homeport.discovery.knowledge import ImageField
 from homeport.discovery.tree import dig, is_list, is_map, text_of
-
-RED_HAT_BY_DEFAULT: Final = (8, 2, 0, 12)
-"""From this operator on, OpenShift's defaults are Red Hat's repositories (RED-193056); before, they are Docker Hub's."""
 
 _DIGESTS: Final[dict[ImageField, tuple[str, ...]]] = {
     REDIS: ("DEFAULT_RS_IMAGE_DIGEST",),
@@ -70,10 +68,7 @@ class Situation(msgspec.Struct, frozen=True, eq=False):
     @property
     def default_names(self) -> dict[ImageField, str]:
         """The repositories that the operator takes where none is named, its environment aside."""
-        number = version_of(self.version)
-        images = release_images(
-            self.version or "unknown", openshift=self.openshift and (not number or number >= RED_HAT_BY_DEFAULT)
-        )
+        images = default_images(self.version or "unknown", openshift=self.openshift)
         references = {
             REDIS: images.redis,
             BOOTSTRAPPER: images.operator,

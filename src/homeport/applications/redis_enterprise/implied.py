@@ -31,7 +31,9 @@ from homeport.applications.redis_enterprise.fields import (
 )
 from homeport.applications.redis_enterprise.releases import (
     RED_HAT_NAMES,
+    Images,
     call_home_with_redis,
+    default_images,
     has_call_home,
     release_images,
     version_of,
@@ -39,7 +41,8 @@ from homeport.applications.redis_enterprise.releases import (
 from homeport.discovery.findings import Finding, ObjectKey
 from homeport.discovery.knowledge import ImageField, Implied, Knowledge, group_of
 from homeport.discovery.tree import dig, is_map, is_true, text_of
-from homeport.reference import Reference
+from homeport.oci.digest import is_digest
+from homeport.reference import Reference, is_tag
 
 _RUNNERS: Final = ("Deployment", "Pod")
 
@@ -80,7 +83,7 @@ def default_tag(choice: Choice, rec: Mapping[str, Any], field: ImageField) -> st
     operators, openshift = choice.operators or own_operator(rec), on_openshift(rec) or choice.openshift
     if field not in FIELDS.images or _unknown(operators, openshift):
         return ""
-    return _defaults(operators[0], choice.redis, openshift=bool(openshift))[field].tag or ""
+    return _image_of(field, release_images(operators[0], choice.redis, openshift=bool(openshift))).tag or ""
 
 
 def implied_images(choice: Choice, key: ObjectKey, rec: Mapping[str, Any]) -> Iterator[Implied]:
@@ -100,8 +103,9 @@ def implied_images(choice: Choice, key: ObjectKey, rec: Mapping[str, Any]) -> It
         if unknown:
             yield Implied(field, f"{absent}; {unknown}")
         else:
-            default = _defaults(operators[0], choice.redis, openshift=bool(openshift))[field]
-            yield _imply(field, spec if is_map(spec) else {}, default, absent, operators[0])
+            images = release_images(operators[0], choice.redis, openshift=bool(openshift))
+            defaults = default_images(operators[0], choice.redis, openshift=bool(openshift))
+            yield _imply(field, spec if is_map(spec) else {}, images, defaults, absent=absent)
 
 
 def implied_by_values(choice: Choice, key: ObjectKey, values: Mapping[str, Any]) -> Iterator[Implied]:
@@ -124,12 +128,13 @@ def implied_by_values(choice: Choice, key: ObjectKey, values: Mapping[str, Any])
 
 
 def implied_by_text(choice: Choice, key: ObjectKey, config: Mapping[str, Any]) -> Iterator[Implied]:
-    """Yield the images that the cluster in a rendered chart's ConfigMap pulls unnamed: nothing can be added in there."""
+    """Yield the images that the cluster in a rendered chart's ConfigMap pulls unnamed."""
     if (found := cluster_in(key, config)) is None:
         return
     for implied in implied_images(choice, ObjectKey(f"{GROUP}/v1", KIND), found[0]):
         field = msgspec.structs.replace(implied.field, path=(*CLUSTER_TEXT, *implied.field.path))
-        yield Implied(field, f"{implied.reason}; write it under cluster.spec of the chart's values")
+        reason = f"{implied.reason}; write it under cluster.spec of the chart's values"
+        yield msgspec.structs.replace(implied, field=field, reason=reason, inside=len(CLUSTER_TEXT))
 
 
 def _unknown(operators: tuple[str, ...], openshift: bool | None) -> str:
@@ -141,17 +146,24 @@ def _unknown(operators: tuple[str, ...], openshift: bool | None) -> str:
     return "operators for Kubernetes and for OpenShift are given" if openshift is None else ""
 
 
-def _defaults(operator: str, redis: str | None, *, openshift: bool) -> dict[ImageField, Reference]:
-    images = release_images(operator, redis, openshift=openshift)
-    return {REDIS: images.redis, BOOTSTRAPPER: images.operator, RIGGER: images.rigger, CALL_HOME: images.call_home}
-
-
-def _imply(field: ImageField, spec: Mapping[str, Any], default: Reference, absent: str, operator: str) -> Implied:
-    tag = text_of(spec.get(field.tag)) or default.tag
+def _imply(field: ImageField, spec: Mapping[str, Any], images: Images, defaults: Images, *, absent: str) -> Implied:
+    tag = text_of(spec.get(field.tag)) or _image_of(field, images).tag
     if tag is None:
-        return Implied(field, f"{absent}; no Redis tag is known for operator {operator}")
-    reference = msgspec.structs.replace(default, tag=tag, digest=text_of(spec.get(field.digest)) or None)
-    return Implied(field, f"{absent}, which is {reference}", reference)
+        return Implied(field, f"{absent}; no Redis tag is known for operator {images.operator.tag}")
+    digest = text_of(spec.get(field.digest)) or None
+    if not is_tag(tag) or (digest and not is_digest(digest)):
+        return Implied(field, f"{absent}, and its {field.digest if is_tag(tag) else field.tag} is none")
+    right, taken = (
+        msgspec.structs.replace(_image_of(field, each), tag=tag, digest=digest) for each in (images, defaults)
+    )
+    if right == taken:
+        return Implied(field, f"{absent}, which is {taken}", right)
+    return Implied(field, f"{absent}, which is {taken}; {right} belongs there", right, taken)
+
+
+def _image_of(field: ImageField, images: Images) -> Reference:
+    named = {REDIS: images.redis, BOOTSTRAPPER: images.operator, RIGGER: images.rigger, CALL_HOME: images.call_home}
+    return named[field]
 
 
 def calls_home(rec: Mapping[str, Any], operators: tuple[str, ...]) -> bool:

@@ -5,15 +5,13 @@ from typing import Any, Final
 
 from homeport.applications.redis_enterprise.facts import ENVIRONMENT
 from homeport.cluster.api import Api
-from homeport.cluster.kinds import CUSTOM_RESOURCES, TEMPLATES, Kind
+from homeport.cluster.kinds import CONFIG_MAPS, CUSTOM_RESOURCES, NODES, TEMPLATES, Kind
 from homeport.errors import ClusterError
 
 _WORKLOADS: Final = tuple(kind for kind in TEMPLATES if kind.name in ("Deployment", "StatefulSet"))
 _BUNDLES: Final = Kind(
     "operators.coreos.com", ("v1alpha1",), "ClusterServiceVersion", "clusterserviceversions", optional=True
 )
-_NODES: Final = Kind("", ("v1",), "Node", "nodes")
-_CONFIGS: Final = Kind("", ("v1",), "ConfigMap", "configmaps")
 
 
 def live_roots(api: Api, namespaces: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -30,7 +28,7 @@ def live_roots(api: Api, namespaces: Sequence[str]) -> Iterator[tuple[str, dict[
                 yield source, value
     for namespace in sorted(seen):
         try:
-            config = api.get(f"{_CONFIGS.path('v1', namespace)}/{ENVIRONMENT}")
+            config = api.get(f"{CONFIG_MAPS.path('v1', namespace)}/{ENVIRONMENT}")
         except ClusterError as error:
             if error.status != 403:
                 raise
@@ -38,7 +36,7 @@ def live_roots(api: Api, namespaces: Sequence[str]) -> Iterator[tuple[str, dict[
         if config:
             yield source, {"apiVersion": "v1", "kind": "ConfigMap", **config}
     try:
-        yield from ((source, value) for value in api.objects(_NODES))
+        yield from ((source, value) for value in api.objects(NODES))
     except ClusterError as error:
         if error.status not in (403, 404):
             raise

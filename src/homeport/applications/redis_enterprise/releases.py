@@ -32,6 +32,10 @@ _OPERATOR: Final = re.compile(r"\d+\.\d+\.\d+-\d+[a-z]?(\.rhel7)?")
 _REDIS: Final = re.compile(r"\d+\.\d+\.\d+-\d+(\.\d+)?(\.minimal)?(\.rhel[78]-openshift)?")
 
 
+RED_HAT_BY_DEFAULT: Final = (8, 2, 0, 12)
+"""From this operator on, OpenShift's defaults are Red Hat's repositories (RED-193056); before, they are Docker Hub's."""
+
+
 class Images(msgspec.Struct, frozen=True):
     """The names of one release's images; the tag of `redis` is None where it is not known."""
 
@@ -163,6 +167,21 @@ def release_images(operator: str, redis: str | None = None, *, openshift: bool =
     names = _RED_HAT_NAMES if openshift else _DOCKER_HUB_NAMES
     tags = (operator, operator, tag, operator)
     return Images(*(Reference(registry, f"redislabs/{name}", at) for name, at in zip(names, tags, strict=True)))
+
+
+def default_images(operator: str, redis: str | None = None, *, openshift: bool = False) -> Images:
+    """Return the images that an operator takes where no repository is named; one that is not known is taken for a recent one.
+
+    On OpenShift before 8.2.0-12 these are Docker Hub's repositories with Red Hat's tags, which need not be there.
+    """
+    images = release_images(operator, redis, openshift=openshift)
+    number = version_of(operator)
+    if not openshift or number is None or number >= RED_HAT_BY_DEFAULT:
+        return images
+    hub = release_images(operator, redis)
+    fields = ("operator", "rigger", "redis", "call_home")
+    pairs = ((getattr(hub, field), getattr(images, field).tag) for field in fields)
+    return Images(*(msgspec.structs.replace(name, tag=tag) for name, tag in pairs))
 
 
 def images_of(

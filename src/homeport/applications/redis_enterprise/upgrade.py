@@ -1,10 +1,12 @@
 """The way from one release to another: which hops, which steps, what each suspends, restarts and pulls."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
-from homeport.applications.redis_enterprise.facts import Facts
+from homeport.applications.redis_enterprise.checks.problem import PUBLIC
+from homeport.applications.redis_enterprise.facts import Facts, read_image
 from homeport.applications.redis_enterprise.fields import FIELDS, REDIS
 from homeport.applications.redis_enterprise.manifests import Wish
 from homeport.applications.redis_enterprise.releases import (
@@ -16,6 +18,11 @@ from homeport.applications.redis_enterprise.releases import (
 from homeport.applications.redis_enterprise.steps import Step, hop_steps
 from homeport.discovery.tree import dig, is_true, text_of
 from homeport.errors import UsageError
+from homeport.mapping import Target
+from homeport.reference import Reference
+
+UNKNOWN_TARGET: Final = Target("REGISTRY")
+"""Stands in commands for a registry that nobody has named."""
 
 _UPGRADE_PAGE: Final = "redis/docs, content/operate/kubernetes/upgrade/upgrade-redis-cluster.md"
 _OPENSHIFT_PAGE: Final = "redis/docs, content/operate/kubernetes/upgrade/openshift-cli.md"
@@ -126,12 +133,45 @@ def read_route(facts: Facts, route: Route) -> Route:
     nodes = [int(text) for it in facts.clusters if (text := text_of(dig(it.root, ("spec", "nodes")))).isdigit()]
     names = [it.key.name for it in facts.clusters if it.key.name]
     wish = msgspec.structs.replace(
-        route.wish,
+        _at_home(facts, route.wish),
         nodes=max(nodes, default=route.wish.nodes),
         cluster=names[0] if names else route.wish.cluster,
         openshift=route.wish.openshift or bool(olm) or any(it.openshift for it in facts.operators),
     )
     return msgspec.structs.replace(route, olm=olm, rhel7=rhel7, wish=wish)
+
+
+def _at_home(facts: Facts, wish: Wish) -> Wish:
+    """Fill in what files tell of the private registry, its pull secret and the namespace, where a person has not said it."""
+    homes = {home for image in _private_images(facts) if (home := _home_of(image))}
+    secrets = {
+        text_of(dig(entry, ("name",)))
+        for cluster in facts.clusters
+        for entry in dig(cluster.root, ("spec", "pullSecrets")) or ()
+    }
+    spaces = {cluster.key.namespace for cluster in facts.clusters}
+    return msgspec.structs.replace(
+        wish,
+        target=Target.parse(homes.pop()) if wish.target == UNKNOWN_TARGET and len(homes) == 1 else wish.target,
+        pull_secret=wish.pull_secret or (secrets.pop() if len(secrets) == 1 else None) or None,
+        namespace=wish.namespace or (spaces.pop() if len(spaces) == 1 else ""),
+    )
+
+
+def _private_images(facts: Facts) -> Iterator[Reference]:
+    written = [
+        text_of(dig(it.root, (*field.path, field.repository))) for it in facts.clusters for field in FIELDS.images
+    ]
+    named = [image for text in written if (image := read_image(text))]
+    yield from (
+        it for it in (*named, *(image for one in facts.operators for image in one.images)) if it.registry not in PUBLIC
+    )
+
+
+def _home_of(image: Reference) -> str:
+    """Return the place in a registry that an image was mirrored to; empty where its path does not tell."""
+    folder, _, name = image.name.rpartition("/")
+    return folder.removesuffix("/redislabs") if folder.endswith("/redislabs") and name else ""
 
 
 def _checked(route: Route) -> tuple[tuple[int, ...], tuple[int, ...]]:

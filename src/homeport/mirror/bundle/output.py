@@ -7,7 +7,6 @@ from typing import Protocol
 from homeport.errors import UsageError
 from homeport.mirror.bundle.output_archive import ArchiveOutput
 from homeport.mirror.bundle.output_folder import FolderOutput
-from homeport.mirror.bundle.output_packed import PackedOutput
 from homeport.mirror.ports import BlobReader
 from homeport.oci.manifest import Descriptor
 
@@ -39,4 +38,8 @@ def open_output(path: Path, split_size: int | None, *, packed: bool = False) -> 
         return FolderOutput(path)
     if not path.parent.is_dir():
         raise UsageError(f"{path}: there is no folder {path.parent}", hint="Make it, or name another file.")
-    return (PackedOutput if packed or path.suffix == ".zst" else ArchiveOutput)(path, split_size)
+    if not packed and path.suffix != ".zst":
+        return ArchiveOutput(path, split_size)
+    from homeport.mirror.bundle.output_packed import PackedOutput
+
+    return PackedOutput(path, split_size)

@@ -11,7 +11,8 @@ from homeport.applications.redis_enterprise.fields import FIELDS
 from homeport.applications.redis_enterprise.releases import RED_HAT
 from homeport.cluster.pull_access import PullSecrets
 from homeport.discovery.findings import ObjectKey
-from homeport.reference import DOCKER_HUB
+from homeport.discovery.mirror_sets import mirrored_image, rules_of
+from homeport.reference import DOCKER_HUB, Reference
 
 Severity = Literal["error", "warning"]
 PUBLIC: Final = frozenset({DOCKER_HUB, RED_HAT})
@@ -100,6 +101,12 @@ class Context(msgspec.Struct, frozen=True, eq=False):
         """The registry that images should be from: the private one, else the one that the operator is from; empty if unknown."""
         registries = {image.registry for operator in self.facts.operators for image in operator.images}
         return self.home or (registries.pop() if len(registries) == 1 else "")
+
+    def is_mirrored(self, image: Reference) -> bool:
+        """Tell whether a mirror set sends the pulls of an image to home, and never to its source."""
+        rules = (rule for thing in self.facts.things for rule in rules_of(thing.root, thing.key, thing.source))
+        pulled = mirrored_image(image, tuple(rules))
+        return pulled is not None and not pulled.source_allowed and pulled.mirrors[0].startswith(f"{self.home}/")
 
     def strays(self, registry: str) -> bool:
         """Tell whether an image of a registry should be from home."""

@@ -35,6 +35,7 @@ MODULES: Final = Rule(
     "Modules are downloaded by the nodes at bootstrap, upgrade, scale-out and recovery; no registry holds them.",
 )
 
+_OLM_FIX: Final = "OLM undoes every edit of it. Tell the nodes: homeport nodes --runtime openshift --to {} {}; then name that file here, too."
 _HUB_NAMES: Final = frozenset({"redis", "operator", "k8s-controller", "re-call-home-client"})
 
 
@@ -48,11 +49,15 @@ def check_operator_images(context: Context) -> Iterator[Problem]:
         for path, name, text in operator.containers:
             image = read_image(text)
             if image and context.strays(image.registry):
+                if context.is_mirrored(image):
+                    continue
                 yield ELSEWHERE.broken(
                     operator.thing,
                     (*path, "image"),
                     f"{name} is pulled from {image.registry}, not from {context.home}",
-                    f"homeport relocate --to {context.home} {operator.thing.source}",
+                    _OLM_FIX.format(context.home, operator.thing.source)
+                    if operator.olm
+                    else f"homeport relocate --to {context.home} {operator.thing.source}",
                 )
                 break
 
