@@ -24,7 +24,7 @@ test-peers: $(READY)
 
 test-cluster: $(READY)
 	bash tests/peers/install.sh
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "cluster and not long"
+	$(BIN)/python -m pytest -q -m "cluster and not long"
 
 test-long: $(READY)
 	bash tests/peers/install.sh

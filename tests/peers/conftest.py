@@ -3,13 +3,17 @@
 Tests that need a cluster carry the marker `cluster`, and those of one cluster run in one process; each has namespaces of its own.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.peers import kube_operator, kube_site
+from homeport.cluster.api import Api
+from tests.peers import kube, kube_operator, kube_site
 from tests.peers.door import KINDS, Door, opened
+from tests.peers.kube import Kubernetes
+from tests.peers.kube_bench import Bench, as_user
 from tests.peers.kube_site import Site
 
 
@@ -35,17 +39,31 @@ def newer_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
+@pytest.fixture(scope="session")
+def plain_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
+    """An API server without nodes."""
+    with kube.running(tmp_path_factory.mktemp("kube")) as kubernetes:
+        kubernetes.define("app.redislabs.com", "RedisEnterpriseCluster", "v1")
+        yield kubernetes
+
+
+@pytest.fixture
+def bench(plain_cluster: Kubernetes, request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+    """A namespace on it, named after the test."""
+    name = re.sub("[^a-z]+", "-", request.node.name.removeprefix("test_"))[:60].strip("-")
+    return Bench(plain_cluster, name, tmp_path)
+
+
+@pytest.fixture
+def api(plain_cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """What the code under test talks through, as admin."""
+    with as_user(plain_cluster, "admin", monkeypatch) as api:
+        yield api
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need a cluster, before they are chosen by their marks."""
     for item in items:
-        if isinstance(item, pytest.Function) and item.path.name.startswith("test_cluster_"):
+        if item.path.name.startswith("test_cluster_"):
             item.add_marker("cluster")
-            item.add_marker(pytest.mark.xdist_group(_cluster_of(item)))
-
-
-def _cluster_of(item: pytest.Function) -> str:
-    params = list(item.callspec.params.values()) if hasattr(item, "callspec") else []
-    if "newer_site" in (*params, *item.fixturenames):
-        return "newer site"
-    return "site" if "site" in (*params, *item.fixturenames) else item.path.name

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.kit.api_server import ADMIN, PLURALS, kubeconfig
 
-START_SECONDS = 60
+START_SECONDS = 180
 _FIRST = 20_000 + os.getpid() * 97 % 10_000
 _PORTS = itertools.cycle([*range(_FIRST, 30_000), *range(20_000, _FIRST)])
 USERS = ("reader", "shopkeeper", "role-of-the-docs", "verifier", "changer", "looker")

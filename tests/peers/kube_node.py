@@ -24,7 +24,7 @@ from tests.peers.kube import Kubernetes, peer
 from tests.peers.kube_images import sleeper
 
 NODE = "node-1"
-START_SECONDS = 60
+START_SECONDS = 180
 _CNI_PLUGINS = "/usr/lib/cni"
 
 Runtime = Literal["containerd 1", "containerd 2"]

@@ -77,7 +77,7 @@ class Site:
         for value in objects:
             if value["kind"] in ("Deployment", "StatefulSet", "DaemonSet"):
                 name = f"{value['kind'].lower()}/{value['metadata']['name']}"
-                self.node.kubectl("rollout", "status", name, "-n", namespace, "--timeout=60s")
+                self.node.kubectl("rollout", "status", name, "-n", namespace, "--timeout=180s")
 
     def images(self, namespace: str) -> set[str]:
         """Return the images that the living pods of a namespace name."""

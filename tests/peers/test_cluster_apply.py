@@ -1,6 +1,7 @@
 """`homeport apply --cluster` and `homeport rollback` on a real cluster whose pods really pull."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,12 @@ def test_a_running_cluster_moves_to_the_target_and_back(
     assert "ServiceAccount/shop/default\n    imagePullSecrets[private]: (none) -> private" in out
     assert out.count("shop/web-") == 2
     assert f"their nodes would pull:\n  REGISTRY {' ' * (len(site.own.host) - 8)} PULL POLICY   IMAGES  PULLS\n" in out
-    assert f"  {site.own.host}  IfNotPresent  2       2\n" in out
+    # A node tells its images now and then (kubelet, image manager), so it may not be known yet that it lacks these.
+    assert re.search(
+        rf"^  {re.escape(site.own.host)}  IfNotPresent  2       (2|0 to 2  1 node does not report all images)$",
+        out,
+        re.MULTILINE,
+    )
     assert site.images("shop") == {"team/web:1", "docker.io/team/db:2"}
     assert "not found" in site.node.kubectl("get", "secret", "private", "-n", "shop", check=False)
 

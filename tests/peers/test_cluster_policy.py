@@ -44,7 +44,7 @@ def enforce(kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> Iterator[Ca
     """Apply what the command prints, and wait until the API server has taken it up; at the end, until it has let it go."""
 
     def wait(done: Callable[[str], bool]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + kube.START_SECONDS
         while not done(said := dry(kubectl, PROBE)[1]):
             assert time.monotonic() < deadline, said
             time.sleep(0.1)

@@ -76,7 +76,7 @@ def pulling(site: Site, namespace: str, image: str) -> Iterator[Callable[[], Non
         while pulled.acquire(blocking=False):
             pass
         for _ in range(2):  # the first of them may have begun before
-            assert pulled.acquire(timeout=60)
+            assert pulled.acquire(timeout=180)
             assert not failures, failures
 
     thread = threading.Thread(target=work)
@@ -155,7 +155,7 @@ def test_another_secret_takes_over_and_the_first_goes_when_nothing_uses_it(
     assert "Pod/swap/lent-" in capsys.readouterr().out
 
     site.node.kubectl("rollout", "restart", "deployment/lent", "-n", "swap")
-    site.node.kubectl("rollout", "status", "deployment/lent", "-n", "swap", "--timeout=60s")
+    site.node.kubectl("rollout", "status", "deployment/lent", "-n", "swap", "--timeout=180s")
     site.node.wait(
         lambda: site.node.kubectl("get", "pods", "-n", "swap", "-o", "name").count("lent") == 1, "the old pod stays"
     )

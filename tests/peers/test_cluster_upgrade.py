@@ -51,7 +51,7 @@ def test_an_upgrade_goes_by_the_plan_and_not_at_one_go(
             wanted = {f"{site.own.host}/mirror/{name}" for name in names_of(hop["operator"])}
             site.node.wait(lambda names=wanted: _names(site) == names, "the operator does not bring the new release")
             for name in ("statefulset/rec", "deployment/rec-services-rigger"):
-                site.node.kubectl("rollout", "status", name, "-n", "up", "--timeout=60s")
+                site.node.kubectl("rollout", "status", name, "-n", "up", "--timeout=180s")
             site.wait_for_pods("up", 3)
             site.node.wait(lambda: site.node.kubectl(*REC) == "Running", "the upgrade does not end")
         capsys.readouterr()
@@ -98,7 +98,7 @@ def _go_without_docker_hub(site: Site, file: Path, capsys: pytest.CaptureFixture
     with site.without(site.hub):
         site.node.forget_images()
         site.node.kubectl("create", "job", "tonight", "--from=cronjob/rec-call-home", "-n", "up")
-        site.node.kubectl("wait", "--for=condition=complete", "job/tonight", "-n", "up", "--timeout=60s")
+        site.node.kubectl("wait", "--for=condition=complete", "job/tonight", "-n", "up", "--timeout=180s")
         assert run(verify) == 0, "".join(capsys.readouterr())
         site.patch("rec", "up", "rec", [{"op": "remove", "path": "/spec/usageMeter"}])
         client = f"docker.io/redislabs/re-call-home-client:{END}"

@@ -41,7 +41,7 @@ def shop(site: Site) -> str:
     lend(site, "pull")
     web = workload("Deployment", "web", "proof", image, replicas=2)
     site.node.kubectl("apply", "-f", "-", text=json.dumps(web))
-    site.node.kubectl("rollout", "status", "deployment/web", "-n", "proof", "--timeout=60s")
+    site.node.kubectl("rollout", "status", "deployment/web", "-n", "proof", "--timeout=180s")
     return image
 
 
