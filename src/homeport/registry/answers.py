@@ -203,12 +203,8 @@ def error_text(body: bytes) -> str:
 
 
 def _one_error(error: _Error) -> str:
-    detail = (
-        error.detail
-        if isinstance(error.detail, str)
-        else msgspec.json.encode(error.detail).decode()
-        if error.detail
-        else ""
-    )
+    import json  # spaced as people read it
+
+    detail = error.detail if isinstance(error.detail, str) else json.dumps(error.detail) if error.detail else ""
     said = ": ".join(filter(None, (error.code, error.message)))
     return f"{said} ({detail})" if detail and detail not in said else said
