@@ -217,6 +217,9 @@ def test_a_bundle_is_signed_and_checked(shell: Shell):
         code, out, errors = shell.run(*command, "b.tar", "--verify-key", other.name)
         assert (code, out) == (1, "")
         assert "b.tar is not signed by other.pub" in errors
+    assert shell.run("save", "-o", "unsigned.tar", name)[0] == 0
+    both = ("b.tar", "unsigned.tar", "--verify-key", public.name)
+    assert "unsigned.tar is not signed" in shell.run("load", "--to", shell.target.host, *both)[2]
     assert shell.target.store.repositories(limit=1) == []
     assert "and signed" in shell.run("verify", "b.tar", "--verify-key", public.name)[1]
     assert shell.run("load", "--to", shell.target.host, "b.tar", "--verify-key", public.name)[0] == 0

@@ -383,9 +383,11 @@ def test_images_come_from_files_too(shell: Shell, tmp_path: Path):
 
 def test_a_program_gets_events_and_figures(shell: Shell, tmp_path: Path):
     name = shell.publish(images.image(), "app:1")
-    done = shell.run(name, f"{name}9", "-o", "json", "--metrics-file", str(tmp_path / "homeport.prom"))
+    wishes = ("--platform", "linux/amd64", "--rebuild-index", "--metrics-file", str(tmp_path / "homeport.prom"))
+    done = shell.run(name, f"{name}9", "-o", "json", *wishes)
 
     events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (events[0]["event"], "ANOTHER DIGEST" in events[0]["message"]) == ("warning", True)
     assert [each["event"] for each in events if each["event"] != "progress"].count("image_finished") == 2
     assert {each["status"] for each in events if each["event"] == "image_finished"} == {"copied", "failed"}
     assert {image["status"] for image in json.loads(done.stdout)["images"]} == {"copied", "failed"}

@@ -116,9 +116,12 @@ def test_an_unchanged_image_costs_no_pull_and_two_heads(
 def test_with_a_lock_nothing_is_asked_of_the_source(world: World, content: images.Content, signed: images.Content):
     world.mirror(APP, referrers=True)
     images.put(images.about(content, "later"), world.source, "app")
-    result = world.mirror(APP, referrers=True, locked={APP: content.digest})
-    assert result.images[0].status == "present"
-    assert (world.source.count(), world.target.count()) == (0, 1)
+    for name in (APP, f"source.example/app@{content.digest}"):
+        result = world.mirror(name, referrers=True, locked={APP: content.digest})
+        assert result.images[0].status == "present"
+        assert (world.source.count(), world.target.count()) == (0, 1)
+        assert world.forecast(name, referrers=True, locked={APP: content.digest}).images[0].status == "present"
+        assert world.source.count() == 0
 
 
 def test_a_source_that_lists_too_many_tags_is_asked_for_those_of_cosign(world: World, content: images.Content):

@@ -8,6 +8,7 @@ import pytest
 
 from homeport.cli.app import run
 from tests.peers import kube_site
+from tests.peers.kube_node import NODE
 from tests.peers.kube_site import Site, workload
 
 pytestmark = pytest.mark.peers
@@ -49,6 +50,8 @@ def test_a_running_cluster_moves_to_the_target_and_back(
     monkeypatch.setenv("DOCKER_CONFIG", str(file.parent))
     before = {name: site.get(*name) for name in (("deployment", "shop", "web"), ("statefulset", "shop", "db"))}
 
+    held = ("get", "node", NODE, "-o", "jsonpath={.status.images[*].names}")
+    site.node.wait(lambda: "team/db" in site.node.kubectl(*held), "the node does not report what it holds")
     assert run(["apply", str(file), "--cluster", "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "Deployment/shop/web\n    spec.template.spec.containers[main].image: team/web:1 -> " in out

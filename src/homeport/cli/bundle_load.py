@@ -1,7 +1,7 @@
 """`homeport bundle load`: bring the images of a bundle to a registry."""
 
 import sys
-from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -76,7 +76,10 @@ def load(
         raise UsageError(f"--extract {extract}: there is no such folder", hint="Make it first.")
     wishes = _Loading(name, extract, platform, rebuild_index, keep_tag, read_verify_keys(verify_key))
     try:
-        reports = [_load(paths, mapping, wishes, registries) for paths in bundles(files)]
+        with ExitStack() as stack:
+            # All are opened, and their signatures checked, before anything of one is pushed.
+            layouts = [stack.enter_context(open_layout(paths, wishes.keys)) for paths in bundles(files)]
+            reports = [_load(layout, mapping, wishes, registries) for layout in layouts]
     except CollisionError as error:
         complain(error)
         return NOT_STARTED
@@ -85,8 +88,8 @@ def load(
     return WRONG if failures(made) else DONE
 
 
-def _load(paths: Sequence[Path], mapping: Mapping, wishes: _Loading, options: RegistryOptions) -> Report:
-    with open_layout(paths, wishes.keys) as layout, watching() as watcher, options.open(watcher.waits) as registries:
+def _load(layout: Layout, mapping: Mapping, wishes: _Loading, options: RegistryOptions) -> Report:
+    with watching() as watcher, options.open(watcher.waits) as registries:
         if wishes.name:
             layout.name_the_only_one(Reference.parse(wishes.name).pinned)
         target = registries.client(mapping.target.registry)

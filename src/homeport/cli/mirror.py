@@ -1,6 +1,5 @@
 """`homeport mirror`: bring images to a registry."""
 
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,7 +17,7 @@ from homeport.cli.metrics_file import check_metrics_file, write_metrics
 from homeport.cli.mirror_report import Report, failures, joined, refused, report_plan, report_result, report_table
 from homeport.cli.output import Form, render
 from homeport.cli.platforms import check_platforms, warn_of_other_digests
-from homeport.cli.progress import watching
+from homeport.cli.progress import tell, watching
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
 from homeport.errors import CollisionError, UsageError
@@ -102,7 +101,7 @@ def mirror(
     mapping = full_names(names) if folder else names.mapping(to)
     check_platforms(platform)
     if rebuild_index:
-        warn_of_other_digests(platform)
+        warn_of_other_digests(platform, output)
     if deep and not dry_run:
         raise UsageError("--deep is about a dry run", hint="Add --dry-run, or leave --deep out.")
     if metrics_file:
@@ -111,7 +110,7 @@ def mirror(
     remote, local = split_local(references)
     named = read_references(remote, from_scan, optional=bool(image_list or local))
     for warning in named.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        tell("warning", warning, output)
     job = _Job(
         named,
         mapping,
@@ -221,7 +220,7 @@ def _create_repositories(job: _Job, references: Iterable[Reference], registries:
     for name in registries.create_repositories(
         registry, [job.mapping.relocate(each).repository for each in references]
     ):
-        print(f"created repository {registry}/{name}", file=sys.stderr)
+        tell("repository_created", f"created repository {registry}/{name}", job.form)
 
 
 def _target(job: _Job, references: Iterable[Reference], registries: "Registries") -> "Target":

@@ -1,8 +1,8 @@
 """The option --platform."""
 
-import sys
 from collections.abc import Iterable
 
+from homeport.cli.progress import tell
 from homeport.errors import UsageError
 from homeport.mirror.platforms import is_platform
 
@@ -14,12 +14,13 @@ def check_platforms(platforms: Iterable[str]) -> None:
             raise UsageError(f"{each!r} is not a platform", hint="Write os/architecture, for example linux/amd64.")
 
 
-def warn_of_other_digests(platforms: tuple[str, ...]) -> None:
+def warn_of_other_digests(platforms: tuple[str, ...], form: str = "table") -> None:
     """Say loudly what --rebuild-index does; raises UsageError where no platform is named."""
     if not platforms:
         raise UsageError("--rebuild-index is about platforms", hint="Add --platform, or leave --rebuild-index out.")
-    print(
-        f"warning: --rebuild-index: images of more than {', '.join(platforms)} get ANOTHER DIGEST at the target; a name with a digest "
+    tell(
+        "warning",
+        f"--rebuild-index: images of more than {', '.join(platforms)} get ANOTHER DIGEST at the target; a name with a digest "
         "will not find them, and a signature of the whole image does not fit",
-        file=sys.stderr,
+        form,
     )

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from homeport.mirror.observer import Observer
 from homeport.mirror.plan import Bound
 from homeport.mirror.result import ImageResult
@@ -129,6 +131,15 @@ def watching(form: str = "table") -> Iterator[Watcher]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield Bars(progress)
+
+
+def tell(event: str, message: str, form: str = "table") -> None:
+    """Print a message, or a warning if the event is one; to a program that wants its report in JSON, as an event."""
+    if form == "json" and not sys.stderr.isatty():
+        said = msgspec.json.encode({"event": event, "message": message}).decode()
+    else:
+        said = f"warning: {message}" if event == "warning" else message
+    print(said, file=sys.stderr, flush=True)
 
 
 def _events() -> Watcher:

@@ -91,6 +91,7 @@ def mirror(
         tuple(platforms),
         homes or {},
         kept,
+        locked=locked is not None,
         referrers=referrers,
         keep_tags=keep_tags,
         patience=patience,
@@ -129,7 +130,15 @@ def forecast(
     With `deep` manifests are fetched, which counts, into `kept`: then a mirror does not fetch them again.
     """
     wanted = want(references, mapping, locked)
-    wishes = Wishes(tuple(platforms), {}, kept, referrers=referrers, keep_tags=keep_tags, rebuild_index=rebuild_index)
+    wishes = Wishes(
+        tuple(platforms),
+        {},
+        kept,
+        locked=locked is not None,
+        referrers=referrers,
+        keep_tags=keep_tags,
+        rebuild_index=rebuild_index,
+    )
     job = _Job(sources, target, Observer(), concurrency or Concurrency(), wishes)
     try:
         seen = job.look(wanted)
@@ -252,7 +261,7 @@ class _Job:
             if seen.digest and not seen.present:
                 note = self._bring(seen, seen.digest, source)
                 seen = self._look_again(msgspec.structs.replace(seen, note=note or seen.note), source)
-            elif self._company and seen.digest and not wanted.locked:
+            elif self._company and seen.digest and not self._wishes.locked:
                 place = _place(wanted, source)
                 raw = rebuilt(self._fetched(place, seen.digest), self._platforms) if seen.rebuilt else None
                 brought, note = self._company.keep(place, seen, raw)
@@ -329,7 +338,7 @@ class _Job:
     def _look_for_news(self, seen: Seen, source: Source) -> Seen:
         """Say how much is about an image that is there and is not there itself."""
         wanted = seen.wanted
-        if not self._company or not seen.digest or wanted.locked:
+        if not self._company or not seen.digest or self._wishes.locked:
             return seen
         return msgspec.structs.replace(seen, companions=self._company.lacking(_place(wanted, source), seen))
 

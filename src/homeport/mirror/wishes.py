@@ -16,6 +16,8 @@ class Wishes(msgspec.Struct, frozen=True):
     platforms: tuple[str, ...] = ()
     homes: Homes = {}
     kept: KeptManifests | None = None
+    locked: bool = False
+    """Whether the source is to be asked for nothing that the target has."""
     referrers: bool = False
     keep_tags: bool = False
     patience: bool = False

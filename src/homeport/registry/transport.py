@@ -25,6 +25,9 @@ SILENCE_SECONDS = 60.0
 """How long a peer may say nothing, or take nothing."""
 BLOCK = 1 << 20
 PIECE = 128 << 10
+MOST_PIECE = 4 * PIECE
+QUICK = 0.05
+"""Seconds within which a piece comes on a line that is asked for larger ones: each takes turns of all threads."""
 LONGEST_FILL = 5.0
 """Seconds after which a buffer is handed on as it is, looked at after each piece: whoever it is sent to takes a long silence for the end."""
 USER_AGENT = f"homeport/{__version__}"
@@ -210,7 +213,7 @@ class _Answer:
         self._answer = answer
         self._content = cast(HTTPResponse, answer._fp)  # type: ignore[attr-defined]  # noqa: SLF001 - has no other name
         self._left = answer.length_remaining
-        self._came, self._ended = 0, False
+        self._came, self._ended, self._piece = 0, False, PIECE
         self._failure: UnreachableError | None = None
         self._host = host
         self.status = answer.status
@@ -223,15 +226,19 @@ class _Answer:
     def readinto(self, buffer: memoryview, /) -> int:
         if self._failure:
             raise self._failure
-        until, filled = monotonic() + LONGEST_FILL, 0
-        while filled < len(buffer) and not self._ended and monotonic() < until:
+        now, filled = monotonic(), 0
+        until = now + LONGEST_FILL
+        while filled < len(buffer) and not self._ended and now < until:
+            begun = now
             try:
-                filled += self._fill(buffer[filled : filled + PIECE])
+                filled += self._fill(buffer[filled : filled + self._piece])
             except UnreachableError as error:
                 if not filled:
                     raise
                 self._failure = error  # what came counts
                 break
+            now = monotonic()
+            self._piece = MOST_PIECE if now - begun < QUICK else PIECE
         return filled
 
     def read(self, most: int) -> bytes:
