@@ -22,7 +22,7 @@ NAMES = ("redislabs/redis-enterprise-operator", "redislabs/services-manager")
 
 
 @pytest.fixture(params=["site", "newer_site"], ids=["containerd 1", "containerd 2"])
-def site(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def house(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     found: Site = request.getfixturevalue(request.param)
     monkeypatch.setenv("KUBECONFIG", str(found.node.api.kubeconfig()))
     found.node.api.define("operators.coreos.com", "ClusterServiceVersion", "v1alpha1")
@@ -38,8 +38,9 @@ def bundle(images: list[str]) -> dict[str, Any]:
 
 
 def test_an_operator_of_olm_runs_from_the_private_registry_by_its_digests(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    house: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    site = house
     digests = site.publish(*(f"{name}:7.2.4-7" for name in NAMES))
     images = [f"{RED_HAT}/{name}@{digests[f'{name}:7.2.4-7']}" for name in NAMES]
     site.redirect(RED_HAT, site.hub)
