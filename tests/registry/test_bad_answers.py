@@ -101,7 +101,7 @@ def test_forbidden():
 def test_not_found():
     error, _ = fetch({MANIFEST: Reply(404, body=errors("NAME_UNKNOWN", "repository name not known", {"name": "a/b"}))})
     assert isinstance(error, NotFoundError)
-    assert 'NAME_UNKNOWN: repository name not known ({"name":"a/b"})' in str(error)
+    assert 'NAME_UNKNOWN: repository name not known ({"name": "a/b"})' in str(error)
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
