@@ -22,7 +22,7 @@ from tests.relocation.fuzzing import CONFIG, KUSTOMIZATION, POD, TEXTS, mutated
 
 MIRROR = Mapping.parse("reg.io:5000/m")
 WORD = re.compile(r"[\w./:@-]+")
-SHORT = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+SHORT = settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 LONG = settings(max_examples=30_000, deadline=None, suppress_health_check=list(HealthCheck))
 
 
