@@ -77,8 +77,8 @@ class RoughLine:
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)  # what hangs up joins these
 
     def _accept(self) -> None:
         while True:

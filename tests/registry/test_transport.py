@@ -1,6 +1,7 @@
 """Proxies, and what a slow or silent peer does to an exchange."""
 
 import base64
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -151,3 +152,15 @@ def test_two_lengths_are_refused():
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc"
     with asking(Reply(raw=raw)) as (ask, _), pytest.raises(UnreachableError):
         ask("GET")
+
+
+def test_what_trickles_in_is_handed_on_before_the_other_side_takes_it_for_silence(monkeypatch):
+    seconds = itertools.count(0, 2)
+    monkeypatch.setattr("homeport.registry.transport.monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr("homeport.registry.transport.PIECE", 10)
+    with asking(Reply(body=bytes(100))) as (ask, _), closing(ask("GET")) as response:
+        counts = []
+        while count := response.readinto(memoryview(bytearray(100))):
+            counts.append(count)
+    assert sum(counts) == 100
+    assert max(counts) < 50
