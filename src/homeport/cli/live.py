@@ -1,13 +1,12 @@
 """The part of `homeport apply` and `homeport rollback` that is about a live cluster."""
 
-import sys
 from pathlib import Path
 
 import msgspec
 
 from homeport.cli.app import complain
 from homeport.cli.cost_table import cost_lines
-from homeport.cli.output import count
+from homeport.cli.live_lines import Changed, say, what_changes, what_is_left, who_restarts
 from homeport.cluster.cost import Cost
 from homeport.errors import UsageError
 from homeport.registry.session import Registries
@@ -27,17 +26,9 @@ class Where(msgspec.Struct, frozen=True):
     take_over: tuple[str, ...] = ()
 
 
-class LiveReport(msgspec.Struct, frozen=True):
-    """What is to change in a cluster, what was done, and what was left with the reason. Secrets are named, never shown."""
+class LiveReport(Changed, frozen=True):
+    """What an apply changes, and what nodes pull for it."""
 
-    context: str
-    secrets: list[str]
-    changes: dict[str, list[str]]
-    restarts: tuple[str, ...]
-    left: list[str]
-    done: tuple[str, ...]
-    failed: str | None
-    errors: tuple[str, ...]
     cost: tuple[Cost, ...] = ()
     unknown: tuple[str, ...] = ()
 
@@ -82,7 +73,7 @@ def apply_to_cluster(
         else:
             home = where.record or (namespaces_of(job) if job.config.pull_secret else chosen)[0]
             journal = Journal(api, home, record_file(Path(job.config.file)))
-            applied = apply_live(api, plan, journal, namespace=home, say=_say)
+            applied = apply_live(api, plan, journal, namespace=home, say=say)
         if applied.failed:
             complain(applied.failed)
         return LiveReport(
@@ -116,25 +107,10 @@ def record_file(config: Path) -> Path:
 
 def live_table(report: LiveReport, *, dry_run: bool) -> str:
     """Write a report for people."""
-    lines = [f"cluster {report.context}:", *(f"  {secret}" for secret in report.secrets)]
-    for name, changes in report.changes.items():
-        lines += [f"  {name}", *(f"    {change}" for change in changes)]
+    lines = [*what_changes(report)]
     if not report.changes:
         lines += ["  no object has to change"]
-    if report.restarts:
-        verb = "would be replaced" if dry_run else "to be replaced" if report.failed else "were replaced"
-        lines += [
-            f"{count(len(report.restarts), 'pod')} {verb}, in this order:",
-            *(f"  {pod}" for pod in report.restarts),
-        ]
+    lines += who_restarts(report, dry_run=dry_run)
     if report.cost:
         lines += ["their nodes would pull:", *cost_lines(report.cost, report.unknown)]
-    lines += [f"left: {left}" for left in report.left]
-    lines += [f"error: {error}" for error in report.errors]
-    if report.failed:
-        lines += [f"stopped: {report.failed}"]
-    return "\n".join(lines)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    return "\n".join([*lines, *what_is_left(report)])

@@ -1,6 +1,5 @@
 """The part of `homeport secret` that is about a live cluster."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +8,8 @@ import msgspec
 from cyclopts import Parameter
 
 from homeport.cli.app import DONE, WRONG, complain
-from homeport.cli.output import Form, count, render
+from homeport.cli.live_lines import Changed, say, what_changes, what_is_left, who_restarts
+from homeport.cli.output import Form, render
 from homeport.cli.registry_options import RegistryOptions
 from homeport.cluster.pull_secrets import make_pull_secret
 from homeport.errors import UsageError
@@ -65,17 +65,6 @@ class Wish(msgspec.Struct, frozen=True):
     namespaces: tuple[str, ...]
 
 
-class _Report(msgspec.Struct, frozen=True):
-    context: str
-    secrets: list[str] = []
-    changes: dict[str, list[str]] = {}
-    restarts: tuple[str, ...] = ()
-    left: list[str] = []
-    done: tuple[str, ...] = ()
-    failed: str | None = None
-    errors: tuple[str, ...] = ()
-
-
 def spread(wish: Wish, options: LiveOptions, registries: RegistryOptions, output: Form) -> int:
     """Put a pull secret into a cluster; raises UsageError and ClusterError."""
     api = _open(options)
@@ -99,8 +88,8 @@ def spread(wish: Wish, options: LiveOptions, registries: RegistryOptions, output
         )
         applied = LiveApplied(())
         if not options.dry_run:
-            applied = apply_live(api, plan, None, namespace=namespaces[0], say=_say)
-        report = _Report(
+            applied = apply_live(api, plan, None, namespace=namespaces[0], say=say)
+        report = Changed(
             api.context,
             [f"Secret/{it.namespace}/{it.name}: {it.status if options.dry_run else it.done}" for it in plan.secrets],
             {str(it.key): described(it) for it in (*plan.accounts, *plan.objects) if it.changes},
@@ -136,7 +125,7 @@ def take_away(name: str, namespaces: tuple[str, ...], options: LiveOptions, outp
             changes = {str(it.key): described(it) for it in steps}
             left += [f"{it.object} {it.path}: {it.reason}" for it in kept]
             if not options.dry_run:
-                applied = detach(api, chosen[0], steps, _say)
+                applied = detach(api, chosen[0], steps, say)
         if options.prune and not applied.failed:
             pruned = plan_prune(api, chosen, name)
             left += pruned.kept if name else ()
@@ -147,7 +136,7 @@ def take_away(name: str, namespaces: tuple[str, ...], options: LiveOptions, outp
                 verb = "to be deleted" if options.dry_run else "deleted"
                 gone.append(f"Secret/{each['metadata']['namespace']}/{each['metadata']['name']}: {verb}")
         failed = str(applied.failed) if applied.failed else None
-        report = _Report(api.context, gone, changes, (), left, applied.done, failed)
+        report = Changed(api.context, gone, changes, (), left, applied.done, failed)
     if applied.failed:
         complain(applied.failed)
     print(render(report, output, _table(report, dry_run=options.dry_run)))
@@ -170,24 +159,8 @@ def _namespaces(api: "Api", named: tuple[str, ...], options: LiveOptions) -> tup
     return every_namespace(api) if options.all_namespaces else tuple(dict.fromkeys(named)) or (api.namespace,)
 
 
-def _table(report: _Report, *, dry_run: bool) -> str:
-    lines = [f"cluster {report.context}:", *(f"  {secret}" for secret in report.secrets)]
-    for name, changes in report.changes.items():
-        lines += [f"  {name}", *(f"    {change}" for change in changes)]
+def _table(report: Changed, *, dry_run: bool) -> str:
+    lines = [*what_changes(report)]
     if not report.secrets and not report.changes:
         lines += ["  nothing has to change"]
-    if report.restarts:
-        verb = "would be replaced" if dry_run else "to be replaced" if report.failed else "were replaced"
-        lines += [
-            f"{count(len(report.restarts), 'pod')} {verb}, in this order:",
-            *(f"  {it}" for it in report.restarts),
-        ]
-    lines += [f"left: {left}" for left in report.left]
-    lines += [f"error: {error}" for error in report.errors]
-    if report.failed:
-        lines += [f"stopped: {report.failed}"]
-    return "\n".join(lines)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    return "\n".join([*lines, *who_restarts(report, dry_run=dry_run), *what_is_left(report)])
