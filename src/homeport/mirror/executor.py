@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Mapping as MappingOf
 from functools import partial
-from itertools import chain
 
 import msgspec
 
@@ -18,16 +17,17 @@ from homeport.mirror.mirrors import Mirrors
 from homeport.mirror.observer import Observer
 from homeport.mirror.outlook import Look, Outlook, Quotas
 from homeport.mirror.plan import Known, Plan, Seen, Wanted, plan, want
-from homeport.mirror.platforms import MAX_DEPTH, explain_refusal, rebuilt, wanted_children
+from homeport.mirror.platforms import explain_refusal, rebuilt, wanted_children
 from homeport.mirror.ports import Source, Target
 from homeport.mirror.resolve import not_there, resolve
 from homeport.mirror.result import ImageResult, MirrorResult, Status
 from homeport.mirror.signatures import Demand, check_signed
 from homeport.mirror.spool import Spool
 from homeport.mirror.traffic import Meter, MeteredTarget, Patience
+from homeport.mirror.trees import Trees
 from homeport.mirror.wishes import Wishes
 from homeport.mirror.workers import Flights, StoppedError, Workers
-from homeport.oci.manifest import Manifest, RawManifest, is_index, parse_manifest
+from homeport.oci.manifest import is_index, parse_manifest
 from homeport.reference import Reference
 
 Sources = Callable[[str], Source]
@@ -172,9 +172,6 @@ class _Job:
         self._manifests = Workers(concurrency.manifests, "manifest")
         self._carriers = Workers(concurrency.blobs, "blob")
         self._finder = Finder(self._manifests)
-        self._company = (
-            Company(self._target, self._tree, self._finder, self._kept, self._platforms) if wishes.referrers else None
-        )
         self._homes = TargetHomes(wishes.homes, wishes.kept, wishes.registry)
         self._blobs = BlobScheduler(
             self._target,
@@ -186,9 +183,12 @@ class _Job:
             registry=wishes.registry,
             large=concurrency.large_blobs,
         )
-        self._learned: Flights[tuple[str, str], RawManifest | None] = Flights()
-        self._trees: Flights[tuple[str, str], RawManifest] = Flights()
-        self._pushed: Flights[tuple[str, str], None] = Flights()
+        self._trees = Trees(self._target, self._manifests, self._blobs, wishes.platforms)
+        self._company = (
+            Company(self._target, self._trees.bring, self._finder, self._kept, self._platforms)
+            if wishes.referrers
+            else None
+        )
 
     def run(self, wanted: Iterable[Wanted]) -> MirrorResult:
         wanted = tuple(wanted)
@@ -263,7 +263,7 @@ class _Job:
                 seen = self._look_again(msgspec.structs.replace(seen, note=note or seen.note), source)
             elif self._company and seen.digest and not self._wishes.locked:
                 place = _place(wanted, source)
-                raw = rebuilt(self._fetched(place, seen.digest), self._platforms) if seen.rebuilt else None
+                raw = rebuilt(self._trees.fetch(place, seen.digest), self._platforms) if seen.rebuilt else None
                 brought, note = self._company.keep(place, seen, raw)
                 note = news(brought) if brought else note
                 seen = msgspec.structs.replace(seen, present=not brought, note=note or seen.note)
@@ -292,7 +292,7 @@ class _Job:
         """Make an index anew where that is wished; the target may have it already."""
         if not self._wishes.rebuild_index or seen.present or not seen.digest:
             return seen
-        made = rebuilt(self._fetched(_place(seen.wanted, source), seen.digest), self._platforms)
+        made = rebuilt(self._trees.fetch(_place(seen.wanted, source), seen.digest), self._platforms)
         if made.digest == seen.digest:
             return seen
         if seen.wanted.source.digest:
@@ -346,15 +346,7 @@ class _Job:
         """Bring an image with all about it, its tag last; return a note."""
         repository, place = seen.wanted.target.repository, _place(seen.wanted, source)
 
-        def tree() -> RawManifest:
-            if not seen.at_target:
-                return self._tree(place, digest)
-            raw = self._target.get_manifest(repository, digest)
-            if seen.sparse:
-                self._below(place, parse_manifest(raw))
-            return raw
-
-        raw = self._trees.do((repository, digest), tree)
+        raw = self._trees.bring_once(place, digest, is_there=seen.at_target, is_sparse=seen.sparse)
         if seen.rebuilt:
             raw = rebuilt(raw, self._platforms)
         _, note = self._company.keep(place, seen, raw) if self._company else (0, "")
@@ -365,51 +357,6 @@ class _Job:
                 explain_refusal(error)
             raise
         return note
-
-    def _tree(self, place: Place, digest: str) -> RawManifest:
-        """Bring everything below a manifest and return it, not yet pushed: a tag comes last."""
-        raw = self._fetched(place, digest)
-        self._below(place, parse_manifest(raw))
-        return raw
-
-    def _fetched(self, place: Place, digest: str) -> RawManifest:
-        fetch = partial(place.source.get_manifest, place.origin, digest)
-        return self._learned.do((place.repository, digest), fetch) or self._target.get_manifest(
-            place.repository, digest
-        )
-
-    def _below(self, place: Place, manifest: Manifest, depth: int = 0) -> None:
-        """Bring what a manifest names: blobs, then the children that name them."""
-        if depth > MAX_DEPTH:
-            raise ContentError(f"{place.origin}: indexes are nested more than {MAX_DEPTH} deep")
-        digests = dict.fromkeys(child.digest for child in wanted_children(manifest, self._platforms))
-        learned = self._manifests.map(partial(self._learn, place), digests)
-        children = [(raw, parse_manifest(raw)) for raw in learned if raw]
-        blobs = chain.from_iterable(named.blobs for named in (manifest, *(child for _, child in children)))
-        pushes = []
-        with self._blobs.claim(place, blobs) as claims:
-            for raw, child in children:
-                if child.children:
-                    self._below(place, child, depth + 1)
-                claims.wait(child.blobs)
-                pushes.append(self._manifests.submit(partial(self._push, place, raw)))
-            claims.wait(manifest.blobs)
-        for push in pushes:
-            push.result()
-
-    def _learn(self, place: Place, digest: str) -> RawManifest | None:
-        """Fetch a child, unless the target has it: a HEAD there is free, a GET at the source counts."""
-
-        def ask() -> RawManifest | None:
-            if self._target.head_manifest(place.repository, digest):
-                return None
-            return place.source.get_manifest(place.origin, digest)
-
-        return self._learned.do((place.repository, digest), ask)
-
-    def _push(self, place: Place, raw: RawManifest) -> None:
-        push = partial(self._target.put_manifest, place.repository, raw.digest, raw)
-        self._pushed.do((place.repository, raw.digest), push)
 
     def _source(self, registry: str) -> Source:
         return self._sources.do(
