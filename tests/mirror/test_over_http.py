@@ -204,6 +204,19 @@ def test_looking_for_new_signatures_of_25_images_takes_no_manifest_request_more(
     assert result.traffic.counted_pulls == 0
 
 
+def test_a_source_that_lists_no_referrers_is_asked_so_once(wire: Wire):
+    names = [wire.publish(images.multi_arch(f"app{number}", size=10), f"app{number}", "1") for number in range(5)]
+    wire.from_source.refuse = lambda asked: (
+        Refusal(404, "UNSUPPORTED", "no such path") if "/referrers/" in asked.path else None
+    )
+
+    result = wire.mirror(*names, referrers=True)
+
+    assert not result.failed
+    assert sum("/referrers/" in asked.path for asked in wire.from_source.requests) == 1
+    assert sum("/tags/" in asked.path for asked in wire.from_source.requests) == 5
+
+
 def test_shared_layers_cross_the_wire_once(wire: Wire):
     base = images.layer("base", 100_000)
     contents = {name: images.image(base, label=name) for name in ("one", "two", "three")}
