@@ -14,7 +14,7 @@ import msgspec
 
 from homeport.errors import UsageError
 from homeport.mapping import Mapping
-from homeport.oci.manifest import Descriptor, Manifest, ManifestHead, is_index
+from homeport.oci.manifest import Descriptor, Manifest, ManifestHead, is_index, most_children
 from homeport.oci.media_types import IMAGE_TYPES
 from homeport.reference import Reference
 
@@ -23,7 +23,6 @@ LARGE_BLOB: Final = 1 << 20
 
 _MOST_TO_LOOK = 6
 _DIGEST = "sha256:" + 64 * "0"
-_SMALLEST_CHILD = len(f'{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{_DIGEST}","size":100}}')
 _SMALLEST_BLOB = len(f'{{"mediaType":"","digest":"{_DIGEST}","size":0}}')
 
 Status = Literal["present", "pending", "failed"]
@@ -266,7 +265,7 @@ def _companions_cost(seen: Seen) -> Cost:
     What the platforms of an image have about them that is not brought yet is taken as none where the image itself has none.
     """
     if not seen.companions:
-        children = seen.head.size // _SMALLEST_CHILD if seen.head and is_index(seen.head.media_type) else 0
+        children = most_children(seen.head.size) if seen.head and is_index(seen.head.media_type) else 0
         most = _MOST_TO_LOOK + children if seen.head else None
         return Cost(source=Bound(0, most), target=Bound(0, int(seen.present)))
     # What stands in for a list of referrers is a manifest, and counts.
@@ -287,7 +286,7 @@ def _blob_cost(size: int, *, there: bool | None) -> Cost:
 def _unexplored(head: ManifestHead | None) -> Cost:
     """Bound what a manifest names by its size alone; what a child names is bounded by nothing."""
     if head and is_index(head.media_type):
-        return Cost(Bound(0, None), Bound(0, None), Bound(0, None), Bound(0, head.size // _SMALLEST_CHILD))
+        return Cost(Bound(0, None), Bound(0, None), Bound(0, None), Bound(0, most_children(head.size)))
     if head and head.media_type in IMAGE_TYPES:
         most = head.size // _SMALLEST_BLOB
         return Cost(Bound(0, most), Bound(0, 3 * most), Bound(0, None))
