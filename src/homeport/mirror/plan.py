@@ -105,10 +105,14 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What is known beyond HEADs: manifests by digest, and whether (target repository, digest) is there."""
+    """What is known beyond HEADs: manifests by digest, and whether (target repository, digest) is there.
+
+    Those that are `kept` from earlier runs are not fetched again.
+    """
 
     manifests: dict[str, Manifest] = {}
     there: dict[tuple[str, str], bool] = {}
+    kept: frozenset[str] = frozenset()
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -140,9 +144,13 @@ class ImagePlan(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a job would do; what an earlier image brings costs a later one nothing."""
+    """What a job would do; what an earlier image brings costs a later one nothing.
+
+    `fetched` are manifests that were fetched to make the plan and are kept: their pulls are among its cost, but spent.
+    """
 
     images: tuple[ImagePlan, ...] = ()
+    fetched: frozenset[str] = frozenset()
 
     @property
     def cost(self) -> Cost:
@@ -207,7 +215,7 @@ class _Planner:
             if seen.sparse:
                 yield Step("explore", repository, digest, _unexplored(seen.head))
         else:
-            yield Step("fetch", repository, digest, _COUNTED)
+            yield Step("fetch", repository, digest, self._fetch_cost(digest))
             yield from self._content(repository, digest, seen.head)
         yield Step("push", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
         if not seen.wanted.source.digest:
@@ -230,13 +238,18 @@ class _Planner:
             yield Step("look", repository, child.digest, _AT_TARGET)
             if there:
                 continue
-            yield Step("fetch", repository, child.digest, _COUNTED if there is False else _PERHAPS_COUNTED)
+            yield Step("fetch", repository, child.digest, self._fetch_cost(child.digest, there=there))
             yield from self._content(repository, child.digest, _head(child))
             pushed.append(Step("push", repository, child.digest, _AT_TARGET if there is False else _PERHAPS_AT_TARGET))
         for blob in manifest.blobs:
             if not self._is_brought(repository, blob.digest):
                 yield self._blob(repository, blob)
         yield from pushed
+
+    def _fetch_cost(self, digest: str, *, there: bool | None = False) -> Cost:
+        if digest in self._known.kept:
+            return Cost()
+        return _COUNTED if there is False else _PERHAPS_COUNTED
 
     def _blob(self, repository: str, blob: Descriptor) -> Step:
         there = self._known.there.get((repository, blob.digest))
