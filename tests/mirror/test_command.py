@@ -423,8 +423,41 @@ def test_a_folder_is_a_target_too(shell: Shell, tmp_path: Path):
         (image,) = json.loads(done.stdout)["images"]
         assert (image["status"], image["target"]) == (status, f"oci:{folder}:{name}")
     assert shell.report(f"oci:{folder}")["images"][0]["status"] == "copied"
-    assert "homeport bundle save -o x.tar" in shell.run_to("oci-archive:x.tar", name).stderr
     assert "keep their full names" in shell.run_to(f"oci:{folder}", name, "--keep-registry").stderr
+
+
+@pytest.mark.parametrize("kind", ["oci-archive", "docker-archive"])
+def test_an_archive_is_a_target_too(shell: Shell, tmp_path: Path, kind: str):
+    name, to = shell.publish(images.image(images.layer("app")), "app:1"), f"{kind}:{tmp_path}/a.tar"
+    shell.publish(images.image(images.layer("two")), "two:1")
+    for status in ("copied", "present"):
+        done = shell.run_to(to, name, "-o", "json")
+        (image,) = json.loads(done.stdout)["images"]
+        assert (image["status"], image["target"]) == (status, f"{to}:{name}"), done.stderr
+    assert shell.report(to)["images"][0]["status"] == "copied"
+    assert "without a name" in shell.run_to(f"{to}:app", name).stderr
+
+    written = (tmp_path / "a.tar").read_bytes()
+    shell.publish(images.image(images.layer("three")), "three:1")
+    done = shell.run_to(to, f"{shell.source.host}/three:1", f"{shell.source.host}/none:1")
+    assert done.returncode == 1
+    assert f"warning: {tmp_path}/a.tar was not written" in done.stderr
+    assert "a.tar.unfinished" in done.stderr
+    assert (tmp_path / "a.tar").read_bytes() == written
+
+    # What is in files goes into the same one, at once with what a registry has.
+    assert shell.run_to(f"oci:{tmp_path}/layout", f"{shell.source.host}/two:1").returncode == 0
+    done = shell.run_to(to, f"{shell.source.host}/three:1", f"oci:{tmp_path}/layout")
+    assert "2 copied" in done.stdout, done.stderr
+    assert not (tmp_path / "a.tar.unfinished").exists()
+    assert "3 copied" in shell.run_to(f"oci:{tmp_path}/all", f"{kind}:{tmp_path}/a.tar").stdout
+
+
+def test_a_dry_run_writes_no_archive(shell: Shell, tmp_path: Path):
+    name = shell.publish(images.image(images.layer("app")), "app:1")
+    before = set(tmp_path.iterdir())
+    assert "1 pending" in shell.run_to(f"oci-archive:{tmp_path}/a.tar", name, "--dry-run").stdout
+    assert {file.name for file in set(tmp_path.iterdir()) - before} <= {".cache"}
 
 
 def test_repositories_are_created_where_amazon_wants_that(shell: Shell):
