@@ -12,6 +12,7 @@ import msgspec
 from homeport.cli.progress import Watcher
 from homeport.mirror.plan import Bound, Wanted
 from homeport.mirror.result import ImageResult
+from homeport.reference import Reference
 
 if TYPE_CHECKING:
     from homeport.quota.reading import Reading
@@ -54,12 +55,12 @@ class Events(Watcher):
             self._say("image_finished", **fields, done=self._done, images=self._images)
             self._tell_bytes()
 
-    def bytes_expected(self, count: int) -> None:
+    def bytes_expected(self, count: int, image: Reference) -> None:  # noqa: ARG002  # told for all
         """Count what is to be copied."""
         with self._lock:
             self._expected += count
 
-    def bytes_copied(self, count: int) -> None:
+    def bytes_copied(self, count: int, image: Reference) -> None:  # noqa: ARG002  # told for all
         """Count what was copied, and say so now and then."""
         with self._lock:
             self._bytes += count

@@ -373,5 +373,6 @@ class _Job:
 
 
 def _place(wanted: Wanted, source: Source) -> Place:
-    same = wanted.source.registry == wanted.target.registry
-    return Place(source, wanted.source.repository, wanted.target.repository, wanted.source.repository if same else None)
+    origin, home = wanted.source, wanted.target
+    beside = origin.repository if origin.registry == home.registry else None
+    return Place(source, origin.repository, home.repository, origin, beside)
