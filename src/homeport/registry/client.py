@@ -127,6 +127,21 @@ class RegistryClient:
         """
         self._uploads.put(repository, blob, content, upload)
 
+    def put_blob_in_pieces(self, repository: str, blob: Descriptor, content: BlobReader, size: int) -> None:
+        """Send a blob in several requests, of `size` bytes each or of as many as the registry wants at least."""
+        self._uploads.put_pieces(repository, blob, content, size)
+
+    def announce_blob(self, repository: str, blob: Descriptor, upload: Upload) -> int:
+        """Ask whether a blob of that size would be taken in one request, and send nothing of it.
+
+        Returns the status: 100 where it would be, 413 where it is too large, 0 where nothing is said.
+        """
+        return self._uploads.announce(repository, blob, upload)
+
+    def cancel_upload(self, repository: str, upload: Upload) -> None:
+        """Let the registry forget an upload, if it does that."""
+        self._uploads.cancel(repository, upload)
+
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
         """List the manifests that are about another one; None from a registry that does not list them."""
         found: list[Descriptor] = []

@@ -138,6 +138,12 @@ class Host:
         """Ask, again while that may help, for content that the caller streams. Raises RegistryError."""
         return self.pace.run(lambda: self.attempt(ask))
 
+    def announce(self, ask: Ask) -> int:
+        """Ask whether a body would be taken that `ask` announces; return the status, 100 where it would be. Raises RegistryError."""
+        auth = self._meet()
+        request = self._outgoing(ask, self._absolute(ask.path), auth.header(ask.repository, ask.scopes))
+        return self._transport.announce(request)
+
     def enter(self, lane: Lane) -> Callable[[], None]:
         """Wait for a place in a lane; return what gives it back."""
         self._places.enter(lane)
@@ -254,16 +260,19 @@ class Host:
         )
 
     def _send(self, ask: Ask, url: str, authorization: str | None) -> Response:
+        response = self._transport.send(self._outgoing(ask, url, authorization))
+        if self._is_own(url):
+            self._reach = response.reach
+        return response
+
+    def _outgoing(self, ask: Ask, url: str, authorization: str | None) -> Request:
         is_own = self._is_own(url)
         if not is_own:
             check_named(url, by=self.endpoint.shown, plain_http=self._scheme == "http")
         headers = {**ask.headers, "Authorization": authorization} if authorization and is_own else ask.headers
         limit = Reach.LOCAL if is_own else self._reach
         self._traffic.add(self.name, requests=1)
-        response = self._transport.send(Request(ask.method, url, headers, ask.body, limit, ask.silence))
-        if is_own:
-            self._reach = response.reach
-        return response
+        return Request(ask.method, url, headers, ask.body, limit, ask.silence)
 
     def _absolute(self, path: str) -> str:
         """Return the address of a path, or one that the registry gave; behind many a TLS proxy it says http of itself."""
