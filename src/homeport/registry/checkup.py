@@ -83,11 +83,15 @@ def _sizes(client: RegistryClient, repository: str) -> Iterator[Finding]:
 
 def _limited(most: int) -> str:
     """Say what a limit of bodies means, in bytes rounded down to a power of two."""
-    size = f"{most >> 20} MiB" if most >> 20 else f"{most >> 10} KiB"
-    cure = 'nginx: client_max_body_size 0; ingress-nginx: the annotation proxy-body-size: "0".'
-    if most < BLOCK:
-        return f"A proxy before the registry takes about {size} in one request, less than a piece of a layer (1 MiB). Lift that limit ({cure})"
-    return f"A proxy before the registry takes about {size} in one request: larger layers go in pieces of 1 MiB, slowly. Lift that limit ({cure})"
+    cure = 'Lift that limit (nginx: client_max_body_size 0; ingress-nginx: the annotation proxy-body-size: "0").'
+    takes = f"takes {_binary(most)} in one request, and not {_binary(2 * most)}" if most else "takes not even 64 KiB"
+    then = "which is less than a piece of a layer" if most < BLOCK else "so larger layers go in pieces of 1 MiB, slowly"
+    return f"A proxy before the registry {takes}, {then}. {cure}"
+
+
+def _binary(size: int) -> str:
+    units = ((30, "GiB"), (20, "MiB"), (10, "KiB"))
+    return next(f"{size >> shift} {unit}" for shift, unit in units if size >> shift)
 
 
 def _rest(client: RegistryClient, repository: str, blob: Descriptor, image: RawManifest) -> Iterator[Finding]:

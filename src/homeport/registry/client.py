@@ -168,12 +168,12 @@ class RegistryClient:
 
     def tags(self, repository: str) -> Iterator[str]:
         """Yield the tags of a repository, page after page; raises NotFoundError."""
-        path: str | None = f"/v2/{repository}/tags/list?n=1000"
-        seen: set[str] = set()
-        while path is not None and (query := urlsplit(path).query) not in seen:
+        query, seen = "n=1000", set[str]()
+        while query and query not in seen:
             seen.add(query)
+            path = f"/v2/{repository}/tags/list?{query}"
             ask = Ask("GET", path, f"tags of {repository}", repository=repository, scopes=(pull_scope(repository),))
-            page, path = self._host.request(ask, self._read_tags)
+            page, query = self._host.request(ask, self._read_tags)
             yield from page
 
     def _manifest_ask(self, method: str, repository: str, identifier: str) -> Ask:
@@ -231,14 +231,18 @@ class RegistryClient:
         following = _NEXT.search(answer.headers.get("Link", ""))
         return listed, urljoin(answer.url, following[1]) if following and listed else None
 
-    def _read_tags(self, answer: Answer) -> tuple[list[str], str | None]:
+    def _read_tags(self, answer: Answer) -> tuple[list[str], str]:
+        """Read a page, and the query of the next one; its path is the same, and Artifactory and Nexus name a wrong one.
+
+        (RTFACT-18971, sonatype/nexus-public 1011)
+        """
         body = answer.read(_TAGS_BYTES)
         try:
             tags = msgspec.json.decode(body, type=_Tags).tags or []
         except UNREADABLE:
             raise not_a_registry(self.registry, "GET tags", "no JSON") from None
         following = _NEXT.search(answer.headers.get("Link", ""))
-        return tags, urljoin(answer.url, following[1]) if following and tags else None
+        return tags, urlsplit(following[1]).query if following and tags else ""
 
 
 def _named(repository: str, identifier: str) -> str:

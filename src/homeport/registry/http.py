@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from homeport.errors import RateLimitedError, RegistryError, TLSError, UnreachableError
+from homeport.errors import BlockedAddressError, RateLimitedError, RegistryError, TLSError, UnreachableError
 from homeport.oci.challenge import parse_challenges
 from homeport.quota.budget import Budget
 from homeport.quota.reading import Reading
@@ -36,6 +36,11 @@ _OUT_OF_DATE = frozenset({400, 403, 410})
 """What object stores answer to a signed address whose time is over; asked again, the registry signs another."""
 _LASTING = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierror)
 """Causes at the first contact that a second try does not heal: a name or port is wrong, rather than a registry restarting."""
+
+_MISNAMED = (
+    "The registry sends uploads to an address that is not its own as it is reached from here: its public address is to be set "
+    "(Artifactory: custom base URL, or X-JFrog-Override-Base-Url of the proxy; others: Host and X-Forwarded-Proto of the proxy)."
+)
 
 Lane = Literal["ask", "download", "upload"]
 """Requests of each kind have places of their own: who downloads may wait for a place to upload, never the other way round."""
@@ -227,7 +232,7 @@ class Host:
         if response.status != 401 or not self._is_own(url):
             return response, url
         try:
-            auth.learn(parse_challenges(response.header_list("WWW-Authenticate")))
+            auth.learn(parse_challenges(response.header_list("WWW-Authenticate")), ask.repository)
             fresh = auth.header(ask.repository, ask.scopes, rejected=header or "")
         except BaseException:
             response.close()
@@ -260,8 +265,14 @@ class Host:
         )
 
     def _send(self, ask: Ask, url: str, authorization: str | None) -> Response:
-        response = self._transport.send(self._outgoing(ask, url, authorization))
-        if self._is_own(url):
+        is_own = self._is_own(url)
+        try:
+            response = self._transport.send(self._outgoing(ask, url, authorization))
+        except (BlockedAddressError, UnreachableError) as error:
+            if not is_own and not ask.path.startswith("/v2/"):
+                error.hint = _MISNAMED
+            raise
+        if is_own:
             self._reach = response.reach
         return response
 
