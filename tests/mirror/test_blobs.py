@@ -12,8 +12,10 @@ from homeport.mirror.traffic import Meter
 from homeport.mirror.workers import StoppedError, Workers
 from homeport.oci.digest import digest_of
 from homeport.oci.manifest import Descriptor
+from homeport.reference import Reference
 from tests.kit.memory import Call, MemoryRegistry
 
+APP = Reference.parse("source.example/app:1")
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
@@ -34,7 +36,7 @@ class Yard:
         return Descriptor(LAYER, digest, len(data))
 
     def place(self, repository: str = "app") -> Place:
-        return Place(self.source, "app", repository)
+        return Place(self.source, "app", repository, APP)
 
     def uploads(self) -> list[str]:
         return [call.what for call in self.target.calls if call.verb == "PUT blob"]
@@ -82,7 +84,7 @@ def test_few_large_blobs_move_at_once_and_small_ones_pass_them(monkeypatch: pyte
             assert gate.wait(30)
 
     target.trouble = hold
-    with scheduler.claim(Place(source, "app", "app"), blobs) as claims:
+    with scheduler.claim(Place(source, "app", "app", APP), blobs) as claims:
         claims.wait(small)
         for _ in range(2):
             assert moving.acquire(timeout=30)

@@ -1,12 +1,16 @@
 """`homeport mirror` as a person runs it."""
 
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -424,8 +428,75 @@ def test_a_folder_is_a_target_too(shell: Shell, tmp_path: Path):
         (image,) = json.loads(done.stdout)["images"]
         assert (image["status"], image["target"]) == (status, f"oci:{folder}:{name}")
     assert shell.report(f"oci:{folder}")["images"][0]["status"] == "copied"
-    assert "homeport bundle save -o x.tar" in shell.run_to("oci-archive:x.tar", name).stderr
     assert "keep their full names" in shell.run_to(f"oci:{folder}", name, "--keep-registry").stderr
+
+
+@pytest.mark.parametrize("kind", ["oci-archive", "docker-archive"])
+def test_an_archive_is_a_target_too(shell: Shell, tmp_path: Path, kind: str):
+    name, to = shell.publish(images.image(images.layer("app")), "app:1"), f"{kind}:{tmp_path}/a.tar"
+    shell.publish(images.image(images.layer("two")), "two:1")
+    for status in ("copied", "present"):
+        done = shell.run_to(to, name, "-o", "json")
+        (image,) = json.loads(done.stdout)["images"]
+        assert (image["status"], image["target"]) == (status, f"{to}:{name}"), done.stderr
+    assert shell.report(to)["images"][0]["status"] == "copied"
+    assert "without a name" in shell.run_to(f"{to}:app", name).stderr
+
+    written = (tmp_path / "a.tar").read_bytes()
+    shell.publish(images.image(images.layer("three")), "three:1")
+    done = shell.run_to(to, f"{shell.source.host}/three:1", f"{shell.source.host}/none:1")
+    assert done.returncode == 1
+    assert f"warning: {tmp_path}/a.tar was not written" in done.stderr
+    assert "a.tar.unfinished" in done.stderr
+    assert (tmp_path / "a.tar").read_bytes() == written
+
+    # What is in files goes into the same one, at once with what a registry has.
+    assert shell.run_to(f"oci:{tmp_path}/layout", f"{shell.source.host}/two:1").returncode == 0
+    done = shell.run_to(to, f"{shell.source.host}/three:1", f"oci:{tmp_path}/layout")
+    assert "2 copied" in done.stdout, done.stderr
+    assert not (tmp_path / "a.tar.unfinished").exists()
+    assert "3 copied" in shell.run_to(f"oci:{tmp_path}/all", f"{kind}:{tmp_path}/a.tar").stdout
+
+
+def test_a_dry_run_writes_no_archive(shell: Shell, tmp_path: Path):
+    name = shell.publish(images.image(images.layer("app")), "app:1")
+    before = set(tmp_path.iterdir())
+    assert "1 pending" in shell.run_to(f"oci-archive:{tmp_path}/a.tar", name, "--dry-run").stdout
+    assert {file.name for file in set(tmp_path.iterdir()) - before} <= {".cache"}
+
+
+def test_on_a_terminal_each_image_on_its_way_has_a_bar(shell: Shell, tmp_path: Path):
+    big = images.image(images.layer("big", 3_000_000))
+    name = shell.publish(big, "app:1")
+    shell.publish(images.image(images.layer("small")), "small:1")
+    shell.from_source.hold = lambda asked: asked.path.endswith(big.blobs[1][0].digest)
+    outer, inner = pty.openpty()
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    environment = {**shell.environment, "TERM": "xterm"}
+    del environment["COLUMNS"]
+    (tmp_path / "list").write_text(f"{name}\nopen: team/open\n{shell.source.host}/small:1\n")
+    command = (*HOMEPORT, "mirror", "--to", shell.target.host, "-")
+    with (tmp_path / "list").open() as typed, (tmp_path / "out").open("w") as out:
+        process = subprocess.Popen(command, stdin=typed, stdout=out, stderr=inner, env=environment)
+    os.close(inner)
+    seen = b""
+    try:
+        while f"{name} ".encode() not in seen or b"1/2 images" not in seen:
+            seen += os.read(outer, 1 << 16)
+        shell.from_source.go.set()
+        with suppress(OSError):  # that is how a terminal ends
+            while more := os.read(outer, 1 << 16):
+                seen += more
+    finally:
+        shell.from_source.go.set()
+        assert process.wait(30) == 1
+        os.close(outer)
+    # The last thing is that the bars are wiped away, line by line.
+    assert seen.endswith(b"\x1b[2K")
+    assert b"3.0/3.0 MB" in seen
+    report = (tmp_path / "out").read_text()
+    assert "\x1b" not in report
+    assert "2 copied, 1 failed" in report
 
 
 def test_repositories_are_created_where_amazon_wants_that(shell: Shell):

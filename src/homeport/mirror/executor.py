@@ -64,6 +64,7 @@ def mirror(
     keep_tags: bool = False,
     patience: bool = False,
     rebuild_index: bool = False,
+    one_platform: bool = False,
     fail_fast: bool = False,
     demands: Sequence[Demand] = (),
     spool: Spool | None = None,
@@ -77,7 +78,8 @@ def mirror(
     digest at the source is refused, and the source is not asked for what the target has. `kept` has manifests of earlier runs.
     With `referrers` signatures and all else that is about an image come along; with `keep_tags` images that are known by digest alone
     get a tag, so that no clean-up takes them for waste. With `patience` a pull limit that is used up is waited for.
-    With `rebuild_index` indexes are made anew for `platforms` and have another digest at the target. `demands` says whose signatures images
+    With `rebuild_index` indexes are made anew for `platforms` and have another digest at the target; with `one_platform` images of which
+    more than one platform is wanted are refused. `demands` says whose signatures images
     must have, also those that are there; one that has none fails before anything of it is copied. `spool` has what transfers that broke have
     left, also those of processes that were killed: they go on there. Where `quotas` knows that a registry limits pulls, the observer is told
     what is to be counted there before any pull is spent. `mirrors` says who else has a registry's content, which is taken from there by digest.
@@ -97,6 +99,7 @@ def mirror(
         keep_tags=keep_tags,
         patience=patience,
         rebuild_index=rebuild_index,
+        one_platform=one_platform,
         fail_fast=fail_fast,
         demands=tuple(demands),
         spool=spool,
@@ -191,7 +194,9 @@ class _Job:
             registry=wishes.registry,
             large=concurrency.large_blobs,
         )
-        self._trees = Trees(self._target, self._manifests, self._blobs, wishes.platforms)
+        self._trees = Trees(
+            self._target, self._manifests, self._blobs, wishes.platforms, one_platform=wishes.one_platform
+        )
         self._company = (
             Company(self._target, self._trees.bring, self._finder, self._kept, self._platforms)
             if wishes.referrers
@@ -379,6 +384,6 @@ class _Job:
 
 
 def _place(wanted: Wanted, source: Source, *, is_new: bool = False) -> Place:
-    origin = wanted.source.repository
-    beside = origin if wanted.source.registry == wanted.target.registry else None
-    return Place(source, origin, wanted.target.repository, beside, is_new)
+    origin, home = wanted.source, wanted.target
+    beside = origin.repository if origin.registry == home.registry else None
+    return Place(source, origin.repository, home.repository, origin, beside, is_new)

@@ -22,6 +22,7 @@ class Wishes(msgspec.Struct, frozen=True):
     keep_tags: bool = False
     patience: bool = False
     rebuild_index: bool = False
+    one_platform: bool = False
     fail_fast: bool = False
     demands: tuple[Demand, ...] = ()
     spool: Spool | None = None

@@ -112,7 +112,8 @@ class _Job:
         left_out, notes = self._left_out()
         blobs = {digest: tree for tree in trees for digest in tree.blobs if digest not in left_out}
         output.begin(self._small(trees, blobs, left_out), [tree.blobs[digest] for digest, tree in blobs.items()])
-        self._observer.bytes_expected(sum(tree.blobs[digest].size for digest, tree in blobs.items()))
+        for digest, tree in blobs.items():
+            self._observer.bytes_expected(tree.blobs[digest].size, tree.reference)
         largest_first = sorted(blobs.items(), key=lambda item: -item[1].blobs[item[0]].size)
         failures = dict(
             filter(
@@ -156,10 +157,10 @@ class _Job:
         """Write one blob; return what kept it away."""
         try:
             if output.holds(blob):
-                self._observer.bytes_expected(-blob.size)
+                self._observer.bytes_expected(-blob.size, tree.reference)
                 return None
             with tree.source.open_blob(tree.reference.repository, blob) as content:
-                output.write(blob, CountedReader(content, self._meter, self._observer))
+                output.write(blob, CountedReader(content, self._meter, self._observer, tree.reference))
         except HomeportError as error:
             return blob.digest, error
         return None
