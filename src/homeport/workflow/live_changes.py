@@ -9,7 +9,7 @@ import yaml
 
 from homeport.cluster.api import FIELD_MANAGER
 from homeport.cluster.changes import Change, Path, adding, by_name, differences, locate, owned_fields, value_at
-from homeport.cluster.owners import owner_of
+from homeport.cluster.owners import controller, owner_of, tool_of
 from homeport.discovery.findings import Finding, ObjectKey
 from homeport.discovery.inputs import Source
 from homeport.discovery.kinds import pod_spec_path
@@ -50,7 +50,8 @@ class Left(msgspec.Struct, frozen=True):
 class Wanted(msgspec.Struct, frozen=True, eq=False):
     """An object and its changes; `is_at_target` tells whether it pulls anything from the target, now or with the changes.
 
-    `account` is the service account whose pods need the pull secret, because the object names no list of its own.
+    `account` is the service account whose pods need the pull secret, because the object names no list of its own. One that is to pull
+    from the target by the word of a tool that decides it is `handed`.
     """
 
     value: dict[str, Any]
@@ -59,6 +60,7 @@ class Wanted(msgspec.Struct, frozen=True, eq=False):
     account: str = ""
     left: tuple[Left, ...] = ()
     is_at_target: bool = False
+    handed: bool = False
 
 
 class BroughtOnly(NameMapping, frozen=True):
@@ -77,7 +79,7 @@ class BroughtOnly(NameMapping, frozen=True):
 class Rules(msgspec.Struct, frozen=True, eq=False):
     """What objects are to become: the images that are brought and their new names, and the pull secret.
 
-    `serves` tells whether another secret of a namespace has credentials for images.
+    `serves` tells whether another secret of a namespace has credentials for images. With `hand_over` tools are told what to change.
     """
 
     mapping: BroughtOnly
@@ -85,6 +87,7 @@ class Rules(msgspec.Struct, frozen=True, eq=False):
     secret: str = ""
     default_registry: str = DOCKER_HUB
     serves: Serves = lambda *_: False
+    hand_over: bool = False
 
     def behind(self, value: Mapping[str, Any]) -> bool:
         """Tell whether an object names an image that is to be pulled from the target and is not."""
@@ -103,10 +106,11 @@ def wanted_of(value: dict[str, Any], rules: Rules) -> Wanted:
     known = bool(_known(noted, rules))
     reason = _why_not(value)
     if reason or not (here or moving or known):
-        account = _lending(value, key, noted) if reason and here and rules.secret else ""
-        return Wanted(value, key, account=account, left=(*left, *(_left(it, reason) for it in moving)))
+        handed = rules.hand_over and bool(reason and moving) and is_decided(value)
+        account = _lending(value, key, noted) if reason and (here or handed) and rules.secret else ""
+        return Wanted(value, key, account=account, left=(*left, *(_left(it, reason) for it in moving)), handed=handed)
     try:
-        moved = _moved(value, rules) if moving or known else ()
+        moved = moved_of(value, rules) if moving or known else ()
     except HomeportError as error:
         return Wanted(value, key, left=(*left, *(_left(it, error.message) for it in moving)))
     named = [*(it.reference for it in noted.findings), *_known(noted, rules)]
@@ -121,25 +125,37 @@ def _known(noted: Walk, rules: Rules) -> list[Reference]:
     return [it for it in implied if it.pinned in rules.mapping.brought]
 
 
-def _moved(value: dict[str, Any], rules: Rules) -> tuple[Change, ...]:
+def moved_of(value: dict[str, Any], rules: Rules) -> tuple[Change, ...]:
     """Return the changes of names, as a rewritten manifest of the object shows them; raises HomeportError.
 
     The rewriting proves its own result by scanning it again.
     """
+    text = manifest_of(value)
+    result = relocate(
+        Source("cluster", text), rules.mapping, knowledge=rules.knowledge, default_registry=rules.default_registry
+    )
+    before, after = (yaml.load(it, Loader=yaml.CSafeLoader) for it in (text, result.text))
+    found = differences(before, after)
+    return tuple(
+        Change(by_name(value, path), old, new) if old is not None else adding(value, by_name(value, path), new)
+        for path, old, new in found
+    )
+
+
+def manifest_of(value: Mapping[str, Any]) -> str:
+    """Write a live object as the manifest that it may have come from: without what clusters add."""
     shown = {name: inner for name, inner in value.items() if name != "status"}
     shown["metadata"] = {
         name: value["metadata"][name] for name in ("namespace", "name", "annotations") if name in value["metadata"]
     }
     text: str = yaml.dump(shown, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=1 << 20)
-    result = relocate(
-        Source("cluster", text), rules.mapping, knowledge=rules.knowledge, default_registry=rules.default_registry
-    )
-    after = yaml.load(result.text, Loader=yaml.CSafeLoader)
-    found = differences(shown, after)
-    return tuple(
-        Change(by_name(value, path), old, new) if old is not None else adding(value, by_name(value, path), new)
-        for path, old, new in found
-    )
+    return text
+
+
+def takes_secret(key: ObjectKey, noted: Walk) -> bool:
+    """Tell whether an object has pull secrets of its own; a pod without a list has those of its service account."""
+    places = _places(noted)
+    return bool(places) and all(place.names or not is_built_in(key) for place in places)
 
 
 def fields_of(step: Wanted) -> dict[Path, Any]:
@@ -177,6 +193,14 @@ def word(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {word(inner)}" for name, inner in value.items())
     return "(none)" if value is None else str(value)
+
+
+def is_decided(value: Mapping[str, Any]) -> bool:
+    """Tell whether a tool decides an object by a unit of its own; what a controller or OLM makes of another one is not asked for."""
+    if key_of(value).kind == "ClusterServiceVersion":
+        return "olm.copiedFrom" not in (value["metadata"].get("labels") or {})
+    owner = tool_of(value)
+    return controller(value) is None and owner is not None and bool(owner.kind)
 
 
 def _why_not(value: Mapping[str, Any]) -> str:

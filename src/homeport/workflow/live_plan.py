@@ -25,7 +25,7 @@ _ORDER: Final = ("Deployment", "DaemonSet", "StatefulSet", "CronJob")
 class LivePlan(msgspec.Struct, frozen=True, eq=False):
     """What would be done, in order: secrets, service accounts, then objects. `restarts` are the pods that are replaced.
 
-    `take_over` names the field managers whose fields are taken.
+    `take_over` names the field managers whose fields are taken, `handed` are the objects that tools are told to change.
     """
 
     rules: Rules
@@ -36,6 +36,7 @@ class LivePlan(msgspec.Struct, frozen=True, eq=False):
     left: tuple[Left, ...] = ()
     errors: tuple[str, ...] = ()
     take_over: tuple[str, ...] = ()
+    handed: tuple[dict[str, Any], ...] = ()
 
 
 def plan_live(
@@ -49,6 +50,7 @@ def plan_live(
     default_registry: str = DOCKER_HUB,
     overlap: bool = False,
     take_over: Collection[str] = (),
+    hand_over: bool = False,
 ) -> LivePlan:
     """Compare live objects with what they should be, and try every change by a dry run; raises UsageError and ClusterError.
 
@@ -62,7 +64,7 @@ def plan_live(
     knowledge = learn(findings) + inventory.taught
     name = secrets[0]["metadata"]["name"] if secrets else ""
     only = BroughtOnly(mapping.target, mapping.keep_registry, mapping.redirects, frozenset(brought))
-    rules = Rules(only, knowledge, name, default_registry, _serving(api))
+    rules = Rules(only, knowledge, name, default_registry, _serving(api), hand_over)
     wanted = [wanted_of(each.value, rules) for each in noted]
     tried = [_tried(api, _unlooped(it), take_over) for it in sorted(wanted, key=_order) if it.is_at_target]
     objects = tuple(step for step in tried if step.is_at_target)
@@ -82,6 +84,7 @@ def plan_live(
         tuple(dict.fromkeys(left)),
         tuple(inventory.errors),
         tuple(take_over),
+        tuple(it.value for it in wanted if it.handed),
     )
 
 
