@@ -22,12 +22,17 @@ from homeport.oci.manifest import Descriptor
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where content comes from and goes to. `beside` is the source's repository if the target serves that too."""
+    """Where content comes from and goes to.
+
+    `beside` is the source's repository if the target serves that too; `is_new` means that the target had nothing in its own when the job
+    began.
+    """
 
     source: Source
     origin: str
     repository: str
     beside: str | None = None
+    is_new: bool = False
 
 
 class Transfer:
@@ -212,7 +217,7 @@ class BlobScheduler:
         mount_from = self._homes.get(blob.digest) or place.beside or home
         upload = self._target.start_blob(own, blob.digest, mount_from=mount_from)
         self._mounts = self._mounts or upload is None
-        is_unseen = blob.size >= LARGE_BLOB and (mount_from != own or not self._mounts)
+        is_unseen = blob.size >= LARGE_BLOB and not place.is_new and (mount_from != own or not self._mounts)
         unsure = is_unseen or self._known.is_given(blob.digest)
         return None if unsure and upload and self._target.has_blob(own, blob.digest) else upload
 

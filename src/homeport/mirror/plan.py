@@ -14,7 +14,7 @@ import msgspec
 
 from homeport.errors import UsageError
 from homeport.mapping import Mapping
-from homeport.oci.manifest import Descriptor, Manifest, ManifestHead, is_index
+from homeport.oci.manifest import Descriptor, Manifest, ManifestHead, RawManifest, is_index, most_children
 from homeport.oci.media_types import IMAGE_TYPES
 from homeport.reference import Reference
 
@@ -23,7 +23,6 @@ LARGE_BLOB: Final = 1 << 20
 
 _MOST_TO_LOOK = 6
 _DIGEST = "sha256:" + 64 * "0"
-_SMALLEST_CHILD = len(f'{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{_DIGEST}","size":100}}')
 _SMALLEST_BLOB = len(f'{{"mediaType":"","digest":"{_DIGEST}","size":0}}')
 
 Status = Literal["present", "pending", "failed"]
@@ -80,13 +79,13 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What HEADs told of one wanted image.
+    """What a look at source and target told of one wanted image.
 
     `tag` is to be given at the target, if any; `there` is the digest that it has there now. `rebuilt` is the digest of an index that is made
-    anew for the target. `at_target` means that the target has the digest, `present` that
-    nothing is left to do; `sparse` that the target has an index without all wanted platforms of it. `asked` counts the
-    requests that this took at source and target. `companions` is the number of things that come along, None where none are looked
-    for. `note` is for a person.
+    anew for the target. `at_target` means that the target has the digest, `found` is its manifest if that came along, `is_new` means that
+    the target has nothing in the repository, `present` that nothing is left to do, `sparse` that the target has an index without all wanted
+    platforms of it. `asked` counts the requests that this took at source and target. `companions` is the number of things that come along,
+    None where none are looked for. `note` is for a person.
     """
 
     wanted: Wanted
@@ -96,6 +95,8 @@ class Seen(msgspec.Struct, frozen=True):
     there: str = ""
     rebuilt: str = ""
     at_target: bool = False
+    found: RawManifest | None = None
+    is_new: bool = False
     present: bool = False
     sparse: bool = False
     asked: tuple[int, int] = (0, 0)
@@ -106,10 +107,14 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What is known beyond HEADs: manifests by digest, and whether (target repository, digest) is there."""
+    """What is known beyond HEADs: manifests by digest, and whether (target repository, digest) is there.
+
+    Those that are `kept` from earlier runs are not fetched again.
+    """
 
     manifests: dict[str, Manifest] = {}
     there: dict[tuple[str, str], bool] = {}
+    kept: frozenset[str] = frozenset()
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -141,9 +146,13 @@ class ImagePlan(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a job would do; what an earlier image brings costs a later one nothing."""
+    """What a job would do; what an earlier image brings costs a later one nothing.
+
+    `fetched` are manifests that were fetched to make the plan and are kept: their pulls are among its cost, but spent.
+    """
 
     images: tuple[ImagePlan, ...] = ()
+    fetched: frozenset[str] = frozenset()
 
     @property
     def cost(self) -> Cost:
@@ -203,48 +212,52 @@ class _Planner:
             return
         self._roots.add((repository, digest))
         self._brought.add((repository, digest))
-        if again or seen.at_target:
-            yield Step("fetch", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
-            if seen.sparse:
-                yield Step("explore", repository, digest, _unexplored(seen.head))
-        else:
-            yield Step("fetch", repository, digest, _COUNTED)
-            yield from self._content(repository, digest, seen.head)
+        if seen.sparse and not again:
+            yield Step("explore", repository, digest, _unexplored(seen.head))
+        elif not (again or seen.at_target):
+            yield Step("fetch", repository, digest, self._fetch_cost(digest))
+            yield from self._content(repository, digest, seen.head, is_new=seen.is_new)
         yield Step("push", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
         if not seen.wanted.source.digest:
             yield Step("look", repository, digest, _AT_SOURCE)
 
-    def _content(self, repository: str, digest: str, head: ManifestHead | None) -> Iterable[Step]:
-        """Bring what a manifest names."""
+    def _content(self, repository: str, digest: str, head: ManifestHead | None, *, is_new: bool) -> Iterable[Step]:
+        """Bring what a manifest names; of a repository that `is_new` it is known to be missing."""
         manifest = self._known.manifests.get(digest)
         if manifest is None:
             yield Step("explore", repository, digest, _unexplored(head))
             return
         pushed = []
         for child in {child.digest: child for child in manifest.children}.values():
-            there = self._known.there.get((repository, child.digest))
+            there = False if is_new else self._known.there.get((repository, child.digest))
             if self._is_brought(repository, child.digest):
                 if (repository, child.digest) in self._roots:
                     yield Step("look", repository, child.digest, _PERHAPS_AT_TARGET)
                     pushed.append(Step("push", repository, child.digest, _PERHAPS_AT_TARGET))
                 continue
-            yield Step("look", repository, child.digest, _AT_TARGET)
+            if not is_new:
+                yield Step("look", repository, child.digest, _AT_TARGET)
             if there:
                 continue
-            yield Step("fetch", repository, child.digest, _COUNTED if there is False else _PERHAPS_COUNTED)
-            yield from self._content(repository, child.digest, _head(child))
+            yield Step("fetch", repository, child.digest, self._fetch_cost(child.digest, there=there))
+            yield from self._content(repository, child.digest, _head(child), is_new=is_new)
             pushed.append(Step("push", repository, child.digest, _AT_TARGET if there is False else _PERHAPS_AT_TARGET))
         for blob in manifest.blobs:
             if not self._is_brought(repository, blob.digest):
-                yield self._blob(repository, blob)
+                yield self._blob(repository, blob, is_new=is_new)
         yield from pushed
 
-    def _blob(self, repository: str, blob: Descriptor) -> Step:
+    def _fetch_cost(self, digest: str, *, there: bool | None = False) -> Cost:
+        if digest in self._known.kept:
+            return Cost()
+        return _COUNTED if there is False else _PERHAPS_COUNTED
+
+    def _blob(self, repository: str, blob: Descriptor, *, is_new: bool) -> Step:
         there = self._known.there.get((repository, blob.digest))
         if there is False and blob.digest in self._somewhere:
             there = None  # the target may mount it from the other repository
         self._somewhere.add(blob.digest)
-        return Step("copy", repository, blob.digest, _blob_cost(blob.size, there=there))
+        return Step("copy", repository, blob.digest, _blob_cost(blob.size, there=there, is_new=is_new))
 
     def _is_brought(self, repository: str, digest: str) -> bool:
         """Tell whether something is brought already, and note that it is now."""
@@ -266,20 +279,20 @@ def _companions_cost(seen: Seen) -> Cost:
     What the platforms of an image have about them that is not brought yet is taken as none where the image itself has none.
     """
     if not seen.companions:
-        children = seen.head.size // _SMALLEST_CHILD if seen.head and is_index(seen.head.media_type) else 0
+        children = most_children(seen.head.size) if seen.head and is_index(seen.head.media_type) else 0
         most = _MOST_TO_LOOK + children if seen.head else None
         return Cost(source=Bound(0, most), target=Bound(0, int(seen.present)))
     # What stands in for a list of referrers is a manifest, and counts.
     return Cost(Bound(1, None), Bound(1, None), Bound(0, None), Bound(0, None))
 
 
-def _blob_cost(size: int, *, there: bool | None) -> Cost:
+def _blob_cost(size: int, *, there: bool | None, is_new: bool) -> Cost:
     """A POST asks for a blob and opens its upload in one; a target that does not mount gets small blobs again."""
-    large = size >= LARGE_BLOB
-    low, high = int(there is False), int(not (there and large))
+    is_asked = size >= LARGE_BLOB and not is_new
+    low, high = int(there is False), int(not (there and is_asked))
     return Cost(
         source=Bound(low, high),
-        target=Bound(1 + low, 1 + high + large),
+        target=Bound(1 + low, 1 + high + is_asked),
         bytes=Bound(low * size, high * size),
     )
 
@@ -287,7 +300,7 @@ def _blob_cost(size: int, *, there: bool | None) -> Cost:
 def _unexplored(head: ManifestHead | None) -> Cost:
     """Bound what a manifest names by its size alone; what a child names is bounded by nothing."""
     if head and is_index(head.media_type):
-        return Cost(Bound(0, None), Bound(0, None), Bound(0, None), Bound(0, head.size // _SMALLEST_CHILD))
+        return Cost(Bound(0, None), Bound(0, None), Bound(0, None), Bound(0, most_children(head.size)))
     if head and head.media_type in IMAGE_TYPES:
         most = head.size // _SMALLEST_BLOB
         return Cost(Bound(0, most), Bound(0, 3 * most), Bound(0, None))
