@@ -114,9 +114,13 @@ class Pieces:
             except OSError as error:
                 raise StoreError(f"cannot write {file}: {error.strerror}") from None
 
+    def holders(self, start: int, stop: int) -> list[Path]:
+        """Return the files that hold a range."""
+        return [file for file, *_ in self._places(start, stop - start)]
+
     def name(self, start: int, stop: int) -> str:
         """Name the files that hold a range, for a message."""
-        first, *rest = [str(file) for file, *_ in self._places(start, max(1, stop - start))] or [str(self.files[-1])]
+        first, *rest = map(str, self.holders(start, max(start + 1, stop)) or self.files[-1:])
         if not rest:
             return first
         return f"{first} and {rest[0]}" if len(rest) == 1 else f"{first} to {rest[-1]}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from homeport.errors import ContentError, UsageError
+from homeport.mirror.bundle.early_sync import EarlySync
 from homeport.mirror.bundle.parts import appear, names_of, partial, remove
 from homeport.mirror.ports import BlobReader
 from homeport.oci.manifest import Descriptor
@@ -29,6 +30,7 @@ class ArchiveOutput:
         self._table: dict[str, Entry] = {}
         self._pieces: Pieces | None = None
         self._is_fresh = False
+        self._early = EarlySync()
 
     def begin(self, small: Mapping[str, bytes], blobs: Iterable[Descriptor]) -> None:
         """Write the archive but for the blobs' content. Raises StoreError."""
@@ -67,6 +69,8 @@ class ArchiveOutput:
         buffer = memoryview(bytearray(_BUFFER))
         while count := content.readinto(buffer):
             self.pieces.write_at(offset, buffer[:count])
+            for file in self.pieces.holders(offset, offset + count):
+                self._early.wrote(file, count)
             offset += count
 
     def finish(self) -> tuple[Path, ...]:
@@ -76,6 +80,7 @@ class ArchiveOutput:
 
     def close(self) -> None:
         """Be done; what was written of an unfinished archive is kept for the next run."""
+        self._early.stop()
         if self._pieces:
             self._pieces.close()
 
