@@ -1,7 +1,6 @@
 """Bundles: what is saved is loaded, byte for byte, or refused with the name of the file."""
 
 import io
-import os
 import tarfile
 import threading
 from collections.abc import Callable
@@ -184,25 +183,14 @@ def test_two_runs_do_not_write_one_bundle(gap: Gap):
     assert "being written by another run" in str(caught[1])
 
 
-def test_the_disk_writes_while_more_comes(gap: Gap, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("homeport.mirror.bundle.early_sync._STEP", 4000)
-    config, layer = gap.operator.blobs[0][0], gap.operator.blobs[2][0]
-    begun, synced, sync = threading.Event(), threading.Event(), os.fsync
-
-    def noted(handle: int) -> None:
-        sync(handle)
-        synced.set()
-
-    def wait_for_the_disk(call: Call) -> None:
-        if call.verb == "GET blob" and call.what == layer.digest:
-            begun.set()
-        if call.verb == "READ blob" and call.what == config.digest:
-            assert begun.wait(30)
-            assert synced.wait(30)
-
-    monkeypatch.setattr(os, "fsync", noted)
-    gap.source.trouble = wait_for_the_disk
-    assert gap.save(OPERATOR).files
+def test_the_disk_begins_before_all_is_written(gap: Gap, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("homeport.store.pieces.SEND_BYTES", 1)
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr("homeport.store.pieces.send_to_disk", lambda _, start, stop: sent.append((start, stop)))
+    gap.save(OPERATOR)
+    layer = gap.operator.blobs[2][0]
+    _, start = gap.place("b.tar", layer.digest)
+    assert (start, start + layer.size) in sent
 
 
 def test_few_large_blobs_are_fetched_at_once(gap: Gap, monkeypatch: pytest.MonkeyPatch):

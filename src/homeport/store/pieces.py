@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol, Self
 
 from homeport.errors import InputError, StoreError
+from homeport.store.durable import SEND_BYTES, send_to_disk
 
 GZIP: Final = b"\x1f\x8b"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -106,6 +107,14 @@ class Pieces:
                     f"cannot write {file}: {error.strerror}", hint="Make room, and run it again."
                 ) from None
 
+    def send_to_disk(self, sent: int, end: int) -> int:
+        """Start writing what a range has gathered, so that the sync finds little to do; return up to where."""
+        if end - sent < SEND_BYTES:
+            return sent
+        for _, handle, place, length in self._places(sent, end - sent):
+            send_to_disk(handle, place, place + length)
+        return end
+
     def sync(self) -> None:
         """Make what was written durable; raises StoreError."""
         for file, handle in zip(self.files, self._handles, strict=True):
@@ -114,13 +123,9 @@ class Pieces:
             except OSError as error:
                 raise StoreError(f"cannot write {file}: {error.strerror}") from None
 
-    def holders(self, start: int, stop: int) -> list[Path]:
-        """Return the files that hold a range."""
-        return [file for file, *_ in self._places(start, stop - start)]
-
     def name(self, start: int, stop: int) -> str:
         """Name the files that hold a range, for a message."""
-        first, *rest = map(str, self.holders(start, max(start + 1, stop)) or self.files[-1:])
+        first, *rest = [str(file) for file, *_ in self._places(start, max(1, stop - start))] or [str(self.files[-1])]
         if not rest:
             return first
         return f"{first} and {rest[0]}" if len(rest) == 1 else f"{first} to {rest[-1]}"

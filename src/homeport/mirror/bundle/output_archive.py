@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from homeport.errors import ContentError, UsageError
-from homeport.mirror.bundle.early_sync import EarlySync
 from homeport.mirror.bundle.parts import appear, names_of, partial, remove
 from homeport.mirror.ports import BlobReader
 from homeport.oci.manifest import Descriptor
@@ -30,7 +29,6 @@ class ArchiveOutput:
         self._table: dict[str, Entry] = {}
         self._pieces: Pieces | None = None
         self._is_fresh = False
-        self._early = EarlySync()
 
     def begin(self, small: Mapping[str, bytes], blobs: Iterable[Descriptor]) -> None:
         """Write the archive but for the blobs' content. Raises StoreError."""
@@ -65,13 +63,12 @@ class ArchiveOutput:
 
     def write(self, blob: Descriptor, content: BlobReader) -> None:
         """Write a blob at its place."""
-        offset = self._table[blob.digest].offset
+        sent = offset = self._table[blob.digest].offset
         buffer = memoryview(bytearray(_BUFFER))
         while count := content.readinto(buffer):
             self.pieces.write_at(offset, buffer[:count])
-            for file in self.pieces.holders(offset, offset + count):
-                self._early.wrote(file, count)
             offset += count
+            sent = self.pieces.send_to_disk(sent, offset)
 
     def finish(self) -> tuple[Path, ...]:
         """Let the archive appear."""
@@ -80,7 +77,6 @@ class ArchiveOutput:
 
     def close(self) -> None:
         """Be done; what was written of an unfinished archive is kept for the next run."""
-        self._early.stop()
         if self._pieces:
             self._pieces.close()
 
