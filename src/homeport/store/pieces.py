@@ -64,7 +64,7 @@ class Pieces:
         try:
             for file, size in zip(files, sizes, strict=True):
                 handles.append(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
-                _take(file, handles[-1])
+                take(file, handles[-1])
                 os.ftruncate(handles[-1], size)
             return cls(files, handles, sizes)
         except BlockingIOError:
@@ -152,7 +152,7 @@ class Pieces:
                 return
 
 
-def _take(file: Path, handle: int) -> None:
+def take(file: Path, handle: int) -> None:
     """Lock a file; raises BlockingIOError where another run has it, or has just finished it and given it another name."""
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if not file.exists() or not os.path.samestat(file.stat(), os.fstat(handle)):
