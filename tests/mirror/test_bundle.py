@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from homeport.mirror.bundle.delta import content_of
 from homeport.mirror.bundle.load import load, verify, write_riders
 from homeport.mirror.bundle.parts import bundles
 from homeport.mirror.bundle.save import Saved, Wishes, save
+from homeport.mirror.executor import Concurrency
 from homeport.mirror.lock import Lock
 from homeport.reference import Reference
 from homeport.store.files import Archive
@@ -179,6 +181,34 @@ def test_two_runs_do_not_write_one_bundle(gap: Gap):
     gap.source.trouble = meanwhile
     assert gap.save(REDIS).files
     assert "being written by another run" in str(caught[1])
+
+
+def test_the_disk_begins_before_all_is_written(gap: Gap, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("homeport.store.pieces.SEND_BYTES", 1)
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr("homeport.store.pieces.send_to_disk", lambda _, start, stop: sent.append((start, stop)))
+    gap.save(OPERATOR)
+    layer = gap.operator.blobs[2][0]
+    _, start = gap.place("b.tar", layer.digest)
+    assert (start, start + layer.size) in sent
+
+
+def test_few_large_blobs_are_fetched_at_once(gap: Gap, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("homeport.mirror.bundle.save.LARGE_BLOB", 2000)
+    images.put(images.image(*(images.layer(str(number), 4000) for number in range(8))), gap.source, "app", "1")
+    threads = {True: set[str](), False: set[str]()}
+
+    def note(call: Call) -> None:
+        if call.verb == "GET blob":
+            is_large = len(gap.source.blobs["app"][call.what]) > 2000
+            threads[is_large].add(threading.current_thread().name)
+
+    gap.source.trouble = note
+    name = Reference.parse("source.example/app:1")
+    concurrency = Concurrency(large_blobs=2)
+    assert save([name], lambda _: gap.source, gap.folder / "b.tar", concurrency=concurrency).files
+    assert threads[True] <= {"large-0", "large-1"}
+    assert threads[False].isdisjoint(threads[True])
 
 
 def test_a_blob_that_lies_is_in_no_bundle(gap: Gap):

@@ -185,21 +185,22 @@ def test_what_cannot_be_started_is_said(shell: Shell, arguments: tuple[str, ...]
     assert words in errors
 
 
-def test_a_killed_save_leaves_no_bundle_and_the_next_goes_on(shell: Shell):
+@pytest.mark.parametrize("file", ["b.tar", "b.tar.zst"])
+def test_a_killed_save_leaves_no_bundle_and_the_next_goes_on(shell: Shell, file: str):
     content = images.multi_arch("redis")
     name = shell.publish(content, "app:1")
     layer = content.children[1].blobs[1][0].digest
     shell.from_source.hold = lambda asked: asked.path.endswith(layer) and not shell.from_source.go.is_set()
-    with shell.begin("save", "-o", "b.tar", name) as process:
+    with shell.begin("save", "-o", file, name) as process:
         assert shell.from_source.held.wait(30)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    assert not (shell.home / "b.tar").exists()
+    assert not (shell.home / file).exists()
     shell.from_source.go.set()
-    assert shell.run("save", "-o", "b.tar", name)[0] == 0
+    assert shell.run("save", "-o", file, name)[0] == 0
     asked = Counter(asked.path for asked in shell.from_source.requests if asked.kind == "GET blobs")
     assert max(asked.values()) <= 2  # once by either; the killed one's last requests may reach the source after its end
-    assert shell.run("verify", "b.tar")[0] == 0
+    assert shell.run("verify", file)[0] == 0
 
 
 def test_a_bundle_is_signed_and_checked(shell: Shell):

@@ -45,7 +45,7 @@ class Concurrency(msgspec.Struct, frozen=True):
     images: int = 32
     manifests: int = 32
     blobs: int = 32
-    large_blobs: int = 6
+    large_blobs: int = 4
 
 
 def mirror(

@@ -32,7 +32,7 @@ class ArchiveOutput:
 
     def begin(self, small: Mapping[str, bytes], blobs: Iterable[Descriptor]) -> None:
         """Write the archive but for the blobs' content. Raises StoreError."""
-        start = b"".join(part for path, body in small.items() for part in (header(path, len(body)), body, _fill(body)))
+        start = start_of(small)
         offset = len(start)
         headers = []
         for blob in sorted(blobs, key=lambda blob: blob_path(blob.digest)):
@@ -63,11 +63,12 @@ class ArchiveOutput:
 
     def write(self, blob: Descriptor, content: BlobReader) -> None:
         """Write a blob at its place."""
-        offset = self._table[blob.digest].offset
+        sent = offset = self._table[blob.digest].offset
         buffer = memoryview(bytearray(_BUFFER))
         while count := content.readinto(buffer):
             self.pieces.write_at(offset, buffer[:count])
             offset += count
+            sent = self.pieces.send_to_disk(sent, offset)
 
     def finish(self) -> tuple[Path, ...]:
         """Let the archive appear."""
@@ -112,5 +113,11 @@ def check_count(count: int, step: int) -> None:
         raise UsageError(f"--split-size {step} makes more than {_MOST_PARTS} parts", hint="Choose a larger size.")
 
 
-def _fill(body: bytes) -> bytes:
-    return bytes(padded(len(body)) - len(body))
+def start_of(small: Mapping[str, bytes]) -> bytes:
+    """Return the beginning of an archive: all that is no blob."""
+    fills = (bytes(padded(len(body)) - len(body)) for body in small.values())
+    return b"".join(
+        part
+        for (path, body), fill in zip(small.items(), fills, strict=True)
+        for part in (header(path, len(body)), body, fill)
+    )

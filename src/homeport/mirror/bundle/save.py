@@ -1,6 +1,7 @@
 """Write images into a bundle."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from homeport.mirror.executor import Concurrency, Sources
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock
 from homeport.mirror.observer import Observer
-from homeport.mirror.plan import Wanted
+from homeport.mirror.plan import LARGE_BLOB, Wanted
 from homeport.mirror.result import ImageResult, Traffic
 from homeport.mirror.traffic import CountedReader, Meter
 from homeport.mirror.workers import Workers
@@ -85,6 +86,7 @@ class _Job:
         self._observer = observer
         self._images = Workers(concurrency.images, "image")
         self._carriers = Workers(concurrency.blobs, "blob")
+        self._large_carriers = Workers(concurrency.large_blobs, "large")
         self._gathering = Gathering(
             sources,
             self._meter,
@@ -101,6 +103,7 @@ class _Job:
         self._meter.stop()
         self._images.stop()
         self._carriers.stop()
+        self._large_carriers.stop()
 
     def run(self, references: Iterable[Reference], output: Output) -> Saved:
         references = tuple(references)
@@ -114,13 +117,7 @@ class _Job:
         output.begin(self._small(trees, blobs, left_out), [tree.blobs[digest] for digest, tree in blobs.items()])
         for digest, tree in blobs.items():
             self._observer.bytes_expected(tree.blobs[digest].size, tree.reference)
-        largest_first = sorted(blobs.items(), key=lambda item: -item[1].blobs[item[0]].size)
-        failures = dict(
-            filter(
-                None,
-                self._carriers.map(lambda item: self._carry(item[1], item[1].blobs[item[0]], output), largest_first),
-            )
-        )
+        failures = self._carry_all([(tree, tree.blobs[digest]) for digest, tree in blobs.items()], output)
         saved = msgspec.structs.replace(self._saved(gathered, failures), notes=notes)
         return saved if failures else msgspec.structs.replace(saved, files=output.finish())
 
@@ -152,6 +149,17 @@ class _Job:
             lacks={digest: images for digest, images in left_out.items() if digest in used},
             sign=self.wishes.sign,
         )
+
+    def _carry_all(self, blobs: Sequence[tuple[Tree, Descriptor]], output: Output) -> dict[str, HomeportError]:
+        """Write all blobs, the largest first and few of the large ones at once; return what kept some away."""
+        largest_first = sorted(blobs, key=lambda blob: -blob[1].size)
+        carried = [
+            (self._large_carriers if blob.size >= LARGE_BLOB else self._carriers).submit(
+                partial(self._carry, tree, blob, output)
+            )
+            for tree, blob in largest_first
+        ]
+        return dict(filter(None, (each.result() for each in carried)))
 
     def _carry(self, tree: Tree, blob: Descriptor, output: Output) -> tuple[str, HomeportError] | None:
         """Write one blob; return what kept it away."""
