@@ -246,6 +246,52 @@ def test_a_lock_is_written_and_kept_to(shell: Shell, tmp_path: Path):
     assert f"the lock does not have {other}" in done.stderr
 
 
+def test_a_lock_brings_the_platforms_that_it_was_made_with(shell: Shell, tmp_path: Path):
+    name, lock = shell.publish(images.multi_arch("redis"), OLD), str(tmp_path / "homeport.lock")
+    assert shell.run(name, "--lock", lock, "--platform", "linux/amd64").returncode == 0
+    first = shell.target
+
+    with running_registry() as empty:
+        shell.target = empty
+        done = shell.run(name, "--lock", lock, "--locked")
+        assert done.returncode == 0
+        assert f"{lock} was made with linux/amd64 alone: the same again" in done.stderr
+        with open_registries() as registries:
+            heads = [
+                [
+                    registries.client(host).head_manifest("redislabs/redis", child.digest) is not None
+                    for child in images.multi_arch("redis").children
+                ]
+                for host in (first.host, empty.host)
+            ]
+        assert heads == [[True, False, True, False]] * 2
+        assert shell.run(name, "--lock", lock, "--locked", "--platform", "linux/amd64").returncode == 0
+
+
+@pytest.mark.parametrize("wish", [("--platform", "linux/arm64"), ("--platform", "linux/amd64", "--rebuild-index")])
+def test_other_platforms_than_those_of_a_lock_are_refused(shell: Shell, tmp_path: Path, wish: tuple[str, ...]):
+    name, lock = shell.publish(images.multi_arch("redis"), OLD), str(tmp_path / "homeport.lock")
+    assert shell.run(name, "--lock", lock, "--platform", "linux/amd64").returncode == 0
+    done = shell.run(name, "--lock", lock, "--locked", *wish)
+    assert done.returncode == 2
+    assert f"{lock} was made with linux/amd64 alone, not with" in done.stderr
+    assert "Leave --platform and --rebuild-index out to bring the same again" in done.stderr
+    assert shell.run(name, "--lock", lock).returncode == 0
+    assert "platforms" not in json.loads(Path(lock).read_text())
+
+
+def test_an_index_that_was_made_anew_is_made_anew_for_its_lock(shell: Shell, tmp_path: Path):
+    content, lock = images.multi_arch("redis"), str(tmp_path / "homeport.lock")
+    name = shell.publish(content, OLD)
+    assert shell.run(name, "--lock", lock, "--platform", "linux/amd64", "--rebuild-index").returncode == 0
+    rebuilt = shell.tag("redislabs/redis", "7.2.4-64")
+    assert rebuilt != content.digest
+    done = shell.run(name, "--lock", lock, "--locked")
+    assert done.returncode == 0
+    assert "ANOTHER DIGEST" in done.stderr
+    assert shell.tag("redislabs/redis", "7.2.4-64") == rebuilt
+
+
 def test_a_deep_dry_run_is_exact_and_paid_once(shell: Shell):
     content = images.multi_arch("redis")
     name = shell.publish(content, OLD)

@@ -339,6 +339,29 @@ def test_a_locked_job_refuses_a_tag_that_has_moved(site, capsys):
     assert not (site.folder / "relocated").exists()
 
 
+def test_a_locked_job_of_other_platforms_is_refused(site, capsys):
+    site.publish(*IMAGES)
+    assert run(["apply"]) == 0
+    config = site.folder / "homeport.yaml"
+    whole = config.read_text()
+    config.write_text(f"{whole}platforms: [linux/amd64]\n")
+    before = site.files()
+
+    for command in ("plan", "apply"):
+        capsys.readouterr()
+        assert run([command, "--locked"]) == 2
+        said = capsys.readouterr().err
+        assert "homeport.lock was made with all platforms, not with linux/amd64 alone" in said
+        assert "Set `platforms` of homeport.yaml to those again" in said
+
+    assert site.files() == before
+    assert run(["apply"]) == 0
+    assert run(["apply", "--locked"]) == 0
+    assert json.loads((site.folder / "homeport.lock").read_text())["platforms"] == ["linux/amd64"]
+    config.write_text(whole)
+    assert run(["apply", "--locked"]) == 2
+
+
 def test_names_change_by_the_rules_of_the_file(site, capsys):
     site.publish(*IMAGES)
     with (site.folder / "homeport.yaml").open("a") as config:

@@ -31,7 +31,7 @@ from homeport.reference import Reference
 
 if TYPE_CHECKING:
     from homeport.mapping import Target as Place
-    from homeport.mirror.lock import Lock
+    from homeport.mirror.lock import Lock, Portion
     from homeport.mirror.mirrors import Mirrors
     from homeport.mirror.ports import Target
     from homeport.mirror.selection import Selection
@@ -80,7 +80,7 @@ def mirror(
             digest will not find it, and signatures of the whole image do not fit.
         lock: Write the digest that each tag had to this file.
         locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since, and ask the source for nothing
-            that the target has.
+            that the target has. The platforms are those that it was made with.
         referrers: Bring along what is about an image: signatures, SBOMs, attestations.
         keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
         verify_key: Bring only images that cosign has signed with this key, the file of a public one in PEM; PATTERN=KEY demands it of
@@ -100,6 +100,9 @@ def mirror(
     """
     folder = folder_of(to)
     mapping = full_names(names) if folder else names.mapping(to)
+    held = _locked(lock, platform, rebuild_index=rebuild_index, form=output) if locked else None
+    if held:
+        platform, rebuild_index = held.portion.platforms, held.portion.rebuild_index
     check_platforms(platform)
     if rebuild_index:
         warn_of_other_digests(platform, output)
@@ -118,7 +121,7 @@ def mirror(
         registries,
         wishes=read_list(image_list) if image_list else (),
         platforms=platform,
-        locked=_locked(lock) if locked else None,
+        locked=held.digests if held else None,
         lock=lock if not locked else None,
         deep=deep,
         referrers=referrers,
@@ -181,17 +184,22 @@ def _from_files(job: _Job, source: LocalSource, do: Callable[[_Job], Report]) ->
 # What few jobs need is imported by those: a mirror that has nothing to do is to be done in no time.
 
 
-def _locked(file: Path | None) -> dict[str, str]:
+def _locked(file: Path | None, platforms: tuple[str, ...], *, rebuild_index: bool, form: Form) -> "Lock":
     from homeport.cli.locks import read_lock
-    from homeport.mirror.lock import LOCK
 
-    return read_lock(file or Path(LOCK))
+    return read_lock(file, platforms, rebuild_index=rebuild_index, form=form)
 
 
 def _lock(file: Path) -> "Lock":
     from homeport.mirror.lock import Lock
 
     return Lock.read(file) if file.exists() else Lock()
+
+
+def _portion(job: _Job) -> "Portion":
+    from homeport.mirror.lock import Portion
+
+    return Portion.of(job.platforms, rebuild_index=job.rebuild_index)
 
 
 def _demands(keys: tuple[str, ...]) -> "tuple[Demand, ...]":
@@ -256,7 +264,7 @@ def _run(job: _Job) -> Report:
             mirrors=_mirrored(job, registries),
         )
     if before and job.lock:
-        before.after(result).write(job.lock)
+        before.after(result, _portion(job)).write(job.lock)
     return report_result(result, refused(job.named.open, job.mapping))
 
 

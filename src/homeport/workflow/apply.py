@@ -12,7 +12,7 @@ from homeport.discovery.inputs import Source
 from homeport.mapping import Target
 from homeport.mirror.executor import mirror
 from homeport.mirror.kept import KeptManifests
-from homeport.mirror.lock import Lock
+from homeport.mirror.lock import Lock, Portion
 from homeport.mirror.mirrors import Mirrors, mirrors_of
 from homeport.mirror.observer import Observer
 from homeport.mirror.result import MirrorResult
@@ -103,7 +103,7 @@ def prove_job(job: Job, registries: Registries, lock: Lock, secret: str) -> Veri
 
 def _lock(job: Job, result: MirrorResult) -> Lock:
     file = job.config.lock_file
-    return (Lock.read(file) if file.exists() else Lock()).after(result)
+    return (Lock.read(file) if file.exists() else Lock()).after(result, Portion.of(job.config.platforms))
 
 
 def pull_secrets_of(job: Job, registries: Registries, namespaces: Sequence[str] = ()) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from homeport.mapping import Mapping
 from homeport.mirror.executor import forecast
 from homeport.mirror.expected import Expected, expect_all
 from homeport.mirror.kept import KeptManifests
-from homeport.mirror.lock import Lock
+from homeport.mirror.lock import Lock, Portion
 from homeport.mirror.plan import Plan
 from homeport.reference import Reference
 from homeport.registry.session import Registries
@@ -122,11 +122,14 @@ def plan_job(
 
 
 def locked_digests(config: Config) -> dict[str, str]:
-    """Return the digests that a job is to keep to; raises UsageError where there is no lock that can be read."""
+    """Return the digests that a job is to keep to; raises UsageError where there is no lock that can be read, or one of other platforms."""
     try:
-        return Lock.read(config.lock_file).digests
+        lock = Lock.read(config.lock_file)
     except InputError as error:
         raise UsageError(error.message, hint=error.hint or "Run `homeport apply` once without --locked.") from None
+    hint = f"Set `platforms` of {config.file} to those again, or run `homeport apply` once without --locked."
+    lock.check(Portion.of(config.platforms), config.lock_file, hint)
+    return lock.digests
 
 
 def versions_of(config: Config) -> Versions:
