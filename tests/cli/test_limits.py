@@ -154,3 +154,42 @@ def test_nodes_that_may_not_be_listed_are_unknown(hub, cluster, monkeypatch, cap
     out = capsys.readouterr().out
     assert "unknown: no right to list nodes: what nodes hold is not known" in out
     assert "  docker.io  IfNotPresent  1       1 to 3\n" in out
+
+
+NOBODY = ("--endpoint", "docker.io=http://127.0.0.1:1")
+"""Where nothing listens."""
+
+
+def test_the_cost_of_a_cluster_is_told_where_docker_hub_cannot_be_asked(cluster, capsys):
+    assert run(["limits", "--cluster", *NOBODY]) == 1
+    first, second = capsys.readouterr().out.split("\n\n")
+    assert first.startswith("Docker Hub, anonymous: the limit is unknown: GET http://127.0.0.1:1/v2/")
+    assert second.endswith(
+        "  docker.io  IfNotPresent  1       2\n  Docker Hub counts 2 to 4; how many are left is unknown\n"
+    )
+
+
+def test_an_unknown_limit_is_not_taken_for_none(cluster, capsys):
+    assert run(["limits", "nginx:1", "--cluster", "-o", "json", *NOBODY]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert "refused" in report["error"]
+    assert report["hint"]
+    assert (report["limit"], report["remaining"], report["fits"], report["wait_seconds"]) == (None, None, None, None)
+    assert report["cluster"]["anew"][0]["counted"] == {"low": 2, "high": 4}
+    assert run(["limits", "nginx:1", *NOBODY]) == 1
+    assert "whether that fits is unknown." in capsys.readouterr().out
+
+
+def test_a_limit_that_cannot_be_asked_for_is_an_error_where_nothing_else_is_wanted(capsys):
+    assert run(["limits", *NOBODY]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "refused" in said.err
+
+
+def test_a_cluster_s_cost_at_a_registry_that_does_not_limit(cluster, capsys):
+    with running_docker_hub(limit=None) as hub:
+        assert run(["limits", "--cluster", "--endpoint", hub.endpoint]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Docker Hub does not limit pulls of anonymous.\n")
+    assert "Docker Hub counts" not in out

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from homeport.oci.transfer import BlobReader
 from homeport.registry.credentials import Credential
+from homeport.registry.ledger import Ledger
 from homeport.registry.retry import Clock, Wait
 from homeport.registry.session import Registries
 from homeport.registry.settings import Settings
@@ -29,6 +30,7 @@ def open_registries(
     endpoints: Iterable[str] = (),
     clock: Clock | None = None,
     waits: list[Wait] | None = None,
+    ledger: Ledger | None = None,
 ) -> Registries:
     """Return registries that wait for nothing; `waits` collects what they would have waited for."""
     return Registries(
@@ -36,6 +38,7 @@ def open_registries(
         Known(credential),
         clock=clock or FakeClock(),
         on_wait=(lambda _: None) if waits is None else waits.append,
+        ledger=ledger,
     )
 
 

@@ -1,6 +1,7 @@
 """A stand-in for Docker Hub as its documentation describes it: tokens, a pull limit in headers, redirected blobs.
 
-Manifests carry ``ratelimit-limit`` on GET and HEAD, and only a GET counts (docs.docker.com, Docker Hub pull usage and limits).
+Manifests carry ``ratelimit-limit`` on GET and HEAD, and only a GET counts (docs.docker.com, Docker Hub pull usage and limits). An
+image of several platforms is said there to be one pull for each architecture: `free_indexes` takes that at its word.
 """
 
 import base64
@@ -16,6 +17,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from homeport.oci.digest import digest_of
+from homeport.oci.manifest import is_index
 from homeport.server.requests import ASGIApp, Receive, Scope, Send
 from homeport.store.memory import MemoryStore
 from homeport.store.protocol import Store
@@ -53,6 +55,11 @@ class Counters:
             self._pulls[identity] += 1
             return True
 
+    def take_back(self, identity: str) -> None:
+        """Count a pull less."""
+        with self._lock:
+            self._pulls[identity] -= 1
+
     def forgive(self) -> None:
         """Give all pulls again, as when the window has moved on."""
         with self._lock:
@@ -89,9 +96,10 @@ class _Hub:
         window: int,
         users: Mapping[str, str],
         cdn: str | None,
+        free_indexes: bool,
     ) -> None:
         self._app, self._counters, self._limits, self._window = app, counters, limits, window
-        self._users, self._cdn = users, cdn
+        self._users, self._cdn, self._free_indexes = users, cdn, free_indexes
         self._tokens: dict[str, _Token] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,10 +157,12 @@ class _Hub:
             headers = {"content-type": kind, "docker-content-digest": digest_of(_PREVIEW_BODY)}
             await _reply(send, 200, _PREVIEW_BODY, {**headers, **self._rate(user, limit)}, is_head=not is_pull)
             return
-        rate = [(name.encode(), text.encode()) for name, text in self._rate(user, limit).items()]
 
         async def send_rated(message: dict[str, object]) -> None:
             if message["type"] == "http.response.start":
+                if is_pull and self._free_indexes and _is_index(message):
+                    self._counters.take_back(user)
+                rate = [(name.encode(), text.encode()) for name, text in self._rate(user, limit).items()]
                 message = {**message, "headers": [*message["headers"], *rate]}  # type: ignore[misc]  # ASGI: a list
             await send(message)
 
@@ -178,11 +188,13 @@ def running_docker_hub(
     user_limit: int | None = 200,
     data: Path | None = None,
     cdn: bool = False,
+    free_indexes: bool = False,
 ) -> Iterator[DockerHub]:
     """Serve a stand-in for Docker Hub on 127.0.0.1 and a free port.
 
     `limit` is that of the anonymous, `user_limit` that of each of `users` (name to password); None is no limit and no headers.
     `users` may push, the anonymous may pull. With `cdn` blobs are redirected to a second host, which takes no credentials.
+    With `free_indexes` an index is counted as one with the images that it names.
     """
     counters = Counters()
     limits = {"": limit, "*": user_limit}
@@ -198,7 +210,13 @@ def running_docker_hub(
                 data,
                 store=content.store if content else None if data else store,
                 app_wrapper=lambda app: _Hub(
-                    app, counters, limits, window=window, users=users or {}, cdn=content.url if content else None
+                    app,
+                    counters,
+                    limits,
+                    window=window,
+                    users=users or {},
+                    cdn=content.url if content else None,
+                    free_indexes=free_indexes,
                 ),
             )
         )
@@ -214,6 +232,11 @@ def _cdn(app: ASGIApp, counters: Counters) -> ASGIApp:
         await app(scope, receive, send)
 
     return serve
+
+
+def _is_index(message: Mapping[str, object]) -> bool:
+    headers = dict(message["headers"])  # type: ignore[call-overload]  # ASGI: pairs
+    return is_index({name.lower(): text for name, text in headers.items()}.get(b"content-type", b"").decode())
 
 
 def _allows(token: _Token, path: str, method: str) -> bool:

@@ -5,9 +5,10 @@ import threading
 import pytest
 
 from homeport.errors import RateLimitedError
-from homeport.mirror import Bound, Observer
+from homeport.mirror import Expected, Observer
 from homeport.mirror.traffic import Meter, MeteredSource, Patience
 from homeport.mirror.workers import StoppedError
+from homeport.quota.experience import Standing
 from homeport.quota.reading import Reading
 from tests.kit import images
 from tests.kit.memory import Call, MemoryRegistry
@@ -92,28 +93,28 @@ def test_what_is_to_be_counted_is_told_before_the_first_pull(world: World):
     told = []
 
     class Listen(Observer):
-        def pulls_expected(self, registry: str, pulls: Bound, reading: Reading) -> None:
-            told.append((registry, pulls, reading, world.source.counted_pulls))
+        def pulls_expected(self, expected: Expected) -> None:
+            told.append((expected, world.source.counted_pulls))
 
     contents = [images.multi_arch(str(number)) for number in range(20)]
     for number, content in enumerate(contents):
         images.put(content, world.source, "app", str(number))
     names = [f"source.example/app:{number}" for number in range(20)]
-    reading = Reading(100, 76, 21600)
-    result = world.mirror(*names, "source.example/none:1", observer=Listen(), quotas=lambda _: reading)
+    standing = Standing(Reading(100, 76, 21600))
+    result = world.mirror(*names, "source.example/none:1", observer=Listen(), quotas=lambda _: standing)
 
-    ((registry, pulls, stated, counted),) = told
-    assert (registry, stated, counted) == ("source.example", reading, 0)
-    assert result.traffic.counted_pulls in pulls
-    assert pulls.low == 20
-    assert pulls.high
+    ((expected, counted),) = told
+    assert (expected.registry, expected.standing, expected.likely, counted) == ("source.example", standing, None, 0)
+    assert result.traffic.counted_pulls in expected.pulls
+    assert expected.pulls.low == 20
+    assert expected.pulls.high
     assert len(result.failed) == 1
 
 
 def test_where_no_limit_is_known_nothing_is_told(world: World):
     class Listen(Observer):
-        def pulls_expected(self, registry: str, pulls: Bound, reading: Reading) -> None:
-            raise AssertionError(registry)
+        def pulls_expected(self, expected: Expected) -> None:
+            raise AssertionError(expected)
 
     images.put(images.image(), world.source, "app", "1")
     assert not world.mirror("source.example/app:1", observer=Listen(), quotas=lambda _: None).failed

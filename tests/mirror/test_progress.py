@@ -7,13 +7,16 @@ from rich.console import Console
 from rich.progress import Progress
 
 from homeport.cli.events import Events
-from homeport.cli.progress import Bars, Lines, describe_limit, describe_pulls, shown_bytes
-from homeport.mirror import Bound, ImageResult, Wanted
+from homeport.cli.progress import Bars, Lines, describe_limit, shown_bytes
+from homeport.cli.quota_report import quota_lines, report_quota
+from homeport.mirror import Bound, Expected, ImageResult, Wanted
+from homeport.quota.experience import Experience, Standing
 from homeport.quota.reading import Reading
 from homeport.reference import Reference
 from homeport.registry.retry import Wait
 
 WANTED = Wanted(Reference.parse("docker.io/a/b:1"), Reference.parse("target.example/a/b:1"))
+HUB = Reading(100, 76, 21600)
 WAIT = Wait("docker.io", 12.4, 1, "429: too many requests")
 
 
@@ -53,7 +56,10 @@ def test_events_are_one_json_object_a_line(capsys: pytest.CaptureFixture[str]):
     events = Events(lambda: now[0])
     events.job_started(2)
     events.image_started(WANTED)
-    events.pulls_expected("docker.io", Bound(3, None), Reading(100, 76, 21600))
+    events.pulls_expected(
+        Expected("docker.io", Bound(3, None), Standing(Reading(100, 76, 21600), Experience(others=9)))
+    )
+    events.quota_shared("docker.io", 9)
     events.bytes_expected(300)
     events.bytes_copied(100)
     now[0] = 1.5
@@ -66,7 +72,7 @@ def test_events_are_one_json_object_a_line(capsys: pytest.CaptureFixture[str]):
 
     names = {"source": "docker.io/a/b:1", "target": "target.example/a/b:1"}
     pulls = {"low": 3, "high": None}
-    assert datetime.fromisoformat(said[5].pop("until")) > datetime.now(UTC)
+    assert datetime.fromisoformat(said[6].pop("until")) > datetime.now(UTC)
     assert said == [
         {"event": "started", "images": 2},
         {"event": "image_started", **names},
@@ -77,7 +83,12 @@ def test_events_are_one_json_object_a_line(capsys: pytest.CaptureFixture[str]):
             "remaining": 76,
             "limit": 100,
             "window_seconds": 21600,
+            "likely": None,
+            "fits": None,
+            "wait_seconds": None,
+            "others": 9,
         },
+        {"event": "quota_shared", "registry": "docker.io", "others": 9},
         {"event": "progress", "bytes": 150, "expected": 300},
         {"event": "waiting", "host": "docker.io", "seconds": 12.4, "reason": "429: too many requests"},
         {"event": "limit_reached", "message": "used up", "seconds": 600},
@@ -104,7 +115,44 @@ def test_events_are_one_json_object_a_line(capsys: pytest.CaptureFixture[str]):
     ],
 )
 def test_what_a_limited_registry_will_count(pulls: Bound, words: str):
-    assert words in describe_pulls("docker.io", pulls, Reading(100, 76, 21600))
+    (said,) = quota_lines(report_quota(Expected("docker.io", pulls, Standing(HUB))))
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    ("pulls", "likely", "words"),
+    [
+        (Bound(3, 12), 5, "3 to 12 counted pulls to come, likely 5, 76 of 100 pulls per 6 h left: that fits"),
+        (Bound(3, 80), 76, "3 to 80 counted pulls to come, likely 76, 76 of 100 pulls per 6 h left: that likely fits"),
+        (
+            Bound(3, 80),
+            77,
+            "likely 77, 76 of 100 pulls per 6 h left: that likely does not fit; all is through after 6 h",
+        ),
+        (Bound(77, 80), 40, "likely 40, 76 of 100 pulls per 6 h left: that does not fit"),
+        (Bound(5, 5), 5, "5 counted pulls to come, 76 of 100"),
+        (Bound(5, 5), 3, "5 counted pulls to come, likely 3, 76 of 100"),
+    ],
+)
+def test_what_is_likely_is_said_beside_the_bounds(pulls: Bound, likely: int, words: str):
+    (said,) = quota_lines(report_quota(Expected("docker.io", pulls, Standing(HUB), likely)))
+    assert words in said
+
+
+def test_others_at_the_same_quota_are_a_warning(capsys: pytest.CaptureFixture[str]):
+    expected = Expected("docker.io", Bound(1, 1), Standing(HUB, Experience(others=12)))
+    lines, words = (
+        Lines(),
+        "warning: docker.io: others use this quota too: the last run saw 12 pulls counted beside its own",
+    )
+    lines.pulls_expected(expected)
+    lines.quota_shared("docker.io", 12)
+    assert capsys.readouterr().err.splitlines()[1:] == [words, words]
+    written = io.StringIO()
+    with Progress(console=Console(file=written, width=200), auto_refresh=False) as progress:
+        Bars(progress).pulls_expected(expected)
+        Bars(progress).quota_shared("docker.io", 12)
+    assert written.getvalue().count(words) == 2
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ import pytest
 import yaml
 
 from homeport.cli.app import run
-from homeport.registry.credentials import Credentials
+from homeport.registry.credentials import Credential, Credentials
 from homeport.registry.session import Registries
 from homeport.workflow.config import parse_config
 from homeport.workflow.job import read_job
 from tests.kit.clients import open_registries
 from tests.kit.docker_hub import running_docker_hub
-from tests.kit.images import multi_arch, put
+from tests.kit.images import image, multi_arch, put
 from tests.kit.servers import docker_config, running_registry
 
 OPERATOR = """\
@@ -156,14 +156,60 @@ def test_plan_changes_nothing_and_spends_no_counted_pull(site, capsys):
     assert all(site.digest(repository) is None for repository in IMAGES)
     assert {image["status"] for image in report["mirror"]["images"]} == {"pending"}
     assert [manifest["status"] for manifest in report["manifests"]] == ["to be written"] * 2
-    assert report["quotas"] == [
-        {"registry": "docker.io", "limit": 100, "remaining": 100, "window_seconds": 21600, "fits": True}
-    ]
     bound = report["mirror"]["counted_pulls"]
+    assert report["quotas"] == [
+        {
+            "registry": "docker.io",
+            "limit": 100,
+            "remaining": 100,
+            "window_seconds": 21600,
+            "counted_pulls": bound,
+            "likely": None,
+            "fits": True,
+            "wait_seconds": 0.0,
+            "others": 0,
+        }
+    ]
 
     run(["apply"])
 
     assert bound["low"] <= site.pulls() <= bound["high"]
+
+
+def test_a_deep_plan_and_apply_count_together_what_apply_alone_counts(site, capsys):
+    site.publish(*IMAGES)
+    alone = sum(1 + len(multi_arch(repository).children) for repository in IMAGES)
+
+    assert run(["plan", "--deep", "-o", "json"]) == 0
+
+    report = json.loads(capsys.readouterr().out)
+    assert report["mirror"]["counted_pulls"] == {"low": alone, "high": alone}
+    assert report["quotas"][0]["counted_pulls"] == {"low": 0, "high": 0}
+    assert report["quotas"][0]["remaining"] == 100 - alone
+    assert site.pulls() == alone
+    assert site.files().keys() == {"homeport.yaml", "operator.yaml", "rec.yaml"}
+
+    assert run(["apply"]) == 0
+
+    assert "docker.io: 0 counted pulls to come" in capsys.readouterr().err
+    assert site.pulls() == alone
+
+
+def test_each_limit_is_held_against_the_pulls_at_its_own_registry(site, capsys):
+    site.publish(*IMAGES)
+    with running_docker_hub(limit=3, users={"publisher": "p"}) as other:
+        with open_registries(Credential("publisher", "p")) as registries:
+            for number in range(3):
+                put(image(label=str(number)), registries.client(other.host), "team/app", str(number))
+        containers = "".join(f"      - {{name: c{it}, image: '{other.host}/team/app:{it}'}}\n" for it in range(3))
+        (site.folder / "operator.yaml").write_text(OPERATOR + containers)
+
+        assert run(["plan", "-o", "json"]) == 0
+
+    quotas = {quota["registry"]: quota for quota in json.loads(capsys.readouterr().out)["quotas"]}
+    assert quotas[other.host]["counted_pulls"] == {"low": 3, "high": 3}
+    assert quotas[other.host]["fits"] is True
+    assert quotas["docker.io"]["counted_pulls"]["low"] == len(IMAGES)
 
 
 def test_nothing_is_pointed_at_an_image_that_is_not_there_and_the_next_run_goes_on(site, capsys):
@@ -220,7 +266,7 @@ def test_a_limit_that_is_used_up_is_said_with_what_to_do(site, capsys):
         site.hub.counters.pull("", 100)
 
     assert run(["plan"]) == 1
-    assert "docker.io: 0 of 100 pulls per 6 h left; the job does not fit now" in capsys.readouterr().out
+    assert "to come, 0 of 100 pulls per 6 h left: that does not fit" in capsys.readouterr().out
     assert run(["apply"]) == 1
 
     assert "pull limit" in capsys.readouterr().out

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from homeport.cli.progress import Watcher
-from homeport.mirror.plan import Bound, Wanted
+from homeport.cli.quota_report import report_quota
+from homeport.mirror.expected import Expected
+from homeport.mirror.plan import Wanted
 from homeport.mirror.result import ImageResult
 
 if TYPE_CHECKING:
-    from homeport.quota.reading import Reading
     from homeport.registry.retry import Wait
 
 _SECONDS = 1.0
@@ -66,17 +67,15 @@ class Events(Watcher):
             if self._clock() - self._told >= _SECONDS:
                 self._tell_bytes()
 
-    def pulls_expected(self, registry: str, pulls: Bound, reading: "Reading") -> None:
+    def pulls_expected(self, expected: Expected) -> None:
         """Say what a limited registry will count."""
         with self._lock:
-            self._say(
-                "pulls_expected",
-                registry=registry,
-                counted_pulls=pulls,
-                remaining=reading.remaining,
-                limit=reading.limit,
-                window_seconds=reading.window,
-            )
+            self._say("pulls_expected", **msgspec.structs.asdict(report_quota(expected)))
+
+    def quota_shared(self, registry: str, others: int) -> None:
+        """Say that somebody else uses the same quota."""
+        with self._lock:
+            self._say("quota_shared", registry=registry, others=others)
 
     def limit_reached(self, message: str, seconds: float) -> None:
         """Say until when no manifest is asked for."""

@@ -6,9 +6,8 @@ import msgspec
 
 from homeport.cli.mirror_report import Report, report_plan, report_result, report_table
 from homeport.cli.output import count
+from homeport.cli.quota_report import Quota, quota_lines, report_quotas
 from homeport.cli.scan import describe
-from homeport.quota.forecast import forecast
-from homeport.quota.reading import Reading
 from homeport.workflow.apply import Applied
 from homeport.workflow.job import Job, JobPlan
 from homeport.workflow.verify import Verdict
@@ -22,16 +21,6 @@ class Edited(msgspec.Struct, frozen=True):
     status: str
     edits: list[str]
     insertions: list[str]
-
-
-class Quota(msgspec.Struct, frozen=True):
-    """A pull limit, and whether the job fits it now; null where that cannot be told without a counted pull."""
-
-    registry: str
-    limit: int
-    remaining: int
-    window_seconds: int
-    fits: bool | None
 
 
 class PlanReport(msgspec.Struct, frozen=True):
@@ -62,15 +51,12 @@ class ApplyReport(msgspec.Struct, frozen=True):
 
 def report_job_plan(plan: JobPlan) -> PlanReport:
     """Report what would be done."""
-    job, pulls = plan.job, plan.mirror.cost.counted_pulls
+    job = plan.job
     secret = job.config.pull_secret
     return PlanReport(
         target=str(job.mapping.target),
         mirror=report_plan(plan.mirror),
-        quotas=[
-            Quota(host, it.limit, it.remaining, it.window, forecast(pulls.low, pulls.high, it).fits)
-            for host, it in plan.quotas.items()
-        ],
+        quotas=report_quotas(plan.quotas),
         manifests=list(_edited(job)),
         pull_secret=secret.name if secret else None,
         namespaces=secret.namespaces if secret else (),
@@ -96,7 +82,7 @@ def report_applied(job: Job, applied: Applied) -> ApplyReport:
 def plan_table(report: PlanReport, plan: JobPlan) -> str:
     """Write a plan for people."""
     lines = [report_table(report.mirror, plan.job.mapping.target)]
-    lines += [_quota_line(quota, plan.quotas[quota.registry]) for quota in report.quotas]
+    lines += [line for quota in report.quotas for line in quota_lines(quota)]
     for manifest in report.manifests:
         changes = f"{count(len(manifest.edits), 'name')} changed, {len(manifest.insertions)} added"
         lines += ["", f"{manifest.source} -> {manifest.file} ({manifest.status}): {changes}"]
@@ -141,11 +127,6 @@ def _edited(job: Job) -> Iterator[Edited]:
                 for added in file.result.insertions
             ],
         )
-
-
-def _quota_line(quota: Quota, reading: Reading) -> str:
-    fits = {True: "the job fits", False: "the job does not fit now", None: "whether the job fits is not known"}
-    return f"{quota.registry}: {reading}; {fits[quota.fits]}"
 
 
 def _remarks(report: PlanReport | ApplyReport) -> list[str]:

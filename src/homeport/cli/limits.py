@@ -1,6 +1,6 @@
 """`homeport limits`: the pull quota of Docker Hub, and what a mirror would count."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -8,11 +8,13 @@ from cyclopts import Parameter
 
 from homeport.cli.app import DONE, WRONG
 from homeport.cli.output import Form, columns, count, render
+from homeport.cli.quota_report import describe_others, likely_words
 from homeport.cli.references import Named, read_references
 from homeport.cli.registry_options import RegistryOptions
 from homeport.errors import HomeportError, UsageError
+from homeport.mirror.expected import expect
 from homeport.mirror.plan import Bound, Seen, Wanted, plan
-from homeport.quota.forecast import forecast
+from homeport.quota.forecast import Forecast, forecast
 from homeport.quota.reading import Reading
 from homeport.reference import DOCKER_HUB, Reference
 from homeport.registry.session import Registries
@@ -38,7 +40,10 @@ class _Image(msgspec.Struct, frozen=True):
 
 
 class _Report(msgspec.Struct, frozen=True):
-    """The quota as it is now; `limit`, `remaining` and `window_hours` are null where there is no limit or none is told."""
+    """The quota as it is now; `limit`, `remaining` and `window_hours` are null where there is no limit, or where it is unknown: an `error`.
+
+    `likely` and `others` are what earlier runs saw (cli.quota_report).
+    """
 
     registry: str
     identity: str
@@ -50,6 +55,10 @@ class _Report(msgspec.Struct, frozen=True):
     counted_pulls: Bound
     fits: bool | None
     wait_seconds: float | None
+    likely: int | None = None
+    others: int = 0
+    error: str = ""
+    hint: str = ""
     cluster: "ClusterCost | None" = None
 
 
@@ -79,7 +88,7 @@ def limits(
     with registries.open() as opened:
         report = _report(named, opened, _cost(context, namespace) if cluster else None)
     print(render(report, output, _table(report)))
-    return WRONG if report.fits is False or any(image.error for image in report.images) else DONE
+    return WRONG if report.fits is False or report.error or any(image.error for image in report.images) else DONE
 
 
 def _cost(context: str | None, namespaces: tuple[str, ...]) -> "ClusterCost":
@@ -92,11 +101,21 @@ def _cost(context: str | None, namespaces: tuple[str, ...]) -> "ClusterCost":
 
 
 def _report(named: Named, registries: Registries, cluster: "ClusterCost | None") -> _Report:
-    _, reading = registries.client(DOCKER_HUB).look_up(*_PREVIEW)
+    """Tell what can be told; where the limit alone is asked for and not told, that is the error of the command."""
+    reading, unknown = None, HomeportError("")
+    try:
+        _, reading = registries.client(DOCKER_HUB).look_up(*_PREVIEW)
+    except HomeportError as error:
+        if not (cluster or named.references):
+            raise
+        unknown = error
     credential = registries.credential(DOCKER_HUB)
-    images = [*_ask(dict.fromkeys(named.references), registries), *map(_open_tag, named.open)]
+    asked = [_look_up(reference.pinned, registries) for reference in dict.fromkeys(named.references)]
+    images = [*_images(asked), *map(_open_tag, named.open)]
     pulls = sum((image.counted_pulls for image in images if _is_of_hub(image)), Bound())
-    outlook = forecast(pulls.low, pulls.high, reading)
+    outlook = Forecast(None, None) if unknown.message else forecast(pulls.low, pulls.high, reading)
+    standing = registries.standing(DOCKER_HUB)
+    likely = expect(plan(seen for seen, limit in asked if limit), DOCKER_HUB, standing).likely if standing else None
     return _Report(
         registry=DOCKER_HUB,
         identity=credential.identity if credential else "anonymous",
@@ -108,13 +127,16 @@ def _report(named: Named, registries: Registries, cluster: "ClusterCost | None")
         counted_pulls=pulls,
         fits=outlook.fits,
         wait_seconds=outlook.seconds,
+        likely=likely if reading else None,
+        others=standing.experience.others if standing else 0,
+        error=unknown.message,
+        hint=unknown.hint,
         cluster=cluster,
     )
 
 
-def _ask(references: Iterable[Reference], registries: Registries) -> list[_Image]:
-    """Ask for each image by HEAD; content that two of them share is counted once, as a mirror would."""
-    asked = [_look_up(reference.pinned, registries) for reference in references]
+def _images(asked: Sequence[tuple[Seen, Reading | None]]) -> list[_Image]:
+    """Say what each image counts; content that two of them share is counted once, as a mirror would."""
     plans = plan(seen for seen, _ in asked).images
     return [
         _Image(
@@ -155,7 +177,7 @@ def _is_of_hub(image: _Image) -> bool:
 
 
 def _table(report: _Report) -> str:
-    lines = [_quota(report)]
+    lines = _quota(report)
     if report.images:
         rows = [(image.reference, _pulls(image), (image.digest or "")[:19]) for image in report.images]
         lines += ["", *columns([("IMAGE", "COUNTED PULLS", "DIGEST"), *rows])]
@@ -176,17 +198,22 @@ def _cluster(report: _Report, cost: "ClusterCost") -> list[str]:
     for what, costs in (("start again on the nodes as they are", cost.again), ("start on new nodes", cost.anew)):
         lines += [f"if all {what}:", *(cost_lines(costs) or ["  nothing is pulled"])]
         hub = counted_at(DOCKER_HUB, costs)
-        if report.remaining is not None and hub.high:
-            lines.append(f"  Docker Hub counts {hub}; {report.remaining} are left {_WHOSE}")
+        if hub.high and (report.error or report.remaining is not None):
+            left = "how many are left is unknown" if report.error else f"{report.remaining} are left {_WHOSE}"
+            lines.append(f"  Docker Hub counts {hub}; {left}")
     return lines + [f"unknown: {sentence}" for sentence in cost.unknown]
 
 
-def _quota(report: _Report) -> str:
+def _quota(report: _Report) -> list[str]:
+    if report.error:
+        said = f"Docker Hub, {report.identity}: the limit is unknown: {report.error}"
+        return [said, *([f"  {report.hint}"] if report.hint else [])]
     if report.limit is None or report.remaining is None:
-        return f"Docker Hub does not limit pulls of {report.identity}."
+        return [f"Docker Hub does not limit pulls of {report.identity}."]
     window = f" in any {report.window_hours:g} hours" if report.window_hours else ""
     counted = f", counted for {report.source}" if report.source else ""
-    return f"Docker Hub, {report.identity}{counted}: {report.remaining} of {report.limit} pulls{window} are left."
+    said = f"Docker Hub, {report.identity}{counted}: {report.remaining} of {report.limit} pulls{window} are left."
+    return [said, *([f"warning: {describe_others(DOCKER_HUB, report.others)}"] if report.others else [])]
 
 
 def _pulls(image: _Image) -> str:
@@ -197,10 +224,15 @@ def _pulls(image: _Image) -> str:
 
 def _outlook(report: _Report) -> str:
     pulls = report.counted_pulls
-    total = f"A first mirror counts {pulls} {'pull' if pulls == Bound.exactly(1) else 'pulls'} at Docker Hub"
+    noun = "pull" if pulls == Bound.exactly(1) else "pulls"
+    total = f"A first mirror counts {pulls} {noun} at Docker Hub{likely_words(pulls, report.likely)}"
+    if report.error:
+        return f"{total}: whether that fits is unknown."
     if report.fits:
         return f"{total}: that fits now."
     doubt = "it may not fit" if report.fits is None else "it does not fit"
+    if report.fits is None and report.likely is not None:
+        doubt = "it likely fits" if report.likely <= (report.remaining or 0) else "it likely does not fit"
     if not report.wait_seconds:
         return f"{total}: {doubt} now."
     return f"{total}: {doubt} now; all is through after {report.wait_seconds / 3600:g} hours at the latest."

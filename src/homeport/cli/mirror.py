@@ -24,6 +24,7 @@ from homeport.errors import CollisionError, UsageError
 from homeport.mapping import Mapping
 from homeport.mirror.executor import forecast
 from homeport.mirror.executor import mirror as bring
+from homeport.mirror.expected import expect_all
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.spool import Spool
 from homeport.reference import Reference
@@ -251,7 +252,7 @@ def _run(job: _Job) -> Report:
             fail_fast=job.fail_fast,
             demands=job.demands,
             spool=Spool.of_user(),
-            quotas=registries.quota,
+            quotas=registries.standing,
             mirrors=_mirrored(job, registries),
         )
     if before and job.lock:
@@ -275,4 +276,5 @@ def _forecast(job: _Job) -> Report:
             rebuild_index=job.rebuild_index,
             deep=job.deep,
         )
-    return report_plan(plan, refused(job.named.open, job.mapping))
+        quotas = expect_all(plan, registries.standing, job.platforms)
+    return report_plan(plan, refused(job.named.open, job.mapping), quotas)

@@ -8,7 +8,9 @@ import msgspec
 
 from homeport.cli.output import columns, count
 from homeport.cli.progress import shown_bytes
+from homeport.cli.quota_report import Quota, quota_lines, report_quotas
 from homeport.mapping import Mapping, Target
+from homeport.mirror.expected import Expected
 from homeport.mirror.plan import Bound, ImagePlan, Plan, Wanted
 from homeport.mirror.result import ImageResult, MirrorResult
 from homeport.reference import Reference
@@ -37,13 +39,14 @@ class Requests(msgspec.Struct, frozen=True):
     target: int | Bound
 
 
-class Report(msgspec.Struct, frozen=True):
-    """What was done, or would be: then numbers are bounds, `high` null where nothing bounds them."""
+class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was done, or would be: then numbers are bounds, `high` null where nothing bounds them, and pull limits are told."""
 
     images: list[Image]
     requests: Requests
     counted_pulls: int | Bound
     bytes: int | Bound
+    quotas: list[Quota] = []
 
 
 def failures(report: Report) -> list[Image]:
@@ -60,6 +63,7 @@ def joined(reports: Sequence[Report]) -> Report:
         ),
         counted_pulls=_sum(report.counted_pulls for report in reports),
         bytes=_sum(report.bytes for report in reports),
+        quotas=[quota for report in reports for quota in report.quotas],
     )
 
 
@@ -74,14 +78,15 @@ def report_result(result: MirrorResult, refused: Sequence[Image] = ()) -> Report
     )
 
 
-def report_plan(plan: Plan, refused: Sequence[Image] = ()) -> Report:
-    """Report what would be done; `refused` are images that cannot be asked for."""
+def report_plan(plan: Plan, refused: Sequence[Image] = (), expected: Iterable[Expected] = ()) -> Report:
+    """Report what would be done; `refused` are images that cannot be asked for, `expected` what limited registries count."""
     cost = plan.cost
     return Report(
         images=[*map(_planned_image, plan.images), *refused],
         requests=Requests(cost.source, cost.target),
         counted_pulls=cost.counted_pulls,
         bytes=cost.bytes,
+        quotas=report_quotas(expected),
     )
 
 
@@ -127,7 +132,8 @@ def report_table(report: Report, target: Target | str) -> str:
     lines += [f"note: {image.source}: {image.note}" for image in report.images if image.note]
     for error, hint in dict.fromkeys((image.error, image.hint) for image in report.images if image.error):
         lines += ["", f"error: {error}", *([f"  {hint}"] if hint else [])]
-    return "\n".join([*lines, "", _summary(report, target)])
+    lines += ["", _summary(report, target)]
+    return "\n".join([*lines, *(line for quota in report.quotas for line in quota_lines(quota))])
 
 
 def _summary(report: Report, target: Target | str) -> str:

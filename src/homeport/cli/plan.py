@@ -10,6 +10,7 @@ from homeport.cli.job_options import with_config
 from homeport.cli.job_report import plan_table, report_job_plan
 from homeport.cli.output import Form, render
 from homeport.cli.registry_options import RegistryOptions
+from homeport.mirror.kept import KeptManifests
 from homeport.workflow.config import load_config
 from homeport.workflow.job import plan_job, read_job
 
@@ -19,6 +20,7 @@ def plan(
     /,
     *,
     locked: Annotated[bool, Parameter(negative="")] = False,
+    deep: Annotated[bool, Parameter(negative="")] = False,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
     registries: RegistryOptions = RegistryOptions(),  # noqa: B008  # frozen; cyclopts reads options from the default
 ) -> int:
@@ -29,13 +31,15 @@ def plan(
     Args:
         file: The configuration.
         locked: Keep to homeport.lock: refuse tags that have moved since, and ask sources only for what the target lacks.
+        deep: Fetch the manifests too, which counts as pulls, and say exactly what would be copied. They are kept: `homeport apply`
+            does not fetch them again.
         output: How the report is written to stdout: table, json or yaml.
         registries: How registries are reached.
     """
     config = load_config(file)
     job = read_job(config)
     with with_config(registries, config).open() as opened:
-        planned = plan_job(job, opened, locked=locked)
+        planned = plan_job(job, opened, locked=locked, kept=KeptManifests.of_user(), deep=deep)
     report = report_job_plan(planned)
     print(render(report, output, plan_table(report, planned)))
     failed = any(image.status == "failed" for image in report.mirror.images)

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from homeport.cli.quota_report import describe_others, quota_lines, report_quota
+from homeport.mirror.expected import Expected
 from homeport.mirror.observer import Observer
-from homeport.mirror.plan import Bound
 from homeport.mirror.result import ImageResult
-from homeport.quota.forecast import forecast
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from homeport.quota.reading import Reading
     from homeport.registry.retry import Wait
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
@@ -49,9 +48,13 @@ class Lines(Watcher):
             counter = f"[{self._done}/{self._images}]"
             print(f"{counter} {result.status} {result.wanted.source}", file=sys.stderr, flush=True)
 
-    def pulls_expected(self, registry: str, pulls: Bound, reading: "Reading") -> None:
+    def pulls_expected(self, expected: Expected) -> None:
         """Print what a limited registry will count."""
-        print(describe_pulls(registry, pulls, reading), file=sys.stderr, flush=True)
+        print(*quota_lines(report_quota(expected)), sep="\n", file=sys.stderr, flush=True)
+
+    def quota_shared(self, registry: str, others: int) -> None:
+        """Print that somebody else uses the same quota."""
+        print(f"warning: {describe_others(registry, others)}", file=sys.stderr, flush=True)
 
     def limit_reached(self, message: str, seconds: float) -> None:
         """Print until when nothing is asked."""
@@ -96,9 +99,13 @@ class Bars(Watcher):
         if result.status == "failed":
             self._progress.console.print(f"failed {result.wanted.source}", markup=False, highlight=False)
 
-    def pulls_expected(self, registry: str, pulls: Bound, reading: "Reading") -> None:
+    def pulls_expected(self, expected: Expected) -> None:
         """Print what a limited registry will count, above the bar."""
-        self._progress.console.print(describe_pulls(registry, pulls, reading), markup=False, highlight=False)
+        self._progress.console.print("\n".join(quota_lines(report_quota(expected))), markup=False, highlight=False)
+
+    def quota_shared(self, registry: str, others: int) -> None:
+        """Print that somebody else uses the same quota, above the bar."""
+        self._progress.console.print(f"warning: {describe_others(registry, others)}", markup=False, highlight=False)
 
     def limit_reached(self, message: str, seconds: float) -> None:
         """Print until when nothing is asked, above the bar."""
@@ -151,15 +158,6 @@ def _events() -> Watcher:
 def describe_wait(wait: "Wait") -> str:
     """Say that a registry is given time."""
     return f"waiting {wait.seconds:.0f} s for {wait.host}: {wait.reason}"
-
-
-def describe_pulls(registry: str, pulls: Bound, reading: "Reading") -> str:
-    """Say what will be counted, and whether that fits."""
-    outlook = forecast(pulls.low, pulls.high, reading)
-    fits = {True: "that fits", False: "that does not fit", None: "that may not fit"}[outlook.fits]
-    latest = f"; all is through after {outlook.seconds / 3600:g} h at the latest" if outlook.seconds else ""
-    noun = "counted pull" if pulls == Bound.exactly(1) else "counted pulls"
-    return f"{registry}: {pulls} {noun} to come, {reading}: {fits}{latest}"
 
 
 def describe_limit(message: str, seconds: float, now: datetime) -> str:

@@ -32,6 +32,7 @@ class RegistryOptions:
         """Return the registries, to be used in a with statement; raises UsageError. `on_wait` is told of pauses."""
         from homeport.errors import UsageError
         from homeport.registry.credentials import Credentials
+        from homeport.registry.ledger import Ledger
         from homeport.registry.session import Registries
         from homeport.registry.settings import Settings
 
@@ -39,10 +40,10 @@ class RegistryOptions:
             plain_http=self.plain_http, insecure=self.insecure, ca_files=self.ca_file, endpoints=self.endpoint
         )
         if self.authfile is None:
-            return Registries(settings, on_wait=on_wait)
+            return Registries(settings, on_wait=on_wait, ledger=Ledger.of_user())
         if not self.authfile.is_file():
             raise UsageError(
                 f"--authfile {self.authfile}: there is no such file",
                 hint="Name a config.json of Docker or an auth.json of podman.",
             )
-        return Registries(settings, Credentials((self.authfile,)), on_wait=on_wait)
+        return Registries(settings, Credentials((self.authfile,)), on_wait=on_wait, ledger=Ledger.of_user())

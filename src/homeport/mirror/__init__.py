@@ -4,6 +4,7 @@
 """
 
 from homeport.mirror.executor import Concurrency, Sources, forecast, mirror
+from homeport.mirror.expected import Expected, expect, expect_all
 from homeport.mirror.observer import Observer
 from homeport.mirror.plan import Bound, Cost, ImagePlan, Plan, Seen, Step, Wanted
 from homeport.mirror.result import ImageResult, MirrorResult, Traffic
@@ -12,6 +13,7 @@ __all__ = [
     "Bound",
     "Concurrency",
     "Cost",
+    "Expected",
     "ImagePlan",
     "ImageResult",
     "MirrorResult",
@@ -22,6 +24,8 @@ __all__ = [
     "Step",
     "Traffic",
     "Wanted",
+    "expect",
+    "expect_all",
     "forecast",
     "mirror",
 ]

@@ -10,12 +10,13 @@ from homeport.errors import ContentError, HomeportError, NotFoundError, Registry
 from homeport.mapping import Mapping
 from homeport.mirror.blobs import BlobScheduler, Place
 from homeport.mirror.companions import Company, Finder, news
-from homeport.mirror.explore import Explorer
+from homeport.mirror.expected import Quotas
+from homeport.mirror.explore import Explorer, at_hand
 from homeport.mirror.homes import Homes, TargetHomes
 from homeport.mirror.kept import KeptManifests, metered
 from homeport.mirror.mirrors import Mirrors
 from homeport.mirror.observer import Observer
-from homeport.mirror.outlook import Look, Outlook, Quotas
+from homeport.mirror.outlook import Look, Outlook
 from homeport.mirror.plan import Known, Plan, Seen, Wanted, plan, want
 from homeport.mirror.platforms import explain_refusal, rebuilt, wanted_children
 from homeport.mirror.ports import Source, Target
@@ -142,7 +143,12 @@ def forecast(
     job = _Job(sources, target, Observer(), concurrency or Concurrency(), wishes)
     try:
         seen = job.look(wanted)
-        return plan(*job.explore(seen)) if deep else plan(seen)
+        known = at_hand(seen, kept, platforms)
+        if not deep:
+            return plan(seen, known)
+        seen, explored = job.explore(seen)
+        made = plan(seen, msgspec.structs.replace(explored, kept=known.kept))
+        return msgspec.structs.replace(made, fetched=at_hand(seen, kept, platforms).kept)
     finally:
         job.stop()
 
@@ -199,12 +205,16 @@ class _Job:
         by_registry: dict[str, list[Look]] = {}
         for each, look in zip(wanted, looks, strict=True):
             by_registry.setdefault(each.source.registry, []).append(look)
-        outlook = Outlook(by_registry, self._wishes.quotas, self._observer)
+        outlook = Outlook(by_registry, self._wishes.quotas, self._observer, self._plan, self._platforms)
         results = self._images.map(lambda pair: self._image(*pair, outlook), zip(wanted, looks, strict=True))
+        outlook.look_back()
         return MirrorResult(tuple(results), self._meter.traffic)
 
     def look(self, wanted: Iterable[Wanted]) -> list[Seen]:
         return self._images.map(self._look, wanted)
+
+    def _plan(self, seen: Sequence[Seen]) -> Plan:
+        return plan(seen, at_hand(seen, self._kept, self._platforms))
 
     def explore(self, images: Iterable[Seen]) -> tuple[list[Seen], Known]:
         """Fetch what the images name, but for what the target has."""

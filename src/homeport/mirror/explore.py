@@ -1,17 +1,35 @@
 """Fetch what images name before anything is brought, so that a plan knows it."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import msgspec
 
 from homeport.errors import ContentError, HomeportError
+from homeport.mirror.kept import KeptManifests
 from homeport.mirror.plan import Known, Seen
 from homeport.mirror.platforms import MAX_DEPTH, wanted_children
 from homeport.mirror.ports import Source, Target
 from homeport.mirror.workers import Flights, Workers
 from homeport.oci.manifest import Manifest, parse_manifest
+
+
+def at_hand(images: Iterable[Seen], kept: KeptManifests | None, platforms: Sequence[str] = ()) -> Known:
+    """Return what manifests of earlier runs tell of images that are to be brought; nothing is asked for."""
+    manifests: dict[str, Manifest] = {}
+    wanted = [seen.digest for seen in images if seen.digest and not (seen.error or seen.present or seen.at_target)]
+    while kept and wanted:
+        digest = wanted.pop()
+        if digest in manifests or (raw := kept.get(digest)) is None:
+            continue
+        with suppress(ContentError):  # the run says what is wrong with it
+            manifest = parse_manifest(raw)
+            manifest = msgspec.structs.replace(manifest, children=wanted_children(manifest, platforms))
+            manifests[digest] = manifest
+            wanted += [child.digest for child in manifest.children]
+    return Known(manifests, {}, frozenset(manifests))
 
 
 class Explorer:

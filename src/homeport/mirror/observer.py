@@ -1,8 +1,8 @@
 """Who watches a job while it runs."""
 
-from homeport.mirror.plan import Bound, Wanted
+from homeport.mirror.expected import Expected
+from homeport.mirror.plan import Wanted
 from homeport.mirror.result import ImageResult
-from homeport.quota.reading import Reading
 
 
 class Observer:
@@ -20,8 +20,11 @@ class Observer:
     def bytes_copied(self, count: int) -> None:
         """So many more bytes have gone to the target; negative where they must go again."""
 
-    def pulls_expected(self, registry: str, pulls: Bound, reading: Reading) -> None:
-        """So many pulls are to be counted at a registry that limits them; none of these is spent yet."""
+    def pulls_expected(self, expected: Expected) -> None:
+        """Pulls are to be counted at a registry that limits them; none of these is spent yet."""
+
+    def quota_shared(self, registry: str, others: int) -> None:
+        """So many pulls were counted meanwhile beside those of the job: somebody else uses the same quota."""
 
     def limit_reached(self, message: str, seconds: float) -> None:
         """A pull limit is used up; a manifest is asked for again after so many seconds."""

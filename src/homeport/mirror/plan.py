@@ -14,7 +14,7 @@ import msgspec
 
 from homeport.errors import UsageError
 from homeport.mapping import Mapping
-from homeport.oci.manifest import Descriptor, Manifest, ManifestHead, RawManifest, is_index
+from homeport.oci.manifest import Descriptor, Manifest, ManifestHead, RawManifest, is_index, most_children
 from homeport.oci.media_types import IMAGE_TYPES
 from homeport.reference import Reference
 
@@ -23,7 +23,6 @@ LARGE_BLOB: Final = 1 << 20
 
 _MOST_TO_LOOK = 6
 _DIGEST = "sha256:" + 64 * "0"
-_SMALLEST_CHILD = len(f'{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{_DIGEST}","size":100}}')
 _SMALLEST_BLOB = len(f'{{"mediaType":"","digest":"{_DIGEST}","size":0}}')
 
 Status = Literal["present", "pending", "failed"]
@@ -108,10 +107,14 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What is known beyond HEADs: manifests by digest, and whether (target repository, digest) is there."""
+    """What is known beyond HEADs: manifests by digest, and whether (target repository, digest) is there.
+
+    Those that are `kept` from earlier runs are not fetched again.
+    """
 
     manifests: dict[str, Manifest] = {}
     there: dict[tuple[str, str], bool] = {}
+    kept: frozenset[str] = frozenset()
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -143,9 +146,13 @@ class ImagePlan(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a job would do; what an earlier image brings costs a later one nothing."""
+    """What a job would do; what an earlier image brings costs a later one nothing.
+
+    `fetched` are manifests that were fetched to make the plan and are kept: their pulls are among its cost, but spent.
+    """
 
     images: tuple[ImagePlan, ...] = ()
+    fetched: frozenset[str] = frozenset()
 
     @property
     def cost(self) -> Cost:
@@ -208,7 +215,7 @@ class _Planner:
         if seen.sparse and not again:
             yield Step("explore", repository, digest, _unexplored(seen.head))
         elif not (again or seen.at_target):
-            yield Step("fetch", repository, digest, _COUNTED)
+            yield Step("fetch", repository, digest, self._fetch_cost(digest))
             yield from self._content(repository, digest, seen.head, is_new=seen.is_new)
         yield Step("push", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
         if not seen.wanted.source.digest:
@@ -232,13 +239,18 @@ class _Planner:
                 yield Step("look", repository, child.digest, _AT_TARGET)
             if there:
                 continue
-            yield Step("fetch", repository, child.digest, _COUNTED if there is False else _PERHAPS_COUNTED)
+            yield Step("fetch", repository, child.digest, self._fetch_cost(child.digest, there=there))
             yield from self._content(repository, child.digest, _head(child), is_new=is_new)
             pushed.append(Step("push", repository, child.digest, _AT_TARGET if there is False else _PERHAPS_AT_TARGET))
         for blob in manifest.blobs:
             if not self._is_brought(repository, blob.digest):
                 yield self._blob(repository, blob, is_new=is_new)
         yield from pushed
+
+    def _fetch_cost(self, digest: str, *, there: bool | None = False) -> Cost:
+        if digest in self._known.kept:
+            return Cost()
+        return _COUNTED if there is False else _PERHAPS_COUNTED
 
     def _blob(self, repository: str, blob: Descriptor, *, is_new: bool) -> Step:
         there = self._known.there.get((repository, blob.digest))
@@ -267,7 +279,7 @@ def _companions_cost(seen: Seen) -> Cost:
     What the platforms of an image have about them that is not brought yet is taken as none where the image itself has none.
     """
     if not seen.companions:
-        children = seen.head.size // _SMALLEST_CHILD if seen.head and is_index(seen.head.media_type) else 0
+        children = most_children(seen.head.size) if seen.head and is_index(seen.head.media_type) else 0
         most = _MOST_TO_LOOK + children if seen.head else None
         return Cost(source=Bound(0, most), target=Bound(0, int(seen.present)))
     # What stands in for a list of referrers is a manifest, and counts.
@@ -288,7 +300,7 @@ def _blob_cost(size: int, *, there: bool | None, is_new: bool) -> Cost:
 def _unexplored(head: ManifestHead | None) -> Cost:
     """Bound what a manifest names by its size alone; what a child names is bounded by nothing."""
     if head and is_index(head.media_type):
-        return Cost(Bound(0, None), Bound(0, None), Bound(0, None), Bound(0, head.size // _SMALLEST_CHILD))
+        return Cost(Bound(0, None), Bound(0, None), Bound(0, None), Bound(0, most_children(head.size)))
     if head and head.media_type in IMAGE_TYPES:
         most = head.size // _SMALLEST_BLOB
         return Cost(Bound(0, most), Bound(0, 3 * most), Bound(0, None))

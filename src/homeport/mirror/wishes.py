@@ -2,10 +2,10 @@
 
 import msgspec
 
+from homeport.mirror.expected import Quotas
 from homeport.mirror.homes import Homes
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.mirrors import Mirrors
-from homeport.mirror.outlook import Quotas
 from homeport.mirror.signatures import Demand
 from homeport.mirror.spool import Spool
 

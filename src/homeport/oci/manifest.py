@@ -10,6 +10,9 @@ from homeport.oci.unreadable import UNREADABLE
 MAX_MANIFEST_BYTES = 4 << 20
 """distribution-spec, Pushing Manifests: registries should take at least 4 megabytes; clients stop near it."""
 
+_DIGEST = "sha256:" + 64 * "0"
+_SMALLEST_CHILD = len(f'{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{_DIGEST}","size":100}}')
+
 
 class Platform(msgspec.Struct, frozen=True, omit_defaults=True, rename={"os_version": "os.version"}):
     """Where an image runs."""
@@ -131,6 +134,11 @@ def media_type_in(body: bytes) -> str:
     if wire.manifests is not None:
         return OCI_INDEX
     return OCI_MANIFEST if wire.config is not None else ""
+
+
+def most_children(size: int) -> int:
+    """Return how many manifests an index of so many bytes can name at most."""
+    return size // _SMALLEST_CHILD
 
 
 def is_index(media_type: str) -> bool:

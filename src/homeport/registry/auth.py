@@ -64,11 +64,6 @@ class Authorizer:
         self._refused: dict[str, list[AuthenticationError]] = {}
         self._worked: set[str] = set()
 
-    def identity(self, repository: str) -> str:
-        """Return who one is, for a message."""
-        credential = self._resolve(repository)
-        return credential.identity if credential else "anonymous"
-
     def learn(self, challenges: Iterable[Challenge]) -> None:
         """Take the strongest challenge that is known here: Bearer before Basic."""
         offered = {challenge.scheme: challenge for challenge in reversed(tuple(challenges))}

@@ -11,7 +11,7 @@ import msgspec
 from homeport.errors import ContentError, RegistryError, UnknownNameError
 from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.error_codes import ErrorCode
-from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, parse_manifest
+from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, is_index, parse_manifest
 from homeport.oci.media_types import ACCEPT, OCI_INDEX
 from homeport.oci.transfer import NOTHING, Begun, BlobReader, Upload
 from homeport.oci.unreadable import UNREADABLE
@@ -74,7 +74,10 @@ class RegistryClient:
     def get_manifest(self, repository: str, identifier: str) -> RawManifest:
         """Fetch a manifest by tag or digest, verified; raises NotFoundError, ContentError."""
         ask = self._manifest_ask("GET", repository, identifier)
-        return self._host.request(ask, lambda answer: self._read_manifest(answer, ask, identifier))
+        raw = self._host.request(ask, lambda answer: self._read_manifest(answer, ask, identifier))
+        if is_index(raw.media_type):
+            self._host.saw_index(repository, raw)
+        return raw
 
     def find_manifest(self, repository: str, digest: str) -> RawManifest | None:
         """Fetch a manifest if it is there; raises UnknownNameError where the registry knows no such repository."""

@@ -8,15 +8,18 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Literal, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from homeport.errors import RateLimitedError, RegistryError, TLSError, UnreachableError
+from homeport.errors import ContentError, RateLimitedError, RegistryError, TLSError, UnreachableError
 from homeport.oci.challenge import parse_challenges
+from homeport.oci.manifest import RawManifest, most_children, parse_manifest
 from homeport.quota.budget import Budget
+from homeport.quota.experience import Experience
 from homeport.quota.reading import Reading
 from homeport.registry.addresses import Reach, check_named, origin, shown
 from homeport.registry.answers import Refusal, is_page, not_a_registry, used_up
@@ -151,6 +154,23 @@ class Host:
         """Count content that went."""
         self._traffic.add(self.name, sent=amount)
 
+    def saw_index(self, repository: str, raw: RawManifest) -> None:
+        """Learn from an index of a registry that limits pulls how many manifests the next ones may name."""
+        budget = self._budgets.get(self.identity(repository))
+        if budget and budget.reading:
+            with suppress(ContentError):
+                budget.saw_index(len(parse_manifest(raw).children), most_children(len(raw.body)))
+
+    def identity(self, repository: str = "") -> str:
+        """Return who one is there, for a message."""
+        credential = self._resolve(repository)
+        return credential.identity if credential else "anonymous"
+
+    @property
+    def experience(self) -> dict[str, Experience]:
+        """What was seen of its pull limits, by who one is there."""
+        return {identity: budget.experience for identity, budget in dict(self._budgets).items()}
+
     def attempt(self, ask: Ask) -> Answer:
         """Ask once; the answer has an expected status. Raises Transient where asking again may help, else RegistryError."""
         auth = self._meet()
@@ -172,45 +192,45 @@ class Host:
     def _expected(self, ask: Ask, auth: Authorizer, number: int) -> tuple[Response, str]:
         if not ask.is_pull:
             return self._answered(ask, auth, number)
-        budget = self._budget(ask, auth)
+        budget = self._budget(ask)
         end = budget.begin(ask.repository)
         if end is None:
             self._look_at_limit(ask, auth)
             end = budget.begin(ask.repository)
         if end is None:
-            raise self._used_up(ask, auth, budget)
+            raise self._used_up(ask, budget)
         try:
             return self._answered(ask, auth, number)
         finally:
             end()
 
-    def _budget(self, ask: Ask, auth: Authorizer) -> Budget:
-        return self._budgets.setdefault(auth.identity(ask.repository), Budget())
+    def _budget(self, ask: Ask) -> Budget:
+        return self._budgets.setdefault(self.identity(ask.repository), Budget())
 
     def _look_at_limit(self, ask: Ask, auth: Authorizer) -> None:
         """Ask by HEAD, which is free, whether there are pulls again."""
         head = msgspec.structs.replace(ask, method="HEAD", is_pull=False)
-        asked = self._budget(ask, auth).answers
+        asked = self._budget(ask).answers
         response, _ = self._authorized(head, auth)
-        self._note(head, response, auth, asked)
+        self._note(head, response, asked)
         response.close()
 
-    def _used_up(self, ask: Ask, auth: Authorizer, budget: Budget) -> RateLimitedError:
+    def _used_up(self, ask: Ask, budget: Budget) -> RateLimitedError:
         left = f" ({budget.reading})" if budget.reading else ""
-        return used_up(f"{self.endpoint.shown}: {ask.shown}", auth.identity(ask.repository), left)
+        return used_up(f"{self.endpoint.shown}: {ask.shown}", self.identity(ask.repository), left)
 
     def _answered(self, ask: Ask, auth: Authorizer, number: int) -> tuple[Response, str]:
-        asked = self._budget(ask, auth).answers
+        asked = self._budget(ask).answers
         response, url = self._authorized(ask, auth)
         if response.status in _OUT_OF_DATE and ask.method == "GET" and not ask.is_pull and not self._is_own(url):
             response.close()
             response, url = self._authorized(ask, auth)
         self._places.heard(number, well=response.status != 429 and response.status < 500)
-        self._note(ask, response, auth, asked)
+        self._note(ask, response, asked)
         if response.status in ask.expected:
             return response, url
         try:
-            raise self._refusal(response, url, ask.shown, auth.identity(ask.repository)).failure()
+            raise self._refusal(response, url, ask.shown, self.identity(ask.repository)).failure()
         finally:
             response.close()
 
@@ -230,7 +250,7 @@ class Host:
             return response, url
         if not isinstance(ask.body, bytes | None):
             # What was streamed is gone: who streams it finds out what has arrived, and asks with the fresh token.
-            refusal = self._refusal(response, url, ask.shown, auth.identity(ask.repository)).failure()
+            refusal = self._refusal(response, url, ask.shown, self.identity(ask.repository)).failure()
             response.close()
             raise Transient(refusal, 0.0) if isinstance(refusal, RegistryError) else refusal
         response.close()
@@ -286,10 +306,11 @@ class Host:
         login = self.endpoint.credential_name
         return Refusal.of(response, host=self._at(url), asked=asked, identity=identity, login=login)
 
-    def _note(self, ask: Ask, response: Response, auth: Authorizer, asked: int) -> None:
+    def _note(self, ask: Ask, response: Response, asked: int) -> None:
         reading = Reading.of(response.headers)
         if reading or (response.status == 200 and ask.is_manifest):
-            self._budget(ask, auth).learn(ask.repository, reading, asked)
+            is_pull = ask.is_pull and response.status == 200
+            self._budget(ask).learn(ask.repository, reading, asked, is_pull=is_pull)
         if reading:
             self._traffic.note(self.name, reading)
             if ask.is_pull and response.status == 200:

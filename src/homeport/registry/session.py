@@ -4,11 +4,13 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Self
 
+from homeport.quota.experience import Experience, Standing
 from homeport.quota.reading import Reading
 from homeport.registry.client import RegistryClient
 from homeport.registry.clouds import CloudCredentials
 from homeport.registry.credentials import Credential, Credentials, OneCredential, Resolver
 from homeport.registry.http import Host
+from homeport.registry.ledger import Key, Ledger
 from homeport.registry.retry import Clock, Pace, Wait
 from homeport.registry.settings import Endpoint, Settings
 from homeport.registry.traffic import Traffic
@@ -31,7 +33,9 @@ class Registries:
         *,
         on_wait: Callable[[Wait], None] = lambda _: None,
         clock: Clock | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
+        """`ledger` is what earlier jobs saw of pull limits; what this one sees is left there when it is closed."""
         self._settings = settings or Settings.of()
         self._on_wait = on_wait
         self._clock = clock or Clock()
@@ -39,7 +43,9 @@ class Registries:
         self._credentials: Resolver = credentials or CloudCredentials(
             Credentials.from_environment(), self._transport.send
         )
+        self._ledger = ledger or Ledger()
         self._clients: dict[str, RegistryClient] = {}
+        self._hosts: dict[str, Host] = {}
         self._lock = threading.Lock()
         self.traffic = Traffic()
 
@@ -65,6 +71,14 @@ class Registries:
         """Return the pull limit as the registry last stated it; None: it never stated one."""
         return self.traffic.quota(registry)
 
+    def standing(self, registry: str) -> Standing | None:
+        """Return the pull limit with what was seen of it, by this job and earlier ones; None: it never stated one."""
+        reading, host = self.quota(registry), self._hosts.get(registry)
+        if reading is None or host is None:
+            return None
+        key = _key(host, host.identity())
+        return Standing(reading, host.experience.get(key[1], Experience()).after(self._ledger.get(key)))
+
     def credential(self, registry: str, repository: str = "") -> Credential | None:
         """Return who one is at a registry; at another endpoint that was set for it, who one is there."""
         endpoint = self._settings.endpoint(registry)
@@ -79,8 +93,10 @@ class Registries:
         return Registries(self._settings, OneCredential(credential), on_wait=self._on_wait)
 
     def close(self) -> None:
-        """End all waits and close idle connections."""
+        """End all waits, close idle connections, and leave what was seen of pull limits."""
         self._clock.stop()
+        seen = [(host, identity, it) for host in self._hosts.values() for identity, it in host.experience.items()]
+        self._ledger.add({_key(host, identity): experience for host, identity, experience in seen})
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -98,4 +114,9 @@ class Registries:
             traffic=self.traffic,
             window=Window(most=self._settings.connections),
         )
+        self._hosts[endpoint.name] = host
         return RegistryClient(host)
+
+
+def _key(host: Host, identity: str) -> Key:
+    return host.endpoint.credential_name, identity

@@ -71,6 +71,7 @@ def apply_job(
         keep_tags=True,
         mirrors=_mirrors(job.config, registries),
         spool=spool,
+        quotas=registries.standing,
     )
     lock = _lock(job, result)
     written = _write({job.config.lock_file: lock.encode()})

@@ -13,9 +13,10 @@ from homeport.discovery.inputs import MAX_SIZE, Source, read_inputs
 from homeport.errors import InputError, UsageError
 from homeport.mapping import Mapping
 from homeport.mirror.executor import forecast
+from homeport.mirror.expected import Expected, expect_all
+from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import Lock
 from homeport.mirror.plan import Plan
-from homeport.quota.reading import Reading
 from homeport.reference import Reference
 from homeport.registry.session import Registries
 from homeport.relocation.sweep import Left
@@ -57,11 +58,11 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class JobPlan(msgspec.Struct, frozen=True):
-    """What would be done: the mirror's plan, with the pull limits that the sources state, by registry."""
+    """What would be done: the mirror's plan, and what it counts at sources that limit pulls."""
 
     job: Job
     mirror: Plan
-    quotas: dict[str, Reading]
+    quotas: tuple[Expected, ...] = ()
 
 
 def read_job(config: Config) -> Job:
@@ -96,8 +97,14 @@ def read_job(config: Config) -> Job:
     )
 
 
-def plan_job(job: Job, registries: Registries, *, locked: bool = False) -> JobPlan:
-    """Ask both sides by HEADs, which no registry counts, what would be done; with `locked` as `apply_job` has it."""
+def plan_job(
+    job: Job, registries: Registries, *, locked: bool = False, kept: KeptManifests | None = None, deep: bool = False
+) -> JobPlan:
+    """Ask both sides by HEADs, which no registry counts, what would be done; with `locked` as `apply_job` has it.
+
+    `kept` has the manifests that earlier runs fetched. With `deep` the others are fetched into it, which counts, so that
+    `apply_job` does not fetch them again.
+    """
     target = registries.client(job.mapping.target.registry)
     planned = forecast(
         job.references,
@@ -106,12 +113,12 @@ def plan_job(job: Job, registries: Registries, *, locked: bool = False) -> JobPl
         target,
         platforms=job.config.platforms,
         locked=locked_digests(job.config) if locked else None,
+        kept=kept,
+        deep=deep,
         referrers=True,
         keep_tags=True,
     )
-    hosts = dict.fromkeys(reference.registry for reference in job.references)
-    quotas = {host: reading for host in hosts if (reading := registries.quota(host)) is not None}
-    return JobPlan(job, planned, quotas)
+    return JobPlan(job, planned, tuple(expect_all(planned, registries.standing, job.config.platforms)))
 
 
 def locked_digests(config: Config) -> dict[str, str]:
