@@ -16,6 +16,8 @@ HomeportError                  what was being done, to what, what came back; ``h
 │   ├── AuthenticationError    401: who are you
 │   ├── ForbiddenError         403: not for you
 │   ├── NotFoundError          404: no such repository, manifest or blob
+│   │   └── UnknownNameError   the registry knows no repository of that name
+│   ├── BeganAnewError         a source without ranges, which gives a blob from its start alone
 │   ├── RateLimitedError       429, with the seconds to wait where they are known
 │   └── BlockedAddressError    an address found in data that must not be dialled
 ├── StoreError                 a content store that cannot read or write
@@ -109,6 +111,14 @@ class ForbiddenError(RegistryError):
 
 class NotFoundError(RegistryError):
     """There is no such repository, manifest or blob, or it is hidden from this identity."""
+
+
+class UnknownNameError(NotFoundError):
+    """The registry says that it knows no repository of that name (NAME_UNKNOWN), so that there is nothing in it."""
+
+
+class BeganAnewError(RegistryError):
+    """The rest of a blob was asked for, and all of it comes again: whoever reads on reads from its start."""
 
 
 class RateLimitedError(RegistryError):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from homeport.errors import ContentError, NotFoundError, RegistryError, UnreachableError
+from homeport.errors import ContentError, NotFoundError, RegistryError, UnknownNameError, UnreachableError
 from homeport.mirror.ports import NOTHING, Begun, BlobReader, ManifestHead, Upload
 from homeport.oci.digest import digest_of, is_digest
 from homeport.oci.manifest import Descriptor, RawManifest, parse_manifest
@@ -44,6 +44,8 @@ class MemoryRegistry:
         self.tagged: dict[str, dict[str, str]] = defaultdict(dict)
         self.lists_referrers = True
         self.lists_tags = True
+        self.knows_names = False
+        """Whether it tells a repository without manifests from one that lacks a manifest; distribution does not."""
         self.blobs: dict[str, dict[str, bytes]] = defaultdict(dict)
         self.uploads: dict[str, bytearray] = {}
         self.keeps_uploads = True
@@ -74,6 +76,12 @@ class MemoryRegistry:
         if raw is None:
             raise NotFoundError(f"{self.host} has no {repository} {identifier}", host=self.host, status=404)
         return raw
+
+    def find_manifest(self, repository: str, digest: str) -> RawManifest | None:
+        self._enter("GET manifest", repository, digest)
+        if self.knows_names and not self.manifests[repository]:
+            raise UnknownNameError(f"{self.host} has no {repository}", host=self.host, status=404)
+        return self._manifest(repository, digest)
 
     @contextmanager
     def open_blob(self, repository: str, blob: Descriptor, begun: Begun = NOTHING, /) -> Iterator[BlobReader]:

@@ -1,5 +1,6 @@
 """What is about an image comes along with it: referrers, and the tags of cosign."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,23 @@ def test_what_is_signed_later_comes_to_an_image_that_is_there(world: World, cont
     assert "1" not in [call.what for call in world.target.calls if call.verb == "PUT manifest"]
     assert world.mirror(APP, referrers=True).images[0].status == "present"
     assert world.forecast(APP, referrers=True).images[0].status == "present"
+
+
+def test_source_and_target_are_asked_at_once_and_then_for_all_lists(world: World, content: images.Content):
+    """Each of the questions of a round is answered when all of them were asked."""
+    images.put(content, world.source, "app", "1")
+    world.mirror(APP, referrers=True)
+    heads = threading.Barrier(2)
+    lists = threading.Barrier(1 + 1 + len(content.children))
+
+    def meet(call: Call) -> None:
+        if call.verb == "HEAD manifest":
+            heads.wait(30)
+        elif call.verb in ("GET tags", "GET referrers"):
+            lists.wait(30)
+
+    world.source.trouble = world.target.trouble = meet
+    assert world.mirror(APP, referrers=True).images[0].status == "present"
 
 
 @pytest.mark.parametrize("lists_referrers", [True, False])

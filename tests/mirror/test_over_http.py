@@ -10,6 +10,7 @@ import pytest
 from homeport.mapping import Mapping, Target
 from homeport.mirror import MirrorResult, forecast, mirror
 from homeport.mirror.kept import KeptManifests
+from homeport.mirror.plan import LARGE_BLOB
 from homeport.reference import Reference
 from homeport.registry.credentials import Credential
 from homeport.registry.session import Registries
@@ -74,7 +75,7 @@ def test_a_first_copy_keeps_to_its_bound_on_the_wire(wire: Wire):
 
     challenges = 2
     assert not result.failed
-    assert wire.from_source.count() + wire.to_target.count() <= 6 + 2 * children + 4 * blobs + challenges
+    assert wire.from_source.count() + wire.to_target.count() == 6 + 2 * children + 3 * blobs + challenges
     assert wire.from_source.kinds() == {
         "GET /v2/": 1,
         "HEAD manifests": 2,
@@ -83,12 +84,62 @@ def test_a_first_copy_keeps_to_its_bound_on_the_wire(wire: Wire):
     }
     assert wire.to_target.kinds() == {
         "GET /v2/": 1,
-        "HEAD manifests": 2 + children,
+        "HEAD manifests": 1,
+        "GET manifests": 1,
         "POST blobs": blobs,
         "PUT blobs": blobs,
         "PUT manifests": 1 + children,
     }
     assert wire.fetched("mirror/redislabs/redis", content)
+
+
+@pytest.mark.parametrize("knows_names", [True, False])
+def test_a_first_copy_from_behind_a_cdn_keeps_to_its_bound(knows_names: bool):
+    """Each blob costs a redirect more. A target that does not say that it has no such repository is asked for each child."""
+    content = images.multi_arch("redis", size=2_000_000)
+    children, blobs = len(content.children), len(content.all_blobs)
+    large = sum(len(data) >= LARGE_BLOB for data in content.all_blobs.values())
+    to_target = Tally()
+    if not knows_names:
+        to_target.refuse = lambda asked: (
+            Refusal(404, "MANIFEST_UNKNOWN", "manifest unknown") if asked.kind == "GET manifests" else None
+        )
+    with (
+        running_docker_hub(users={"redislabs": "secret"}, cdn=True) as hub,
+        running_registry(app_wrapper=to_target.wrap) as target,
+    ):
+        with open_registries(Credential("redislabs", "secret"), endpoints=[hub.endpoint]) as registries:
+            images.put(content, registries.client("docker.io"), "redislabs/redis", "7.2.4-64")
+        tokens = hub.counters["token"]
+        with open_registries(endpoints=[hub.endpoint]) as registries:
+            (image,) = mirror(
+                [Reference.parse("redislabs/redis:7.2.4-64")],
+                Mapping(Target.parse(target.host)),
+                registries.client,
+                registries.client(target.host),
+            ).images
+            asked = registries.traffic.of("docker.io").requests + to_target.count()
+        logins = 2 + hub.counters["token"] - tokens
+    more = 0 if knows_names else children + large
+    assert image.status == "copied"
+    assert asked - logins == 6 + 2 * children + 4 * blobs + more
+
+
+@pytest.mark.parametrize("knows_names", [True, False])
+def test_untagged_children_of_a_run_that_was_killed_are_not_fetched(wire: Wire, knows_names: bool):
+    content = images.multi_arch("redis", attested=False)
+    name = wire.publish(content, "app", "1")
+    with open_registries() as registries:
+        images.put(content.children[0], registries.client(wire.target.host), "mirror/app")
+    if not knows_names:
+        wire.to_target.refuse = lambda asked: (
+            Refusal(404, "MANIFEST_UNKNOWN", "manifest unknown") if asked.kind == "GET manifests" else None
+        )
+
+    result = wire.mirror(name)
+
+    assert not result.failed
+    assert result.traffic.counted_pulls == len(content.children)
 
 
 def test_nothing_changed_is_one_head_each(wire: Wire):
@@ -125,7 +176,13 @@ def test_what_an_index_shares_with_the_one_before_is_not_fetched(wire: Wire):
 
     assert not result.failed
     assert wire.from_source.kinds() == {"HEAD manifests": 2, "GET manifests": 2, "GET blobs": 2}
-    assert wire.to_target.kinds() == {"HEAD manifests": 5, "POST blobs": 2, "PUT blobs": 2, "PUT manifests": 2}
+    assert wire.to_target.kinds() == {
+        "HEAD manifests": 1 + 3,
+        "GET manifests": 1,
+        "POST blobs": 2,
+        "PUT blobs": 2,
+        "PUT manifests": 2,
+    }
 
 
 def test_looking_for_new_signatures_of_25_images_takes_no_manifest_request_more(wire: Wire, tmp_path: Path):
@@ -145,6 +202,19 @@ def test_looking_for_new_signatures_of_25_images_takes_no_manifest_request_more(
     assert sum(each.kind.endswith("manifests") for each in asked) == 50
     assert {each.method for each in asked} == {"HEAD", "GET"}
     assert result.traffic.counted_pulls == 0
+
+
+def test_a_source_that_lists_no_referrers_is_asked_so_once(wire: Wire):
+    names = [wire.publish(images.multi_arch(f"app{number}", size=10), f"app{number}", "1") for number in range(5)]
+    wire.from_source.refuse = lambda asked: (
+        Refusal(404, "UNSUPPORTED", "no such path") if "/referrers/" in asked.path else None
+    )
+
+    result = wire.mirror(*names, referrers=True)
+
+    assert not result.failed
+    assert sum("/referrers/" in asked.path for asked in wire.from_source.requests) == 1
+    assert sum("/tags/" in asked.path for asked in wire.from_source.requests) == 5
 
 
 def test_shared_layers_cross_the_wire_once(wire: Wire):

@@ -60,12 +60,16 @@ def assert_within(result: MirrorResult, cost: Cost) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(published, st.booleans(), st.sets(st.integers(0, 5)), st.sets(st.integers(0, 5)))
+@given(published, st.booleans(), st.booleans(), st.sets(st.integers(0, 5)), st.sets(st.integers(0, 5)))
 def test_a_run_costs_what_was_planned(
-    images_by_name: dict[tuple[str, str], images.Content], mounts: bool, first: set[int], then: set[int]
+    images_by_name: dict[tuple[str, str], images.Content],
+    mounts: bool,
+    knows_names: bool,
+    first: set[int],
+    then: set[int],
 ):
     world = World()
-    world.target.mounts = mounts
+    world.target.mounts, world.target.knows_names = mounts, knows_names
     for (repository, tag), each in images_by_name.items():
         images.put(each, world.source, repository, tag)
     names = [f"source.example/{repository}:{tag}" for repository, tag in images_by_name]
@@ -89,13 +93,13 @@ def _numbers(result: MirrorResult) -> tuple[int, int, int, int]:
     return traffic.source, traffic.target, traffic.bytes, traffic.counted_pulls
 
 
-def test_a_forecast_asks_by_head_alone(world: World):
+def test_a_forecast_asks_the_source_by_head_alone(world: World):
     images.put(images.multi_arch("redis"), world.source, "redis", "1")
 
     forecast = world.forecast(REDIS)
 
     assert world.source.count() == world.source.count("HEAD manifest") == 1
-    assert world.target.count() == world.target.count("HEAD manifest")
+    assert world.target.count() == world.target.count("HEAD manifest", "GET manifest")
     assert forecast.images[0].status == "pending"
     assert world.target.manifests["redis"] == {}
 
@@ -135,7 +139,7 @@ def test_what_is_missing_says_so_and_the_rest_is_planned(world: World):
 
     assert (pending.status, missing.status, pinned.status) == ("pending", "failed", "failed")
     assert missing.seen.error == "source.example/none:1 is not there"
-    assert missing.cost == Cost(source=Bound(1, 1))
+    assert missing.cost == Cost(source=Bound(1, 1), target=Bound(1, 1))
 
 
 def test_a_pinned_image_is_planned_like_its_tag(world: World):

@@ -29,6 +29,7 @@ http {{
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      {more}
     }}
   }}
 }}
@@ -36,15 +37,18 @@ http {{
 
 
 @contextmanager
-def nginx(folder: Path, behind: str, certificate: tuple[Path, Path] | None = None) -> Iterator[str]:
-    """Run nginx before the registry at `behind`; yield its host. It takes over a socket that is bound for it."""
+def nginx(folder: Path, behind: str, certificate: tuple[Path, Path] | None = None, more: str = "") -> Iterator[str]:
+    """Run nginx before the registry at `behind`; yield its host. It takes over a socket that is bound for it.
+
+    `more` are directives for its location.
+    """
     with closing(socket.socket()) as bound:
         bound.bind(("127.0.0.1", 0))
         bound.listen()
         host = f"127.0.0.1:{bound.getsockname()[1]}"
         files = "ssl_certificate {}; ssl_certificate_key {};".format(*certificate) if certificate else ""
         ssl = "ssl" if certificate else ""
-        config = _CONFIG.format(folder=folder, host=host, ssl=ssl, certificate=files, behind=behind)
+        config = _CONFIG.format(folder=folder, host=host, ssl=ssl, certificate=files, behind=behind, more=more)
         (folder / "nginx.conf").write_text(config)
         command = (peer("nginx"), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log"))
         environment = {**os.environ, "NGINX": f"{bound.fileno()};"}

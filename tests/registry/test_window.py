@@ -112,9 +112,9 @@ def test_a_registry_that_complains_gets_fewer_requests_at_a_time():
             threads = [threading.Thread(target=client.head_manifest, args=("a", str(n))) for n in range(10)]
             for thread in threads:
                 thread.start()
-            answer(6, 429)
-            answer(3, 404)
-            for _ in range(7):
+            answer(8, 429)
+            answer(4, 404)
+            for _ in range(6):
                 assert come.acquire(timeout=30)
                 with lock:
                     held.pop().put(404)

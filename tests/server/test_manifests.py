@@ -162,10 +162,15 @@ def test_deleting_by_tag_and_by_digest(client):
     assert client.call("DELETE", f"manifests/{digest}").status == 404
 
 
-def test_a_manifest_that_is_not_there_is_unknown(client):
-    for identifier in ("x", ABSENT):
-        answer = client.call("GET", f"manifests/{identifier}")
-        assert (answer.status, answer.codes) == (404, ["MANIFEST_UNKNOWN"])
+def test_a_manifest_that_is_not_there_is_unknown_and_so_may_be_its_repository(client):
+    """A client that is about to push takes NAME_UNKNOWN to mean that nothing is there, untagged manifests included."""
+    for code in ("NAME_UNKNOWN", "MANIFEST_UNKNOWN"):
+        for identifier in ("x", ABSENT):
+            answer = client.call("GET", f"manifests/{identifier}")
+            assert (answer.status, answer.codes) == (404, [code])
+            assert client.call("HEAD", f"manifests/{identifier}").status == 404
+        untagged = image(client)
+        assert put(client, digest_of(untagged), untagged).status == 201
 
 
 def test_a_subject_need_not_exist_and_is_confirmed(client):

@@ -75,7 +75,12 @@ class Finder:
 
         for _ in range(MAX_DEPTH):
             asked.update(level)
-            looks = self._workers.map(look, level) if self._workers else [look(digest) for digest in level]
+            if self._workers:
+                begun = [self._workers.submit(partial(look, digest)) for digest in level]
+                self._tags_listed(source, registry, repository)  # meanwhile, by a thread that nobody waits for
+                looks = [each.result() for each in begun]
+            else:
+                looks = [look(digest) for digest in level]
             notes += [each.message for each in looks if isinstance(each, HomeportError)]
             fresh = [each for each in looks if isinstance(each, About) and each.digests]
             found += fresh
@@ -92,8 +97,8 @@ class Finder:
         return self._looks.do((registry, repository, digest), look)
 
     def _look(self, source: Source, registry: str, repository: str, digest: str, *, is_image: bool) -> About:
-        tags = self._tags_of(source, registry, repository, digest, is_image=is_image)
         referrers = source.referrers(repository, digest)
+        tags = self._tags_of(source, registry, repository, digest, is_image=is_image)
         if referrers is None:
             referrers = read_stand_in(source, repository, digest) if stand_in(digest) in tags else ()
         heads = {tag: source.head_manifest(repository, tag) for tag in sorted(tags - {stand_in(digest)})}
@@ -101,11 +106,14 @@ class Finder:
 
     def _tags_of(self, source: Source, registry: str, repository: str, digest: str, *, is_image: bool) -> set[str]:
         candidates = {stand_in(digest), *(stand_in(digest) + suffix for suffix in SUFFIXES)}
-        listed = self._tags.do((registry, repository), lambda: _listed(source, repository))
+        listed = self._tags_listed(source, registry, repository)
         if listed is not None:
             return candidates & listed
         # Four questions for each manifest of each image would be many; for the image itself they are worth it.
         return {tag for tag in candidates if source.head_manifest(repository, tag)} if is_image else set()
+
+    def _tags_listed(self, source: Source, registry: str, repository: str) -> frozenset[str] | None:
+        return self._tags.do((registry, repository), lambda: _listed(source, repository))
 
 
 class Bringer:

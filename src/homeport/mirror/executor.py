@@ -20,7 +20,7 @@ from homeport.mirror.outlook import Look, Outlook
 from homeport.mirror.plan import Known, Plan, Seen, Wanted, plan, want
 from homeport.mirror.platforms import explain_refusal, rebuilt, wanted_children
 from homeport.mirror.ports import Source, Target
-from homeport.mirror.resolve import not_there, resolve
+from homeport.mirror.resolve import Resolver, not_there
 from homeport.mirror.result import ImageResult, MirrorResult, Status
 from homeport.mirror.signatures import Demand, check_signed
 from homeport.mirror.spool import Spool
@@ -174,10 +174,12 @@ class _Job:
         self._find_source = sources
         self._target = MeteredTarget(target, self._meter)
         self._lookers = Workers(concurrency.images, "look")
+        self._askers = Workers(concurrency.images, "ask")
         self._images = Workers(concurrency.images, "image")
         self._manifests = Workers(concurrency.manifests, "manifest")
         self._carriers = Workers(concurrency.blobs, "blob")
         self._finder = Finder(self._manifests)
+        self._resolver = Resolver(self._target, self._askers, keep_tags=wishes.keep_tags)
         self._homes = TargetHomes(wishes.homes, wishes.kept, wishes.registry)
         self._blobs = BlobScheduler(
             self._target,
@@ -224,7 +226,7 @@ class _Job:
 
     def stop(self) -> None:
         self._meter.stop()
-        for workers in (self._lookers, self._images, self._manifests, self._carriers):
+        for workers in (self._lookers, self._askers, self._images, self._manifests, self._carriers):
             workers.stop()
         self._blobs.stop()
         self._homes.keep()
@@ -250,7 +252,7 @@ class _Job:
                 raise not_there(wanted)
             return msgspec.structs.replace(seen, head=head)
         except HomeportError as error:
-            asked = (1, 0) if isinstance(error, NotFoundError) and not wanted.source.digest else (0, 0)
+            asked = (1, 1) if isinstance(error, NotFoundError) and not wanted.source.digest else (0, 0)
             return Seen(wanted, wanted.source.digest, asked=asked, error=error.message, hint=error.hint)
 
     def _seen(self, wanted: Wanted) -> Seen:
@@ -312,7 +314,7 @@ class _Job:
             )
         note = f"its index was made anew for {', '.join(self._platforms)}: {made.digest} at the target, {seen.digest} at the source"
         return msgspec.structs.replace(
-            seen, present=made.digest == seen.there, at_target=False, rebuilt=made.digest, note=note
+            seen, present=made.digest == seen.there, at_target=False, found=None, rebuilt=made.digest, note=note
         )
 
     def _look_again(self, seen: Seen, source: Source) -> Seen:
@@ -333,17 +335,17 @@ class _Job:
 
     def _resolve(self, wanted: Wanted, source: Source) -> Seen:
         """Look for an image at both sides; an index that is there may lack some of the platforms that are wanted now."""
-        seen = resolve(wanted, source, self._target, keep_tag=self._wishes.keep_tags)
+        seen = self._resolver.resolve(wanted, source)
         if not self._platforms or not seen.digest or not (seen.present or seen.at_target):
             return seen
         repository = wanted.target.repository
-        index = parse_manifest(self._target.get_manifest(repository, seen.digest))
-        digests = [child.digest for child in wanted_children(index, self._platforms)]
+        raw = seen.found or self._target.get_manifest(repository, seen.digest)
+        digests = [child.digest for child in wanted_children(parse_manifest(raw), self._platforms)]
         heads = self._manifests.map(partial(self._target.head_manifest, repository), digests)
-        asked = (seen.asked[0], seen.asked[1] + 1 + len(heads))
+        asked = (seen.asked[0], seen.asked[1] + len(heads) + (seen.found is None))
         if None not in heads:
             return msgspec.structs.replace(seen, asked=asked)
-        return msgspec.structs.replace(seen, present=False, at_target=True, sparse=True, asked=asked)
+        return msgspec.structs.replace(seen, present=False, at_target=True, found=raw, sparse=True, asked=asked)
 
     def _look_for_news(self, seen: Seen, source: Source) -> Seen:
         """Say how much is about an image that is there and is not there itself."""
@@ -354,9 +356,8 @@ class _Job:
 
     def _bring(self, seen: Seen, digest: str, source: Source) -> str:
         """Bring an image with all about it, its tag last; return a note."""
-        repository, place = seen.wanted.target.repository, _place(seen.wanted, source)
-
-        raw = self._trees.bring_once(place, digest, is_there=seen.at_target, is_sparse=seen.sparse)
+        repository, place = seen.wanted.target.repository, _place(seen.wanted, source, is_new=seen.is_new)
+        raw = self._trees.bring_once(place, digest, seen.found, is_sparse=seen.sparse)
         if seen.rebuilt:
             raw = rebuilt(raw, self._platforms)
         _, note = self._company.keep(place, seen, raw) if self._company else (0, "")
@@ -377,6 +378,7 @@ class _Job:
         )
 
 
-def _place(wanted: Wanted, source: Source) -> Place:
-    same = wanted.source.registry == wanted.target.registry
-    return Place(source, wanted.source.repository, wanted.target.repository, wanted.source.repository if same else None)
+def _place(wanted: Wanted, source: Source, *, is_new: bool = False) -> Place:
+    origin = wanted.source.repository
+    beside = origin if wanted.source.registry == wanted.target.registry else None
+    return Place(source, origin, wanted.target.repository, beside, is_new)

@@ -65,13 +65,16 @@ class Explorer:
         with self._lock:
             self.known.manifests[digest] = manifest
         digests = list(dict.fromkeys(child.digest for child in manifest.children))
-        there = self._workers.map(partial(self._is_there, repository), digests)
+        there = self._workers.map(partial(self._is_there, repository, is_new=seen.is_new), digests)
         for child, is_there in zip(digests, there, strict=True):
             if not is_there:
                 self._explore(seen, source, child, depth + 1)
 
-    def _is_there(self, repository: str, digest: str) -> bool:
-        there = self._there.do((repository, digest), lambda: self._target.head_manifest(repository, digest) is not None)
+    def _is_there(self, repository: str, digest: str, *, is_new: bool) -> bool:
+        def ask() -> bool:
+            return not is_new and self._target.head_manifest(repository, digest) is not None
+
+        there = self._there.do((repository, digest), ask)
         with self._lock:
             self.known.there[repository, digest] = there
         return there

@@ -14,7 +14,7 @@ import msgspec
 
 from homeport.errors import UsageError
 from homeport.mapping import Mapping
-from homeport.oci.manifest import Descriptor, Manifest, ManifestHead, is_index, most_children
+from homeport.oci.manifest import Descriptor, Manifest, ManifestHead, RawManifest, is_index, most_children
 from homeport.oci.media_types import IMAGE_TYPES
 from homeport.reference import Reference
 
@@ -79,13 +79,13 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What HEADs told of one wanted image.
+    """What a look at source and target told of one wanted image.
 
     `tag` is to be given at the target, if any; `there` is the digest that it has there now. `rebuilt` is the digest of an index that is made
-    anew for the target. `at_target` means that the target has the digest, `present` that
-    nothing is left to do; `sparse` that the target has an index without all wanted platforms of it. `asked` counts the
-    requests that this took at source and target. `companions` is the number of things that come along, None where none are looked
-    for. `note` is for a person.
+    anew for the target. `at_target` means that the target has the digest, `found` is its manifest if that came along, `is_new` means that
+    the target has nothing in the repository, `present` that nothing is left to do, `sparse` that the target has an index without all wanted
+    platforms of it. `asked` counts the requests that this took at source and target. `companions` is the number of things that come along,
+    None where none are looked for. `note` is for a person.
     """
 
     wanted: Wanted
@@ -95,6 +95,8 @@ class Seen(msgspec.Struct, frozen=True):
     there: str = ""
     rebuilt: str = ""
     at_target: bool = False
+    found: RawManifest | None = None
+    is_new: bool = False
     present: bool = False
     sparse: bool = False
     asked: tuple[int, int] = (0, 0)
@@ -210,40 +212,39 @@ class _Planner:
             return
         self._roots.add((repository, digest))
         self._brought.add((repository, digest))
-        if again or seen.at_target:
-            yield Step("fetch", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
-            if seen.sparse:
-                yield Step("explore", repository, digest, _unexplored(seen.head))
-        else:
+        if seen.sparse and not again:
+            yield Step("explore", repository, digest, _unexplored(seen.head))
+        elif not (again or seen.at_target):
             yield Step("fetch", repository, digest, self._fetch_cost(digest))
-            yield from self._content(repository, digest, seen.head)
+            yield from self._content(repository, digest, seen.head, is_new=seen.is_new)
         yield Step("push", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
         if not seen.wanted.source.digest:
             yield Step("look", repository, digest, _AT_SOURCE)
 
-    def _content(self, repository: str, digest: str, head: ManifestHead | None) -> Iterable[Step]:
-        """Bring what a manifest names."""
+    def _content(self, repository: str, digest: str, head: ManifestHead | None, *, is_new: bool) -> Iterable[Step]:
+        """Bring what a manifest names; of a repository that `is_new` it is known to be missing."""
         manifest = self._known.manifests.get(digest)
         if manifest is None:
             yield Step("explore", repository, digest, _unexplored(head))
             return
         pushed = []
         for child in {child.digest: child for child in manifest.children}.values():
-            there = self._known.there.get((repository, child.digest))
+            there = False if is_new else self._known.there.get((repository, child.digest))
             if self._is_brought(repository, child.digest):
                 if (repository, child.digest) in self._roots:
                     yield Step("look", repository, child.digest, _PERHAPS_AT_TARGET)
                     pushed.append(Step("push", repository, child.digest, _PERHAPS_AT_TARGET))
                 continue
-            yield Step("look", repository, child.digest, _AT_TARGET)
+            if not is_new:
+                yield Step("look", repository, child.digest, _AT_TARGET)
             if there:
                 continue
             yield Step("fetch", repository, child.digest, self._fetch_cost(child.digest, there=there))
-            yield from self._content(repository, child.digest, _head(child))
+            yield from self._content(repository, child.digest, _head(child), is_new=is_new)
             pushed.append(Step("push", repository, child.digest, _AT_TARGET if there is False else _PERHAPS_AT_TARGET))
         for blob in manifest.blobs:
             if not self._is_brought(repository, blob.digest):
-                yield self._blob(repository, blob)
+                yield self._blob(repository, blob, is_new=is_new)
         yield from pushed
 
     def _fetch_cost(self, digest: str, *, there: bool | None = False) -> Cost:
@@ -251,12 +252,12 @@ class _Planner:
             return Cost()
         return _COUNTED if there is False else _PERHAPS_COUNTED
 
-    def _blob(self, repository: str, blob: Descriptor) -> Step:
+    def _blob(self, repository: str, blob: Descriptor, *, is_new: bool) -> Step:
         there = self._known.there.get((repository, blob.digest))
         if there is False and blob.digest in self._somewhere:
             there = None  # the target may mount it from the other repository
         self._somewhere.add(blob.digest)
-        return Step("copy", repository, blob.digest, _blob_cost(blob.size, there=there))
+        return Step("copy", repository, blob.digest, _blob_cost(blob.size, there=there, is_new=is_new))
 
     def _is_brought(self, repository: str, digest: str) -> bool:
         """Tell whether something is brought already, and note that it is now."""
@@ -285,13 +286,13 @@ def _companions_cost(seen: Seen) -> Cost:
     return Cost(Bound(1, None), Bound(1, None), Bound(0, None), Bound(0, None))
 
 
-def _blob_cost(size: int, *, there: bool | None) -> Cost:
+def _blob_cost(size: int, *, there: bool | None, is_new: bool) -> Cost:
     """A POST asks for a blob and opens its upload in one; a target that does not mount gets small blobs again."""
-    large = size >= LARGE_BLOB
-    low, high = int(there is False), int(not (there and large))
+    is_asked = size >= LARGE_BLOB and not is_new
+    low, high = int(there is False), int(not (there and is_asked))
     return Cost(
         source=Bound(low, high),
-        target=Bound(1 + low, 1 + high + large),
+        target=Bound(1 + low, 1 + high + is_asked),
         bytes=Bound(low * size, high * size),
     )
 

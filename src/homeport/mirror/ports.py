@@ -44,6 +44,9 @@ class Target(Protocol):
     def get_manifest(self, repository: str, identifier: str) -> RawManifest:
         """Fetch a manifest that is there, verified; raises NotFoundError."""
 
+    def find_manifest(self, repository: str, digest: str) -> RawManifest | None:
+        """Fetch a manifest if it is there; raises UnknownNameError where it is known that nothing is in the repository."""
+
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
         """List the manifests that are about another one; None where there is no way to ask."""
 

@@ -175,6 +175,11 @@ class MeteredTarget:
         self._meter.count("target")
         return self._target.get_manifest(repository, identifier)
 
+    def find_manifest(self, repository: str, digest: str) -> RawManifest | None:
+        """Fetch a manifest if it is there."""
+        self._meter.count("target")
+        return self._target.find_manifest(repository, digest)
+
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
         """List referrers."""
         self._meter.count("target")

@@ -20,16 +20,15 @@ class Trees:
         self._brought: Flights[tuple[str, str], RawManifest] = Flights()
         self._pushed: Flights[tuple[str, str], None] = Flights()
 
-    def bring_once(self, place: Place, digest: str, *, is_there: bool, is_sparse: bool) -> RawManifest:
-        """Return a manifest with all below it at the target; one that `is_there` may lack some platforms: `is_sparse`."""
+    def bring_once(self, place: Place, digest: str, found: RawManifest | None, *, is_sparse: bool) -> RawManifest:
+        """Return a manifest with all below it at the target; one that was `found` there may lack some platforms: `is_sparse`."""
 
         def bring() -> RawManifest:
-            if not is_there:
+            if found is None:
                 return self.bring(place, digest)
-            raw = self._target.get_manifest(place.repository, digest)
             if is_sparse:
-                self._below(place, parse_manifest(raw))
-            return raw
+                self._below(place, parse_manifest(found))
+            return found
 
         return self._brought.do((place.repository, digest), bring)
 
@@ -69,7 +68,7 @@ class Trees:
         """Fetch a child, unless the target has it: a HEAD there is free, a GET at the source counts."""
 
         def ask() -> RawManifest | None:
-            if self._target.head_manifest(place.repository, digest):
+            if not place.is_new and self._target.head_manifest(place.repository, digest):
                 return None
             return place.source.get_manifest(place.origin, digest)
 

@@ -1,26 +1,29 @@
 """One registry, in the terms of the distribution specification."""
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from homeport.errors import ContentError, RegistryError
+from homeport.errors import ContentError, RegistryError, UnknownNameError
 from homeport.oci.digest import digest_of, is_digest
+from homeport.oci.error_codes import ErrorCode
 from homeport.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, ManifestHead, RawManifest, is_index, parse_manifest
 from homeport.oci.media_types import ACCEPT, OCI_INDEX
 from homeport.oci.transfer import NOTHING, Begun, BlobReader, Upload
 from homeport.oci.unreadable import UNREADABLE
 from homeport.quota.reading import Reading
-from homeport.registry.answers import is_page, not_a_registry
+from homeport.registry.answers import error_text, is_page, not_a_registry
 from homeport.registry.auth import delete_scope, pull_scope, push_scope
 from homeport.registry.downloads import BlobDownload
 from homeport.registry.http import Answer, Ask, Host
 from homeport.registry.uploads import Uploads, check_stored
 
 _TAGS_BYTES = 16 << 20
+_ERROR_BYTES = 1 << 14
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
 
 
@@ -36,7 +39,8 @@ class RegistryClient:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._uploads = Uploads(host)
-        self._lists_referrers = True
+        self._lists_referrers: bool | None = None
+        self._first_list = threading.Lock()
 
     @property
     def registry(self) -> str:
@@ -74,6 +78,13 @@ class RegistryClient:
         if is_index(raw.media_type):
             self._host.saw_index(repository, raw)
         return raw
+
+    def find_manifest(self, repository: str, digest: str) -> RawManifest | None:
+        """Fetch a manifest if it is there; raises UnknownNameError where the registry knows no such repository."""
+        ask = self._manifest_ask("GET", repository, digest)
+        # To learn that there is none costs no pull; a HEAD would not say why.
+        ask = msgspec.structs.replace(ask, expected=frozenset({200, 404}), is_pull=False)
+        return self._host.request(ask, lambda answer: self._read_found(answer, ask, digest))
 
     def put_manifest(self, repository: str, identifier: str, manifest: RawManifest) -> None:
         """Store a manifest byte for byte under a tag or its digest."""
@@ -131,11 +142,20 @@ class RegistryClient:
         self._uploads.put(repository, blob, content, upload)
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
-        """List the manifests that are about another one; None from a registry that does not list them."""
+        """List the manifests that are about another one; None from a registry that does not list them, which is asked once."""
+        if self._lists_referrers is None:
+            with self._first_list:
+                if self._lists_referrers is None:
+                    found = self._list_referrers(repository, digest)
+                    self._lists_referrers = found is not None
+                    return found
+        return self._list_referrers(repository, digest) if self._lists_referrers else None
+
+    def _list_referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
         found: list[Descriptor] = []
         path: str | None = f"/v2/{repository}/referrers/{digest}"
         seen: set[str] = set()
-        while path is not None and path not in seen and self._lists_referrers:
+        while path is not None and path not in seen:
             seen.add(path)
             ask = Ask(
                 "GET",
@@ -152,7 +172,7 @@ class RegistryClient:
                 self._lists_referrers = False  # it would have listed none (distribution-spec, Listing Referrers)
                 return None
             found += page
-        return tuple(found) if self._lists_referrers else None
+        return tuple(found)
 
     def tags(self, repository: str) -> Iterator[str]:
         """Yield the tags of a repository, page after page; raises NotFoundError."""
@@ -190,6 +210,14 @@ class RegistryClient:
             size=int(size) if size.isdigit() else 0,
         )
         return head, Reading.of(answer.headers)
+
+    def _read_found(self, answer: Answer, ask: Ask, digest: str) -> RawManifest | None:
+        if answer.status == 200:
+            return self._read_manifest(answer, ask, digest)
+        text = error_text(answer.read(_ERROR_BYTES))
+        if text.partition(":")[0] == ErrorCode.NAME_UNKNOWN:
+            raise UnknownNameError(f"{self.registry}: {ask.shown}: {text}", host=self.registry, status=404)
+        return None
 
     def _read_manifest(self, answer: Answer, ask: Ask, identifier: str) -> RawManifest:
         body = answer.read(MAX_MANIFEST_BYTES + 1)

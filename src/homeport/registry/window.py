@@ -12,7 +12,7 @@ class Window(msgspec.Struct, frozen=True):
     Until the first complaint each answer adds a place, so that the number doubles with each round; after it each round adds one.
     """
 
-    size: float = 6.0
+    size: float = 8.0
     most: int = 32
     is_careful: bool = False
 

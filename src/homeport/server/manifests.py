@@ -35,6 +35,10 @@ async def get_manifest(store: Store, request: Request) -> Reply:
         # A client looks before it pushes, and only a push mends this.
         raise _unknown(request, warning(error.message)) from None
     if manifest is None:
+        if request.method == "GET" and store.tags(request.route.repository, limit=1) is None:
+            # Whoever is about to push learns that there is nothing to look for.
+            name = request.route.repository
+            raise Refusal(404, ErrorCode.NAME_UNKNOWN, "the registry has no such repository", detail={"name": name})
         raise _unknown(request)
     return manifest_reply(manifest)
 

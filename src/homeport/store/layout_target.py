@@ -63,6 +63,10 @@ class LayoutTarget:
             raise ContentError(f"{self._folder}: {identifier} is damaged in it", hint="Remove that file; run again.")
         return msgspec.structs.replace(RawManifest.of(body), digest=digest)
 
+    def find_manifest(self, repository: str, digest: str) -> RawManifest | None:
+        """Read a manifest if it is there, verified; raises ContentError."""
+        return self.get_manifest(repository, digest) if self._path(digest).exists() else None
+
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:  # noqa: ARG002  # a layout has one list
         """List the manifests that are about another one; they are in the index without a name."""
         found = []
