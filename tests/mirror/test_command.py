@@ -18,6 +18,7 @@ from homeport.cli.metrics_file import metrics_text
 from homeport.cli.mirror_report import Image, Report, Requests
 from tests.kit import images
 from tests.kit.clients import open_registries
+from tests.kit.keys import write_keys
 from tests.kit.scripted import Reply, Seen, scripted
 from tests.kit.servers import HOMEPORT, RunningRegistry, running_registry
 from tests.kit.tally import Tally
@@ -498,3 +499,27 @@ def test_repositories_are_created_where_amazon_wants_that(shell: Shell):
     assert f"created repository {ecr}/team/app" in first.stderr
     assert "created" not in second.stderr
     assert "is no registry of Amazon ECR" in shell.run(name, "--create-repositories").stderr
+
+
+def test_a_dry_run_says_which_signature_is_demanded(shell: Shell, tmp_path: Path):
+    key = write_keys(tmp_path, "own", "p256")[1]
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
+    wish = (name, "--dry-run", "--verify-key", str(key))
+    done = shell.run(*wish)
+    assert done.returncode == 1
+    assert f"is not signed by {key}: no signature was found" in done.stdout
+    with open_registries() as registries:
+        client = registries.client(shell.source.host)
+        images.put(images.about(content), client, "redislabs/redis", f"{content.digest.replace(':', '-')}.sig")
+    done = shell.run(*wish)
+    assert done.returncode == 0
+    assert (
+        f"note: {name}: it must be signed by {key}: that is looked at before it is copied, or with --deep"
+        in done.stdout
+    )
+    assert shell.from_source.count("GET manifests") == 0
+    done = shell.run(*wish, "--deep")
+    assert done.returncode == 1
+    assert f"is not signed by {key}: no signature was found" in done.stdout
+    assert shell.from_source.count("GET manifests") == 1

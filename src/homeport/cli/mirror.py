@@ -283,6 +283,7 @@ def _forecast(job: _Job) -> Report:
             keep_tags=job.keep_tags,
             rebuild_index=job.rebuild_index,
             deep=job.deep,
+            demands=job.demands,
         )
         quotas = expect_all(plan, registries.standing, job.platforms)
     return report_plan(plan, refused(job.named.open, job.mapping), quotas)
