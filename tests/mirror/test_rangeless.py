@@ -1,9 +1,11 @@
 """A source that gives a blob from its start alone, and a line that breaks: it is read twice at most."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from homeport.mapping import Mapping, Target
@@ -12,8 +14,9 @@ from homeport.mirror.blobs import Place
 from homeport.mirror.relay import Relay
 from homeport.mirror.spool import Part, Spool
 from homeport.reference import Reference
+from homeport.registry.settings import Settings
 from tests.kit import images
-from tests.kit.clients import open_registries
+from tests.kit.clients import open_registries, read_all
 from tests.kit.rough_line import Fate, RoughLine, rough_line
 from tests.kit.servers import running_registry
 from tests.kit.tally import Tally
@@ -25,6 +28,7 @@ class Rangeless:
     """A source without ranges with one image of a large layer, and a target behind a line."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self.stack = stack
         self.tally = Tally()
         self.tally.has_ranges = False
         self.source = stack.enter_context(running_registry(app_wrapper=self.tally.wrap))
@@ -56,11 +60,7 @@ class Rangeless:
     @property
     def arrived(self) -> bool:
         with self.registries.client(self.target.host).open_blob("app", self.blob) as reader:
-            got = bytearray(len(self.data))
-            rest = memoryview(got)
-            while rest and (count := reader.readinto(rest)):
-                rest = rest[count:]
-        return bytes(got) == self.data
+            return read_all(reader) == self.data
 
 
 @pytest.fixture
@@ -109,6 +109,47 @@ def test_a_source_that_is_cut_again_while_the_file_is_written_is_gone_on_with(wo
     assert world.arrived
 
 
+def test_no_second_download_is_held_meanwhile(world: Rangeless):
+    """A registry that is given one download at a time would have both wait for each other."""
+    settings = msgspec.structs.replace(Settings.of(environment={}), connections=1)
+    world.registries = world.stack.enter_context(open_registries(settings=settings))
+    cuts = iter([True, True])
+    world.tally.cut = lambda asked: asked.path.endswith(world.blob.digest) and next(cuts, False)
+    run = threading.Thread(target=world.mirror, args=(world.spool,), daemon=True)
+
+    run.start()
+    run.join(60)
+
+    assert not run.is_alive()
+    assert world.arrived
+
+
+def test_what_another_process_has_left_of_it_meanwhile_does_no_harm(world: Rangeless):
+    source = world.registries.client(world.source.host)
+    with Relay(source, "app", world.blob, world.spool, lambda: None) as relay:
+        relay.open(0, is_weak=False)
+        relay.readinto(memoryview(bytearray(2000)))
+        left = world.spool.part(world.blob)
+        assert left
+        left.append(memoryview(bytes(1000)))
+        left.close()
+        relay.seek(1000)
+        assert read_all(relay, 1 << 20) == world.data[1000:]
+    assert world.reads == 2
+
+
+def test_a_source_with_ranges_streams_on_without_a_file(world: Rangeless, monkeypatch: pytest.MonkeyPatch):
+    world.tally.has_ranges = True
+    taken: list[object] = []
+    monkeypatch.setattr(Spool, "part", lambda _spool, blob: taken.append(blob))
+    world.line.fate = lambda number: Fate(up=1_000_000 if number < 3 else None)
+
+    assert world.mirror(world.spool) == "copied"
+
+    assert taken == []
+    assert world.arrived
+
+
 def test_a_disk_that_fills_meanwhile_does_not_fail_the_copy(world: Rangeless, monkeypatch: pytest.MonkeyPatch):
     append, count = Part.append, iter(range(9))
 
@@ -130,10 +171,7 @@ def test_an_upload_of_a_killed_process_goes_on_though_the_source_begins_anew(wor
     place = Place(world.registries.client(world.source.host), "app", "app")
     with Relay(place.source, "app", world.blob, world.spool, lambda: None) as relay:
         relay.open(4_000_000, is_weak=True)
-        rest = bytearray()
-        buffer = memoryview(bytearray(1 << 20))
-        while count := relay.readinto(buffer):
-            rest += buffer[:count]
+        rest = read_all(relay)
 
-    assert bytes(rest) == world.data[4_000_000:]
+    assert rest == world.data[4_000_000:]
     assert world.reads == 1

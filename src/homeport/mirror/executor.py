@@ -317,7 +317,8 @@ class _Job:
         """Make an index anew where that is wished; the target may have it already."""
         if not self._wishes.rebuild_index or seen.present or not seen.digest:
             return seen
-        made = rebuilt(self._trees.fetch(_place(seen.wanted, source), seen.digest), self._platforms)
+        raw = seen.found or self._trees.fetch(_place(seen.wanted, source), seen.digest)
+        made = rebuilt(raw, self._platforms)
         if made.digest == seen.digest:
             return seen
         if seen.wanted.source.digest:
@@ -326,9 +327,7 @@ class _Job:
                 hint="Name it by a tag alone, or bring it whole: without --rebuild-index.",
             )
         note = f"its index was made anew for {', '.join(self._platforms)}: {made.digest} at the target, {seen.digest} at the source"
-        return msgspec.structs.replace(
-            seen, present=made.digest == seen.there, at_target=False, found=None, rebuilt=made.digest, note=note
-        )
+        return msgspec.structs.replace(seen, present=made.digest == seen.there, rebuilt=made.digest, note=note)
 
     def _look_again(self, seen: Seen, source: Source) -> Seen:
         """Notice a tag that moved while its image was brought."""

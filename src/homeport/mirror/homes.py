@@ -83,7 +83,7 @@ class TargetHomes:
 
     def keep(self) -> None:
         """Leave what was brought for the runs to come, the latest last; where that fails, they send more."""
-        if self._kept and (self._brought or self._mounts):
+        if self._kept and self._brought:
             known = self._read()
             for digest, repository in self._brought.items():
                 known.homes.pop(digest, None)

@@ -125,6 +125,11 @@ class Host:
         self._meeting = threading.Lock()
         self._budgets: dict[str, Budget] = {}
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether the registry has stated a limit on pulls."""
+        return self._traffic.quota(self.name) is not None
+
     def request(self, ask: Ask, use: Callable[[Answer], T]) -> T:
         """Ask, use the answer and close it, again while that may help; the body must be bytes. Raises RegistryError."""
 
