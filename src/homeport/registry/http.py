@@ -171,6 +171,11 @@ class Host:
         credential = self._resolve(repository)
         return credential.identity if credential else "anonymous"
 
+    def reading(self, identity: str) -> Reading | None:
+        """Return the pull limit of an identity as it stands, whatever the order in which answers came."""
+        budget = self._budgets.get(identity)
+        return budget.reading if budget else None
+
     @property
     def experience(self) -> dict[str, Experience]:
         """What was seen of its pull limits, by who one is there."""
