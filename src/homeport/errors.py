@@ -17,6 +17,7 @@ HomeportError                  what was being done, to what, what came back; ``h
 │   ├── ForbiddenError         403: not for you
 │   ├── NotFoundError          404: no such repository, manifest or blob
 │   │   └── UnknownNameError   the registry knows no repository of that name
+│   ├── BeganAnewError         a source without ranges, which gives a blob from its start alone
 │   ├── RateLimitedError       429, with the seconds to wait where they are known
 │   └── BlockedAddressError    an address found in data that must not be dialled
 ├── StoreError                 a content store that cannot read or write
@@ -114,6 +115,10 @@ class NotFoundError(RegistryError):
 
 class UnknownNameError(NotFoundError):
     """The registry says that it knows no repository of that name (NAME_UNKNOWN), so that there is nothing in it."""
+
+
+class BeganAnewError(RegistryError):
+    """The rest of a blob was asked for, and all of it comes again: whoever reads on reads from its start."""
 
 
 class RateLimitedError(RegistryError):

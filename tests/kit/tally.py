@@ -38,7 +38,7 @@ class Tally:
     """Give `wrap` to running_registry.
 
     `refuse` says which requests get an error, `corrupt` which bodies come with another byte, `cut` which end halfway, `hold` which wait: then
-    `held` is set, until `go` is.
+    `held` is set, until `go` is. Without `has_ranges` all of a blob comes, whatever part of it was asked for.
     """
 
     def __init__(self) -> None:
@@ -47,6 +47,7 @@ class Tally:
         self.corrupt: Callable[[Asked], bool] = lambda _asked: False
         self.cut: Callable[[Asked], bool] = lambda _asked: False
         self.hold: Callable[[Asked], bool] = lambda _asked: False
+        self.has_ranges = True
         self.held = threading.Event()
         self.go = threading.Event()
 
@@ -71,6 +72,9 @@ class Tally:
             if self.hold(asked):
                 self.held.set()
                 await asyncio.to_thread(self.go.wait)
+            if not self.has_ranges:
+                scope["headers"] = [header for header in scope["headers"] if header[0] != b"range"]
+                send = without_ranges(send)
             if self.cut(asked):
                 send = cutting(send)
             if refusal := self.refuse(asked):
@@ -96,6 +100,16 @@ def cutting(send: Send) -> Send:
         await send(message)
 
     return cut  # type: ignore[return-value]  # a dict is a MutableMapping
+
+
+def without_ranges(send: Send) -> Send:
+    async def silent(message: dict[str, object]) -> None:
+        if message["type"] == "http.response.start":
+            headers = [header for header in message["headers"] if header[0] != b"accept-ranges"]  # type: ignore[attr-defined]  # ASGI: a list
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return silent  # type: ignore[return-value]  # a dict is a MutableMapping
 
 
 def corrupting(send: Send) -> Send:

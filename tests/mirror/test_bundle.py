@@ -26,7 +26,7 @@ from homeport.mirror.bundle.load import load, verify, write_riders
 from homeport.mirror.bundle.parts import bundles
 from homeport.mirror.bundle.save import Saved, Wishes, save
 from homeport.mirror.executor import Concurrency
-from homeport.mirror.lock import Lock
+from homeport.mirror.lock import Lock, Portion
 from homeport.reference import Reference
 from homeport.store.files import Archive
 from homeport.store.unpack import zstd
@@ -351,13 +351,42 @@ def test_what_is_missing_at_the_target_is_named_before_anything_is_pushed(gap: G
 
 def test_what_a_lock_says_is_there_is_left_out(gap: Gap):
     gap.load(gap.save(REDIS, to="first.tar").files[0].name)
-    since = {REDIS: gap.redis.digest, "source.example/gone:1": gap.operator.digest}
-    saved = gap.save(REDIS, OPERATOR, to="second.tar", since=since)
+    since = Lock({REDIS: gap.redis.digest, "source.example/gone:1": gap.operator.digest})
+    saved = gap.save(REDIS, OPERATOR, to="second.tar", since=(since,))
     assert [note.partition(" cannot")[0] for note in saved.notes] == ["source.example/gone:1 of the lock"]
     with open_layout([gap.folder / "second.tar"]) as layout:
         held = {digest for digest in gap.redis.all_blobs | gap.operator.all_blobs if layout.holds(digest)}
     assert held == set(gap.operator.all_blobs) - set(gap.redis.all_blobs)
     assert not gap.load("second.tar").failed
+
+
+def test_a_lock_of_some_platforms_leaves_out_these_alone(gap: Gap):
+    """The other side got linux/amd64; now it wants everything, and nothing may be missing."""
+    platforms = ("linux/amd64",)
+    gap.load(gap.save(REDIS, to="first.tar", platforms=platforms).files[0].name)
+    since = (Lock({REDIS: gap.redis.digest}, Portion.of(platforms)),)
+    gap.save(REDIS, to="second.tar", since=since)
+    amd, arm, about_amd, about_arm = gap.redis.children
+    with open_layout([gap.folder / "second.tar"]) as layout:
+        held = {digest for digest in gap.redis.all_blobs if layout.holds(digest)}
+    assert held == {*arm.all_blobs, *about_arm.all_blobs} - {*amd.all_blobs, *about_amd.all_blobs}
+    assert held
+    assert not gap.load("second.tar").failed
+    assert set(gap.redis.all_blobs) <= set(gap.target.blobs["mirror/redislabs/redis"])
+
+
+def test_locks_of_several_platforms_are_each_taken_for_what_they_are(gap: Gap):
+    since = tuple(Lock({REDIS: gap.redis.digest}, Portion.of([it])) for it in ("linux/amd64", "linux/arm64"))
+    gap.save(REDIS, to="third.tar", since=since)
+    with open_layout([gap.folder / "third.tar"]) as layout:
+        assert not [digest for digest in gap.redis.all_blobs if layout.holds(digest)]
+
+
+def test_the_lock_of_a_bundle_says_what_it_was_made_with(gap: Gap):
+    gap.save(REDIS, platforms=("linux/arm64", "linux/amd64"))
+    with open_layout([gap.folder / "b.tar"]) as layout:
+        (file,) = write_riders(layout, gap.folder)
+    assert Lock.read(file) == Lock({REDIS: gap.redis.digest}, Portion(("linux/amd64", "linux/arm64")))
 
 
 def test_a_tag_that_moved_since_the_lock_makes_no_bundle(gap: Gap):

@@ -123,6 +123,18 @@ def test_a_lock_is_written_kept_to_and_saved_since(shell: Shell):
     assert (shell.home / "two.tar").stat().st_size < (shell.home / "one.tar").stat().st_size
 
 
+def test_a_lock_saves_the_platforms_that_it_was_made_with(shell: Shell):
+    one = shell.publish(images.multi_arch("redis"), "redislabs/redis:1")
+    assert shell.run("save", "-o", "one.tar", "--lock", "homeport.lock", "--platform", "linux/amd64", one)[0] == 0
+    code, _, errors = shell.run("save", "-o", "two.tar", "--locked", one)
+    assert code == 0
+    assert "homeport.lock was made with linux/amd64 alone: the same again" in errors
+    assert (shell.home / "two.tar").read_bytes() == (shell.home / "one.tar").read_bytes()
+    code, _, errors = shell.run("save", "-o", "three.tar", "--locked", "--platform", "linux/arm64", one)
+    assert code == 2
+    assert "was made with linux/amd64 alone, not with linux/arm64 alone" in errors
+
+
 def test_images_of_files_and_of_a_registry_go_into_one_bundle(shell: Shell):
     redis, other = images.multi_arch("redis"), images.image(images.layer("other"))
     one, two = shell.publish(redis, "redislabs/redis:1"), shell.publish(other, "team/other:2")

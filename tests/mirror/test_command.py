@@ -22,6 +22,7 @@ from homeport.cli.metrics_file import metrics_text
 from homeport.cli.mirror_report import Image, Report, Requests
 from tests.kit import images
 from tests.kit.clients import open_registries
+from tests.kit.keys import write_keys
 from tests.kit.scripted import Reply, Seen, scripted
 from tests.kit.servers import HOMEPORT, RunningRegistry, running_registry
 from tests.kit.tally import Tally
@@ -231,7 +232,7 @@ def test_a_dry_run_changes_nothing_and_costs_no_pull(shell: Shell):
     assert report["bytes"] == {"low": 0, "high": None}
     lists = {f"GET /v2/redislabs/redis/{path}": 1 for path in ("tags/list", f"referrers/{content.digest}")}
     assert shell.from_source.kinds() == {"GET /v2/": 1, "HEAD manifests": 1, **lists}
-    assert set(shell.to_target.kinds()) == {"GET /v2/", "HEAD manifests"}
+    assert set(shell.to_target.kinds()) == {"GET /v2/", "HEAD manifests", "GET manifests"}
 
 
 def test_a_lock_is_written_and_kept_to(shell: Shell, tmp_path: Path):
@@ -249,6 +250,52 @@ def test_a_lock_is_written_and_kept_to(shell: Shell, tmp_path: Path):
     done = shell.run(name, other, "--lock", lock, "--locked")
     assert done.returncode == 2
     assert f"the lock does not have {other}" in done.stderr
+
+
+def test_a_lock_brings_the_platforms_that_it_was_made_with(shell: Shell, tmp_path: Path):
+    name, lock = shell.publish(images.multi_arch("redis"), OLD), str(tmp_path / "homeport.lock")
+    assert shell.run(name, "--lock", lock, "--platform", "linux/amd64").returncode == 0
+    first = shell.target
+
+    with running_registry() as empty:
+        shell.target = empty
+        done = shell.run(name, "--lock", lock, "--locked")
+        assert done.returncode == 0
+        assert f"{lock} was made with linux/amd64 alone: the same again" in done.stderr
+        with open_registries() as registries:
+            heads = [
+                [
+                    registries.client(host).head_manifest("redislabs/redis", child.digest) is not None
+                    for child in images.multi_arch("redis").children
+                ]
+                for host in (first.host, empty.host)
+            ]
+        assert heads == [[True, False, True, False]] * 2
+        assert shell.run(name, "--lock", lock, "--locked", "--platform", "linux/amd64").returncode == 0
+
+
+@pytest.mark.parametrize("wish", [("--platform", "linux/arm64"), ("--platform", "linux/amd64", "--rebuild-index")])
+def test_other_platforms_than_those_of_a_lock_are_refused(shell: Shell, tmp_path: Path, wish: tuple[str, ...]):
+    name, lock = shell.publish(images.multi_arch("redis"), OLD), str(tmp_path / "homeport.lock")
+    assert shell.run(name, "--lock", lock, "--platform", "linux/amd64").returncode == 0
+    done = shell.run(name, "--lock", lock, "--locked", *wish)
+    assert done.returncode == 2
+    assert f"{lock} was made with linux/amd64 alone, not with" in done.stderr
+    assert "Leave --platform and --rebuild-index out to bring the same again" in done.stderr
+    assert shell.run(name, "--lock", lock).returncode == 0
+    assert "platforms" not in json.loads(Path(lock).read_text())
+
+
+def test_an_index_that_was_made_anew_is_made_anew_for_its_lock(shell: Shell, tmp_path: Path):
+    content, lock = images.multi_arch("redis"), str(tmp_path / "homeport.lock")
+    name = shell.publish(content, OLD)
+    assert shell.run(name, "--lock", lock, "--platform", "linux/amd64", "--rebuild-index").returncode == 0
+    rebuilt = shell.tag("redislabs/redis", "7.2.4-64")
+    assert rebuilt != content.digest
+    done = shell.run(name, "--lock", lock, "--locked")
+    assert done.returncode == 0
+    assert "ANOTHER DIGEST" in done.stderr
+    assert shell.tag("redislabs/redis", "7.2.4-64") == rebuilt
 
 
 def test_a_deep_dry_run_is_exact_and_paid_once(shell: Shell):
@@ -523,3 +570,27 @@ def test_repositories_are_created_where_amazon_wants_that(shell: Shell):
     assert f"created repository {ecr}/team/app" in first.stderr
     assert "created" not in second.stderr
     assert "is no registry of Amazon ECR" in shell.run(name, "--create-repositories").stderr
+
+
+def test_a_dry_run_says_which_signature_is_demanded(shell: Shell, tmp_path: Path):
+    key = write_keys(tmp_path, "own", "p256")[1]
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
+    wish = (name, "--dry-run", "--verify-key", str(key))
+    done = shell.run(*wish)
+    assert done.returncode == 1
+    assert f"is not signed by {key}: no signature was found" in done.stdout
+    with open_registries() as registries:
+        client = registries.client(shell.source.host)
+        images.put(images.about(content), client, "redislabs/redis", f"{content.digest.replace(':', '-')}.sig")
+    done = shell.run(*wish)
+    assert done.returncode == 0
+    assert (
+        f"note: {name}: it must be signed by {key}: that is looked at before it is copied, or with --deep"
+        in done.stdout
+    )
+    assert shell.from_source.count("GET manifests") == 0
+    done = shell.run(*wish, "--deep")
+    assert done.returncode == 1
+    assert f"is not signed by {key}: no signature was found" in done.stdout
+    assert shell.from_source.count("GET manifests") == 1

@@ -121,6 +121,25 @@ def test_a_new_tag_for_what_the_target_has_costs_no_pull(world: World):
     assert world.target.tagged["redis"]["latest"] == content.digest
 
 
+def test_a_look_at_the_target_ends_before_its_image_fails(world: World):
+    """Otherwise a run could end, and count, while it still asks."""
+    asked, go = threading.Event(), threading.Event()
+
+    def hold(call: Call) -> None:
+        asked.set()
+        go.wait(30)
+
+    world.target.trouble = hold
+    run = threading.Thread(target=world.mirror, args=("source.example/none:1",))
+    run.start()
+    assert asked.wait(30)
+    run.join(0.05)
+    assert run.is_alive()
+    go.set()
+    run.join(30)
+    assert not run.is_alive()
+
+
 def test_three_new_tags_for_what_the_target_has_read_it_once(world: World):
     content = images.multi_arch("redis")
     images.put(content, world.source, "redis", "7.2")

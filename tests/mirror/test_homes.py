@@ -7,6 +7,7 @@ import pytest
 from homeport.mirror import homes as homes_module
 from homeport.mirror.homes import TargetHomes
 from homeport.mirror.kept import KeptManifests
+from homeport.mirror.plan import LARGE_BLOB
 from tests.kit import images
 from tests.mirror.conftest import World
 
@@ -62,6 +63,20 @@ def test_what_is_gone_is_sent_again(world: World, kept: KeptManifests):
 
     assert not world.mirror(TWO, kept=kept).failed
     assert sent(world) == ["two"]
+
+
+@pytest.mark.parametrize("mounts", [True, False])
+def test_a_target_that_has_mounted_once_is_not_asked_for_large_blobs_by_later_runs(
+    world: World, kept: KeptManifests, mounts: bool
+):
+    world.target.mounts = mounts
+    publish(world)
+    world.mirror(ONE, kept=kept)
+    world.mirror(TWO, kept=kept)
+    for name in ("three", "four"):
+        images.put(images.image(images.layer(f"large {name}", LARGE_BLOB)), world.source, name, "1")
+        assert not world.mirror(f"source.example/{name}:1", kept=kept).failed
+        assert world.target.count("HEAD blob") == (0 if mounts else 1)
 
 
 def test_registries_are_not_mixed_up(kept: KeptManifests):

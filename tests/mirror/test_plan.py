@@ -104,6 +104,23 @@ def test_a_forecast_asks_the_source_by_head_alone(world: World):
     assert world.target.manifests["redis"] == {}
 
 
+@pytest.mark.parametrize("knows_names", [True, False])
+def test_a_look_at_all_manifests_knows_what_a_first_copy_takes(world: World, knows_names: bool):
+    """Of a repository that is new nothing is asked, neither by the look nor by the run."""
+    world.target.knows_names = knows_names
+    content = images.index(images.image(images.layer("large", 1 << 20)), images.image(LAYERS[0], platform=images.ARM64))
+    images.put(content, world.source, "redis", "1")
+
+    planned = world.forecast(REDIS, deep=True)
+    children = 0 if knows_names else len(content.children)
+    assert (world.target.count("HEAD manifest"), world.target.count("HEAD blob")) == (1 + children, 0)
+    result = world.mirror(REDIS)
+
+    assert_within(result, planned.cost)
+    if knows_names:  # but for blobs that the target may have elsewhere
+        assert (planned.cost.source.high, planned.cost.target.high) == (result.traffic.source, result.traffic.target)
+
+
 def test_an_index_bounds_its_pulls_by_its_size(world: World):
     content = images.multi_arch("redis", PLATFORMS)
     images.put(content, world.source, "redis", "1")

@@ -126,6 +126,15 @@ def test_an_index_that_was_made_anew_is_there_the_next_time(world: World, conten
     assert more.rebuilt not in (first.rebuilt, content.digest)
 
 
+def test_an_index_is_made_anew_of_the_one_that_the_target_has_under_another_tag(world: World, content: images.Content):
+    world.mirror(REDIS)
+    images.put(content, world.source, "redislabs/redis", "new")
+    name = "source.example/redislabs/redis:new"
+    result = world.mirror(name, platforms=["linux/arm64"], rebuild_index=True)
+    assert result.images[0].rebuilt == world.target.tagged["redislabs/redis"]["new"]
+    assert result.traffic.counted_pulls == 0
+
+
 def test_what_has_no_more_platforms_keeps_its_digest(world: World, content: images.Content):
     images.put(images.image(images.layer("one")), world.source, "redislabs/redis", "single")
     every = ["linux/amd64", "linux/arm64", "linux/s390x"]

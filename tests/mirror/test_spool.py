@@ -96,6 +96,19 @@ def test_a_file_belongs_to_one_at_a_time_until_it_is_killed(tmp_path: Path):
     assert not list(tmp_path.glob("*.upload"))
 
 
+def test_a_file_that_another_removes_meanwhile_is_not_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Between opening it and having it for oneself, whoever had it may have been done with it."""
+    opened = os.open
+
+    def open_late(path: Path, flags: int, mode: int) -> int:
+        handle = opened(path, flags, mode)
+        path.unlink()
+        return handle
+
+    monkeypatch.setattr(os, "open", open_late)
+    assert Spool(tmp_path, least=1).part(BLOB) is None
+
+
 @pytest.mark.parametrize("torn", [b"", b'{"locat', b"\x00\x00", b'{"x":' + b"[" * 9_000, b'{"location": "\xff"}'])
 def test_a_note_that_a_crash_has_torn_says_only_that_there_was_one(tmp_path: Path, torn: bytes):
     spool = Spool(tmp_path, least=1)

@@ -29,6 +29,7 @@ http {{
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      {more}
     }}
   }}
 }}
@@ -43,10 +44,12 @@ def nginx(
     *,
     most: str = "0",
     buffering: str = "off",
+    more: str = "",
 ) -> Iterator[str]:
     """Run nginx before the registry at `behind`; yield its host. It takes over a socket that is bound for it.
 
-    `most` is the largest body that it takes; with `buffering` on it takes all of one before it hands it on, as it does by itself.
+    `most` is the largest body that it takes; with `buffering` on it takes all of one before it hands it on, as it does by itself. `more`
+    are directives for its location.
     """
     with closing(socket.socket()) as bound:
         bound.bind(("127.0.0.1", 0))
@@ -55,7 +58,14 @@ def nginx(
         files = "ssl_certificate {}; ssl_certificate_key {};".format(*certificate) if certificate else ""
         ssl = "ssl" if certificate else ""
         config = _CONFIG.format(
-            folder=folder, host=host, ssl=ssl, certificate=files, behind=behind, most=most, buffering=buffering
+            folder=folder,
+            host=host,
+            ssl=ssl,
+            certificate=files,
+            behind=behind,
+            most=most,
+            buffering=buffering,
+            more=more,
         )
         (folder / "nginx.conf").write_text(config)
         command = (peer("nginx"), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log"))

@@ -18,10 +18,12 @@ from tests.kit.peers import distribution
 from tests.kit.rough_line import Fate, rough_line
 from tests.kit.servers import HOMEPORT, running_registry, serve_process
 from tests.kit.tally import Tally
+from tests.peers.nginx import nginx
 
 pytestmark = pytest.mark.peers
 KINDS = ["homeport", "registry", "docker-registry"]
 SIZE = 24_000_000
+NO_RANGES = 'proxy_set_header Range ""; proxy_hide_header Accept-Ranges; max_ranges 0;'
 
 
 def registry(stack: ExitStack, kind: str, data: Path) -> str:
@@ -86,6 +88,26 @@ def test_the_process_after_a_killed_one_goes_on(kind: str, tmp_path: Path):
             start = int(rest.removeprefix("bytes=").removesuffix("-"))
             assert start > 5_000_000
             assert report["bytes"] == blob.size - start
+
+
+def test_a_source_without_ranges_is_read_twice_however_often_the_target_is_cut(tmp_path: Path):
+    content = images.image(images.layer("large", SIZE))
+    blob, data = max(content.blobs, key=lambda one: one[0].size)
+    tally = Tally()
+    with ExitStack() as stack:
+        origin = stack.enter_context(running_registry(app_wrapper=tally.wrap))
+        source = stack.enter_context(nginx(tmp_path, origin.host, more=NO_RANGES))
+        target = stack.enter_context(distribution(tmp_path / "target"))
+        line = stack.enter_context(rough_line(target, lambda number: Fate(up=7_000_000 if number < 12 else None)))
+        with open_registries() as registries:
+            images.put(content, registries.client(origin.host), "app", "1")
+        tally.requests.clear()
+        command = (*HOMEPORT, "mirror", "--to", line.host, "--no-referrers", f"{source}/app:1")
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+        subprocess.run(command, env=environment, check=True, timeout=120)
+        with open_registries() as registries, registries.client(target).open_blob("app", blob) as reader:
+            assert read_all(reader) == data
+    assert sum(one.path.endswith(blob.digest) for one in tally.requests) == 2
 
 
 def test_a_registry_that_never_takes_a_whole_blob_is_given_up(tmp_path: Path):

@@ -51,6 +51,18 @@ def test_a_used_up_limit_is_said_and_not_hammered():
     assert waits == []
 
 
+def test_to_look_for_a_manifest_where_none_is_spends_no_pull():
+    with running_docker_hub(users={"me": "hunter2"}) as hub:
+        fill(hub)
+        with open_registries(endpoints=[hub.endpoint]) as registries:
+            client = registries.client("docker.io")
+            assert client.head_manifest("redislabs/redis", "7.2.4-64")
+            assert client.find_manifest("redislabs/redis", f"sha256:{64 * '0'}") is None
+            assert hub.counters.pulls("") == 0
+            assert client.find_manifest("redislabs/redis", CONTENT.digest) == CONTENT.manifest
+            assert hub.counters.pulls("") == registries.traffic.of("docker.io").counted_pulls == 1
+
+
 def test_pulls_at_the_same_time_spend_no_more_than_is_left():
     """The first HEAD tells the limit; from then on no request is made that would be refused."""
     with running_docker_hub(limit=5, users={"me": "hunter2"}) as hub:

@@ -223,6 +223,15 @@ def test_an_upload_whose_place_is_never_right_begins_anew():
         assert play.blob == DATA
 
 
+@pytest.mark.parametrize(("shown", "offset"), [("0-0", 0), ("0-9", 10), ("bytes=0-9", 10)])
+def test_where_an_upload_is_may_be_nowhere(shown, offset):
+    """``0-0`` is said of an upload of one byte and of an empty one."""
+    play = registry_play({("GET", "/up"): [Reply(204, {"Range": shown, "Location": "/next"})]})
+    with scripted(play) as server, open_registries() as registries:
+        found = registries.client(server.host).find_upload("a/b", Upload("/up"))
+        assert found == Upload(f"http://{server.host}/next", offset)
+
+
 def test_a_registry_that_names_more_than_there_is_is_not_believed():
     with session(100_000) as server:
         play = server.session

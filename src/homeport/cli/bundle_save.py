@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,7 +30,7 @@ from homeport.mirror.bundle.parts import bundles
 from homeport.mirror.bundle.save import Saved, Wishes
 from homeport.mirror.bundle.save import save as write
 from homeport.mirror.kept import KeptManifests
-from homeport.mirror.lock import LOCK, Lock, is_lock
+from homeport.mirror.lock import Lock, Portion, is_lock
 from homeport.mirror.result import MirrorResult
 
 _SIZE = re.compile(r"([0-9]{1,15})\s*([kMGT]i?)?B?", re.IGNORECASE)
@@ -98,7 +98,8 @@ def save(
         compress: Compress the file as a whole, as one is whose name ends on .zst. Layers are compressed already, as a rule.
         since: Leave out what the other side has: what this bundle holds, or what the images of this lock had; may be repeated.
         lock: Write the digest that each tag had to this file.
-        locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since.
+        locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since. The platforms are those that it was
+            made with.
         referrers: Take along what is about an image: signatures, SBOMs, attestations.
         on_limit: What to do when a pull limit is used up: stop, or wait and go on when the registry gives pulls again.
         include: Let this file, or folder, come along: manifests, CRDs, a scan's report; may be repeated.
@@ -107,6 +108,8 @@ def save(
         report: How the report is written to stdout: table, json or yaml.
         registries: How registries are reached.
     """
+    held = read_lock(lock, platform) if locked else None
+    platform = held.portion.platforms if held else platform
     check_platforms(platform)
     remote, local = split_local(references)
     charts, oci_charts = read_charts(chart)
@@ -120,8 +123,8 @@ def save(
         platforms=platform,
         riders=read_riders(include),
         left_out=_content_of(file for file in since if not is_lock(file)),
-        since={name: digest for file in since if is_lock(file) for name, digest in Lock.read(file).digests.items()},
-        locked=read_lock(lock or Path(LOCK)) if locked else None,
+        since=tuple(Lock.read(file) for file in since if is_lock(file)),
+        locked=held.digests if held else None,
         referrers=referrers,
         patience=on_limit == "wait",
         sign=open_sign_key(sign_key, sign_password_file) if sign_key else None,
@@ -140,15 +143,15 @@ def save(
     for note in saved.notes:
         print(f"warning: {note}", file=sys.stderr)
     if lock and not locked and saved.files:
-        _write_lock(lock, saved)
+        _write_lock(lock, saved, platform)
     made = _report_saved(saved, named)
     print(render(made, report, _saved_table(made, output)))
     return WRONG if any(image.status == "failed" for image in made.images) else DONE
 
 
-def _write_lock(file: Path, saved: Saved) -> None:
+def _write_lock(file: Path, saved: Saved, platforms: Sequence[str]) -> None:
     before = Lock.read(file) if file.exists() else Lock()
-    before.after(MirrorResult(saved.images, saved.traffic)).write(file)
+    before.after(MirrorResult(saved.images, saved.traffic), Portion.of(platforms)).write(file)
 
 
 def _content_of(since: Iterable[Path]) -> dict[str, list[str]]:

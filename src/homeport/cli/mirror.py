@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +34,7 @@ from homeport.reference import Reference
 
 if TYPE_CHECKING:
     from homeport.mapping import Target as Place
-    from homeport.mirror.lock import Lock
+    from homeport.mirror.lock import Lock, Portion
     from homeport.mirror.mirrors import Mirrors
     from homeport.mirror.ports import Target
     from homeport.mirror.selection import Selection
@@ -67,6 +68,9 @@ def mirror(
     """
     files = local_target(to)
     mapping = full_names(names) if files else names.mapping(to)
+    held = _locked(what, output) if what.locked else None
+    if held:
+        what = replace(what, platform=held.portion.platforms, rebuild_index=held.portion.rebuild_index)
     check_platforms(what.platform)
     if what.rebuild_index:
         warn_of_other_digests(what.platform, output)
@@ -83,7 +87,7 @@ def mirror(
         how,
         output,
         wishes=read_list(what.image_list) if what.image_list else (),
-        locked=_locked(what.lock) if what.locked else None,
+        locked=held.digests if held else None,
         mirrors=_mirrors(how.source_mirror),
         demands=_demands(what.verify_key),
         files=files,
@@ -148,17 +152,22 @@ def _from_files(job: _Job, source: LocalSource, do: Callable[[_Job], Report]) ->
 # What few jobs need is imported by those: a mirror that has nothing to do is to be done in no time.
 
 
-def _locked(file: Path | None) -> dict[str, str]:
+def _locked(what: ImageOptions, form: Form) -> "Lock":
     from homeport.cli.locks import read_lock
-    from homeport.mirror.lock import LOCK
 
-    return read_lock(file or Path(LOCK))
+    return read_lock(what.lock, what.platform, rebuild_index=what.rebuild_index, form=form)
 
 
 def _lock(file: Path) -> "Lock":
     from homeport.mirror.lock import Lock
 
     return Lock.read(file) if file.exists() else Lock()
+
+
+def _portion(job: _Job) -> "Portion":
+    from homeport.mirror.lock import Portion
+
+    return Portion.of(job.what.platform, rebuild_index=job.what.rebuild_index)
 
 
 def _demands(keys: tuple[str, ...]) -> "tuple[Demand, ...]":
@@ -224,7 +233,7 @@ def _run(job: _Job) -> Report:
             mirrors=_mirrored(job, registries),
         )
     if before and job.lock:
-        before.after(result).write(job.lock)
+        before.after(result, _portion(job)).write(job.lock)
     return report_result(result, refused(job.named.open, job.mapping))
 
 
@@ -243,6 +252,7 @@ def _forecast(job: _Job) -> Report:
             keep_tags=job.what.keep_tag,
             rebuild_index=job.what.rebuild_index,
             deep=job.how.deep,
+            demands=job.demands,
         )
         quotas = expect_all(plan, registries.standing, job.what.platform)
     return report_plan(plan, refused(job.named.open, job.mapping), quotas)

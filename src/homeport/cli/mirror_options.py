@@ -24,7 +24,7 @@ class ImageOptions:
             its digest will not find it, and signatures of the whole image do not fit.
         lock: Write the digest that each tag had to this file.
         locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since, and ask the source for nothing
-            that the target has.
+            that the target has. The platforms are those that it was made with.
         referrers: Bring along what is about an image: signatures, SBOMs, attestations.
         keep_tag: Give images that are known by digest alone a tag at the target, keep-..., so that no clean-up removes them.
         verify_key: Bring only images that cosign has signed with this key, the file of a public one in PEM; PATTERN=KEY demands it of

@@ -79,7 +79,6 @@ class BlobScheduler:
         self._homes: dict[str, str] = {}
         self._known = homes or TargetHomes()
         self._spool, self._registry = spool, registry
-        self._mounts = False
         self._largest: Transfer | None = None
         self._small_next = False
         self._large_left = large
@@ -218,8 +217,9 @@ class BlobScheduler:
         home = own if own in known or not known else known[0]
         mount_from = self._homes.get(blob.digest) or place.beside or home
         upload = self._target.start_blob(own, blob.digest, mount_from=mount_from)
-        self._mounts = self._mounts or upload is None
-        is_unseen = blob.size >= LARGE_BLOB and not place.is_new and (mount_from != own or not self._mounts)
+        if upload is None:
+            self._known.mounted()
+        is_unseen = blob.size >= LARGE_BLOB and not place.is_new and (mount_from != own or not self._known.mounts)
         unsure = is_unseen or self._known.is_given(blob.digest)
         return None if unsure and upload and self._target.has_blob(own, blob.digest) else upload
 

@@ -12,6 +12,7 @@ from homeport.mirror.blobs import BlobScheduler, Place
 from homeport.mirror.companions import Company, Finder, news
 from homeport.mirror.expected import Quotas
 from homeport.mirror.explore import Explorer, at_hand
+from homeport.mirror.foresee import look_for_signatures, read_signatures
 from homeport.mirror.homes import Homes, TargetHomes
 from homeport.mirror.kept import KeptManifests, metered
 from homeport.mirror.mirrors import Mirrors
@@ -128,10 +129,12 @@ def forecast(
     referrers: bool = False,
     keep_tags: bool = False,
     rebuild_index: bool = False,
+    demands: Sequence[Demand] = (),
 ) -> Plan:
-    """Say what `mirror` would do and cost, by HEADs alone: no counted pull. Raises CollisionError, UsageError.
+    """Say what `mirror` would do and cost, by HEADs and lists alone: no counted pull. Raises CollisionError, UsageError.
 
-    With `deep` manifests are fetched, which counts, into `kept`: then a mirror does not fetch them again.
+    With `deep` manifests are fetched, which counts, into `kept`: then a mirror does not fetch them again. So are signatures that `demands`
+    asks for; without it they are only looked for.
     """
     wanted = want(references, mapping, locked)
     wishes = Wishes(
@@ -142,6 +145,8 @@ def forecast(
         referrers=referrers,
         keep_tags=keep_tags,
         rebuild_index=rebuild_index,
+        demands=tuple(demands),
+        free=True,
     )
     job = _Job(sources, target, Observer(), concurrency or Concurrency(), wishes)
     try:
@@ -181,7 +186,7 @@ class _Job:
         self._images = Workers(concurrency.images, "image")
         self._manifests = Workers(concurrency.manifests, "manifest")
         self._carriers = Workers(concurrency.blobs, "blob")
-        self._finder = Finder(self._manifests)
+        self._finder = Finder(self._manifests, self._may_read)
         self._resolver = Resolver(self._target, self._askers, keep_tags=wishes.keep_tags)
         self._homes = TargetHomes(wishes.homes, wishes.kept, wishes.registry)
         self._blobs = BlobScheduler(
@@ -222,12 +227,16 @@ class _Job:
         return plan(seen, at_hand(seen, self._kept, self._platforms))
 
     def explore(self, images: Iterable[Seen]) -> tuple[list[Seen], Known]:
-        """Fetch what the images name, but for what the target has."""
-        explorer = Explorer(self._target, self._manifests, self._platforms)
-        explored = self._images.map(
-            lambda seen: explorer.explore(seen, self._source(seen.wanted.source.registry)), images
-        )
-        return explored, explorer.known
+        """Fetch what the images name, but for what the target has, and signatures that are demanded."""
+        explorer, finder = Explorer(self._target, self._manifests, self._platforms), Finder(self._manifests)
+        wishes = self._wishes
+
+        def explore(seen: Seen) -> Seen:
+            source = self._source(seen.wanted.source.registry)
+            seen = read_signatures(seen, wishes.demands, source, finder, referrers=wishes.referrers)
+            return explorer.explore(seen, source)
+
+        return self._images.map(explore, images), explorer.known
 
     def stop(self) -> None:
         self._meter.stop()
@@ -240,7 +249,10 @@ class _Job:
         try:
             source = self._source(wanted.source.registry)
             seen = self._resolve(wanted, source)
+            seen = look_for_signatures(seen, self._wishes.demands, source, self._finder)
             digest = seen.digest
+            if seen.error:
+                return seen
             if self._wishes.rebuild_index and digest and self._kept and (raw := self._kept.get(digest)):
                 made = rebuilt(raw, self._platforms).digest
                 if made == seen.there:
@@ -249,7 +261,8 @@ class _Job:
                 return self._look_for_news(seen, source)
             if self._company:
                 companions = self._company.look(_place(wanted, source), wanted.source.registry, digest)
-                seen = msgspec.structs.replace(seen, companions=len(companions), note=companions.note or seen.note)
+                note, beside = companions.note or seen.note, seen.beside.with_lists(companions.unread)
+                seen = msgspec.structs.replace(seen, companions=len(companions), beside=beside, note=note)
             if seen.at_target or seen.head:
                 return seen
             head = source.head_manifest(wanted.source.repository, digest)
@@ -309,7 +322,8 @@ class _Job:
         """Make an index anew where that is wished; the target may have it already."""
         if not self._wishes.rebuild_index or seen.present or not seen.digest:
             return seen
-        made = rebuilt(self._trees.fetch(_place(seen.wanted, source), seen.digest), self._platforms)
+        raw = seen.found or self._trees.fetch(_place(seen.wanted, source), seen.digest)
+        made = rebuilt(raw, self._platforms)
         if made.digest == seen.digest:
             return seen
         if seen.wanted.source.digest:
@@ -318,9 +332,7 @@ class _Job:
                 hint="Name it by a tag alone, or bring it whole: without --rebuild-index.",
             )
         note = f"its index was made anew for {', '.join(self._platforms)}: {made.digest} at the target, {seen.digest} at the source"
-        return msgspec.structs.replace(
-            seen, present=made.digest == seen.there, at_target=False, found=None, rebuilt=made.digest, note=note
-        )
+        return msgspec.structs.replace(seen, present=made.digest == seen.there, rebuilt=made.digest, note=note)
 
     def _look_again(self, seen: Seen, source: Source) -> Seen:
         """Notice a tag that moved while its image was brought."""
@@ -357,7 +369,8 @@ class _Job:
         wanted = seen.wanted
         if not self._company or not seen.digest or self._wishes.locked:
             return seen
-        return msgspec.structs.replace(seen, companions=self._company.lacking(_place(wanted, source), seen))
+        companions, unread = self._company.lacking(_place(wanted, source), seen)
+        return msgspec.structs.replace(seen, companions=companions, beside=seen.beside.with_lists(unread))
 
     def _bring(self, seen: Seen, digest: str, source: Source) -> str:
         """Bring an image with all about it, its tag last; return a note."""
@@ -373,6 +386,10 @@ class _Job:
                 explain_refusal(error)
             raise
         return note
+
+    def _may_read(self, source: Source, digest: str) -> bool:
+        """Tell whether a manifest may be fetched: where nothing is to count, if it is at hand."""
+        return not self._wishes.free or source.is_local or bool(self._kept and self._kept.get(digest))
 
     def _source(self, registry: str) -> Source:
         return self._sources.do(

@@ -1,4 +1,4 @@
-"""Where the target has blobs, so that they are mounted rather than sent again: nothing here asks the target.
+"""Where the target has blobs, and whether it mounts them, so that none is sent again: nothing here asks the target.
 
 It is known from whoever starts a job, from what earlier runs brought, and from images of the job that are there. What is wrong by
 now costs nothing: a mount that fails opens the upload that would have been opened anyway.
@@ -25,6 +25,13 @@ MOST_KEPT: Final = 20_000
 """Blobs of which is remembered where one registry has them: 2 MB, read when a first blob is to be sent."""
 
 
+class _Memory(msgspec.Struct):
+    """What runs leave behind: whether the target has ever mounted a blob, and a repository for each blob."""
+
+    mounts: bool = False
+    homes: dict[str, str] = {}
+
+
 class TargetHomes:
     """What is known of one target; any number of threads may use it. `kept` is where earlier runs left it, and this one does."""
 
@@ -34,7 +41,8 @@ class TargetHomes:
         self._given, self._kept = given, kept
         self._name = f"homes-{quote(registry, safe='')}"
         self._lock = threading.Lock()
-        self._remembered: dict[str, str] | None = None
+        self._remembered: _Memory | None = None
+        self._mounts = False
         self._there: list[tuple[str, str]] = []
         self._brought: dict[str, str] = {}
 
@@ -43,12 +51,21 @@ class TargetHomes:
         if given := self._given.get(digest):
             return given
         with self._lock:
-            if self._remembered is None:
-                self._remembered = self._read()
             while self._there:
                 self._learn(*self._there.pop())
-            home = self._brought.get(digest) or self._remembered.get(digest)
+            home = self._brought.get(digest) or self._memory().homes.get(digest)
         return (home,) if home else ()
+
+    @property
+    def mounts(self) -> bool:
+        """Whether the target has shown that it mounts: if so, a blob that it does not mount is not there."""
+        with self._lock:
+            return self._mounts or self._memory().mounts
+
+    def mounted(self) -> None:
+        """Note that the target mounts."""
+        with self._lock:
+            self._mounts = True
 
     def is_given(self, digest: str) -> bool:
         """Tell whether whoever started the job says that the target has a blob."""
@@ -69,17 +86,21 @@ class TargetHomes:
         if self._kept and self._brought:
             known = self._read()
             for digest, repository in self._brought.items():
-                known.pop(digest, None)
-                known[digest] = repository
-            latest = dict(list(known.items())[-MOST_KEPT:])
+                known.homes.pop(digest, None)
+                known.homes[digest] = repository
+            latest = _Memory(self._mounts or known.mounts, dict(list(known.homes.items())[-MOST_KEPT:]))
             self._kept.write(self._name, msgspec.json.encode(latest))
 
-    def _read(self) -> dict[str, str]:
+    def _memory(self) -> _Memory:
+        self._remembered = self._remembered or self._read()
+        return self._remembered
+
+    def _read(self) -> _Memory:
         content = self._kept.read(self._name) if self._kept else None
         try:
-            return msgspec.json.decode(content or b"{}", type=dict[str, str])
+            return msgspec.json.decode(content or b"{}", type=_Memory)
         except UNREADABLE:
-            return {}
+            return _Memory()
 
     def _learn(self, repository: str, digest: str) -> None:
         raw = self._kept.get(digest) if self._kept else None

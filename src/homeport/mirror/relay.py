@@ -1,11 +1,11 @@
 """A blob between its source and the target, where either may break off."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Self
 
-from homeport.errors import ContentError
+from homeport.errors import BeganAnewError, ContentError
 from homeport.mirror.ports import Source
 from homeport.mirror.spool import Part, Spool
 from homeport.oci.manifest import Descriptor
@@ -16,9 +16,10 @@ HELD_BYTES = 1 << 20
 
 
 class Relay:
-    """Streams a blob as it comes; one that must be sent again from its start goes by way of a file.
+    """Streams a blob as it comes; one that must be sent, or read, again from its start goes by way of a file.
 
-    So a target that loses what it got costs a second fetch at most, and the source need not wait for a slow target then.
+    So a target that loses what it got costs a second fetch at most, as does a source that can only begin anew, and the source need not
+    wait for a slow target then.
     `check` is called now and then, and may raise.
     """
 
@@ -49,13 +50,20 @@ class Relay:
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer from its start; return the number of bytes, 0 at the end. Raises ContentError, RegistryError."""
         try:
-            count = self._content.readinto(buffer)
+            count = self._read(buffer)
         except ContentError:
             if self._part:
                 self._part.drop()
             raise
         self._at += count
         return count
+
+    def _read(self, buffer: memoryview) -> int:
+        try:
+            return self._content.readinto(buffer)
+        except BeganAnewError:
+            self._begin_anew()
+            return self._content.readinto(buffer)
 
     def seek(self, offset: int, /) -> None:
         """Go back; to the start by way of a file, as what the target lost once it may lose again."""
@@ -64,8 +72,11 @@ class Relay:
             self._opened.close()
             if not self._take_file():
                 self._stream(0)
-        self._content.seek(offset)
         self._at = offset
+        try:
+            self._content.seek(offset)
+        except BeganAnewError:
+            self._begin_anew()
 
     def done(self) -> None:
         """The target has the blob."""
@@ -84,7 +95,22 @@ class Relay:
 
     def _stream(self, offset: int) -> None:
         self._start, self.is_verified = offset, not offset or self._source.is_local
-        self._content = self._opened.enter_context(self._source.open_blob(self._origin, self._blob, Begun(offset)))
+        begun = Begun(offset, rereads=self._spool is None)
+        self._content = self._opened.enter_context(self._source.open_blob(self._origin, self._blob, begun))
+
+    def _begin_anew(self) -> None:
+        """Take a blob that comes from its start again to a file, or else skip what was there before."""
+        if self._take_file(self._content):
+            self._opened.close()
+            self._content.seek(self._at)
+            return
+        self._spool = None
+        self._opened.close()
+        self._stream(0)
+        rest = self._at
+        buffer = memoryview(bytearray(min(rest, HELD_BYTES)))
+        while rest:
+            rest -= self._content.readinto(buffer[:rest])
 
     def _held(self) -> BlobReader:
         content = memoryview(bytearray(self._blob.size))
@@ -94,14 +120,14 @@ class Relay:
                 rest = rest[count:]
         return _Held(content)
 
-    def _take_file(self) -> bool:
-        """Bring the blob to a file and read from there; False where that cannot be."""
+    def _take_file(self, content: BlobReader | None = None) -> bool:
+        """Bring the blob, or `content` that stands at its start, to a file and read from there; False where that cannot be."""
         part = self._spool.part(self._blob) if self._spool else None
         if part is None:
             return False
         self._part = part
         try:
-            self._fill(part)
+            self._fill(part, content)
         except OSError:
             # The disk is full, or fails: the copy does not need it.
             part.drop()
@@ -111,7 +137,12 @@ class Relay:
         self._content, self._start, self.is_verified = part.reader(), 0, True
         return True
 
-    def _fill(self, part: Part) -> None:
+    def _fill(self, part: Part, content: BlobReader | None) -> None:
+        if content:
+            part.clear()
+            with suppress(BeganAnewError):
+                self._copy(content, part)
+            self._opened.close()  # whoever asks for another download must hold none
         begun = part.begun()
         try:
             self._fetch(part, begun)
@@ -124,11 +155,14 @@ class Relay:
     def _fetch(self, part: Part, begun: Begun) -> None:
         if begun.offset == self._blob.size:
             return
-        buffer = memoryview(bytearray(HELD_BYTES))
         with self._source.open_blob(self._origin, self._blob, begun) as content:
-            while count := content.readinto(buffer):
-                self._check()
-                part.append(buffer[:count])
+            self._copy(content, part)
+
+    def _copy(self, content: BlobReader, part: Part) -> None:
+        buffer = memoryview(bytearray(HELD_BYTES))
+        while count := content.readinto(buffer):
+            self._check()
+            part.append(buffer[:count])
 
 
 class _Held:

@@ -25,6 +25,8 @@ class Wishes(msgspec.Struct, frozen=True):
     one_platform: bool = False
     fail_fast: bool = False
     demands: tuple[Demand, ...] = ()
+    free: bool = False
+    """Whether nothing is fetched that counts to find out what is about an image."""
     spool: Spool | None = None
     registry: str = ""
     """The name of the target's."""

@@ -21,11 +21,13 @@ class Begun(msgspec.Struct, frozen=True):
     """The first bytes of a blob, which are at hand elsewhere: how many, and their running hash.
 
     Without a hash nobody here has seen them: then what follows cannot be verified as it streams, and the whole must be before it
-    is used.
+    is used. `rereads` says whether what came before is read again, unseen, where a source gives a blob from its start alone; otherwise
+    BeganAnewError is raised, and the next read begins there.
     """
 
     offset: int = 0
     hasher: Hasher | None = None
+    rereads: bool = True
 
 
 NOTHING: Final = Begun()

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from homeport.errors import ContentError, UnreachableError
+from homeport.errors import BeganAnewError, ContentError, UnreachableError
 from homeport.oci.digest import hasher_for, matches
 from homeport.oci.manifest import Descriptor
 from homeport.oci.transfer import Begun
@@ -27,6 +27,7 @@ class BlobDownload:
         self._hasher = begun.hasher if begun.offset else hasher_for(blob.digest)
         self._offset = begun.offset
         self._marks = [(self._offset, self._hasher and self._hasher.copy())]
+        self._rereads, self._is_anew, self._has_ranges = begun.rereads, False, False
         self._answer: Answer | None = None
         # The place is kept while a cut is mended: who took it meanwhile could wait for this one's upload to end.
         self._leave = host.enter("download")
@@ -38,6 +39,7 @@ class BlobDownload:
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer from its start; return the number of bytes, 0 at the end. Raises ContentError, RegistryError."""
+        self._check_place()
         wanted = min(len(buffer), self._blob.size - self._offset)
         if wanted == 0:
             return 0
@@ -62,6 +64,9 @@ class BlobDownload:
         self._offset, hasher = self._marks[-1]
         self._hasher = hasher and hasher.copy()
         self._open()
+        # A source that may not go on at an offset would have to be read from its start at the next cut, too.
+        self._is_anew = self._is_anew or not (self._offset or self._rereads or self._has_ranges)
+        self._check_place()
         before = memoryview(bytearray(min(BLOCK, offset - self._offset)))
         while self._offset < offset:
             self.readinto(before[: offset - self._offset])
@@ -81,6 +86,7 @@ class BlobDownload:
         while True:
             try:
                 answer = self._answer or self._open()
+                self._check_place()
                 count = answer.readinto(buffer)
                 if count:
                     return count
@@ -97,6 +103,12 @@ class BlobDownload:
                 ) from failure
             where = f"blob {self._blob.digest[:19]} at byte {self._offset} of {self._blob.size}"
             self._host.pace.pause(backoff(failures), failures, f"{where}: {failure.message}")
+
+    def _check_place(self) -> None:
+        """Raise BeganAnewError once where the source began anew."""
+        if self._is_anew:
+            self._is_anew = False
+            raise BeganAnewError(f"{self._named}: it gives no part of a blob", host=self._host.name)
 
     def _open(self) -> Answer:
         headers = {"Range": f"bytes={self._offset}-"} if self._offset else {}
@@ -123,6 +135,10 @@ class BlobDownload:
     def _position(self, answer: Answer) -> None:
         """Make sure that the next byte is the one at the offset; a registry without ranges starts anew."""
         start = self._offset if answer.status == 206 else 0
+        self._has_ranges = answer.status == 206 or answer.headers.get("Accept-Ranges", "").lower() == "bytes"
+        if self._offset > start and not self._rereads:
+            self._offset, self._hasher, self._is_anew = 0, hasher_for(self._blob.digest), True
+            self._marks = [(0, self._hasher.copy())]
         announced = answer.headers.get("Content-Length", "")
         if announced.isdigit() and int(announced) != self._blob.size - start:
             raise ContentError(

@@ -137,6 +137,11 @@ class Host:
         self._meeting = threading.Lock()
         self._budgets: dict[str, Budget] = {}
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether the registry has stated a limit on pulls."""
+        return self._traffic.quota(self.name) is not None
+
     def request(self, ask: Ask, use: Callable[[Answer], T]) -> T:
         """Ask, use the answer and close it, again while that may help; the body must be bytes. Raises RegistryError."""
 
@@ -183,6 +188,11 @@ class Host:
         """Return who one is there, for a message."""
         credential = self._resolve(repository)
         return credential.identity if credential else "anonymous"
+
+    def reading(self, identity: str) -> Reading | None:
+        """Return the pull limit of an identity as it stands, whatever the order in which answers came."""
+        budget = self._budgets.get(identity)
+        return budget.reading if budget else None
 
     @property
     def experience(self) -> dict[str, Experience]:

@@ -13,7 +13,7 @@ from homeport.mirror.bundle.output import Output, open_output
 from homeport.mirror.bundle.signature import Signer
 from homeport.mirror.executor import Concurrency, Sources
 from homeport.mirror.kept import KeptManifests
-from homeport.mirror.lock import LOCK, Lock
+from homeport.mirror.lock import LOCK, Lock, Portion
 from homeport.mirror.observer import Observer
 from homeport.mirror.plan import LARGE_BLOB, Wanted
 from homeport.mirror.result import ImageResult, Traffic
@@ -36,7 +36,7 @@ class Wishes(msgspec.Struct, frozen=True):
     """How a bundle is to be.
 
     `split_size` in bytes; `packed` by zstd, as is a file whose name ends on .zst; `platforms` as for mirror(); `riders` are files that come along, by name; `left_out` is content that
-    the other side has, by digest, with the images that have it there; `since` are images that it has, by name with their digest.
+    the other side has, by digest, with the images that have it there; `since` are locks of images that it has.
     With `locked`, digests by reference, a tag that has another digest at the source is refused. With `referrers` signatures and all else that is about an image come along;
     with `patience` a pull limit that is used up is waited for; `sign` signs it.
     """
@@ -46,7 +46,7 @@ class Wishes(msgspec.Struct, frozen=True):
     platforms: tuple[str, ...] = ()
     riders: Mapping[str, bytes] = {}
     left_out: Mapping[str, Sequence[str]] = {}
-    since: Mapping[str, str] = {}
+    since: tuple[Lock, ...] = ()
     locked: Mapping[str, str] | None = None
     referrers: bool = False
     patience: bool = False
@@ -144,7 +144,7 @@ class _Job:
             {digest: raw for tree in trees for digest, raw in tree.referrers.items()},
             manifests.values(),
             [tree.blobs[digest] for digest, tree in blobs.items()],
-            {**self.wishes.riders, LOCK: Lock({str(tree.reference): tree.root.digest for tree in trees}).encode()},
+            {**self.wishes.riders, LOCK: self._lock(trees)},
             platforms=self.wishes.platforms,
             lacks={digest: images for digest, images in left_out.items() if digest in used},
             sign=self.wishes.sign,
@@ -160,6 +160,10 @@ class _Job:
             for tree, blob in largest_first
         ]
         return dict(filter(None, (each.result() for each in carried)))
+
+    def _lock(self, trees: Sequence[Tree]) -> bytes:
+        digests = {str(tree.reference): tree.root.digest for tree in trees}
+        return Lock(digests, Portion.of(self.wishes.platforms)).encode()
 
     def _carry(self, tree: Tree, blob: Descriptor, output: Output) -> tuple[str, HomeportError] | None:
         """Write one blob; return what kept it away."""
