@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from homeport.errors import RegistryError
 from homeport.registry.checkup import REPOSITORY, Finding, check_up
+from homeport.registry.client import RegistryClient
 from tests.kit.clients import open_registries
 from tests.kit.scripted import Reply, registry_play, scripted
 from tests.kit.servers import HOMEPORT, RunningRegistry, running_registry
@@ -64,6 +66,30 @@ def test_a_registry_that_takes_no_large_manifest_is_told_from_one_that_does(regi
         finding = found(running.host)["takes manifests of 4 MB"]
     assert finding.state == "no"
     assert "may not fit" in finding.means
+
+
+def test_pieces_are_sent_in_more_than_one_request():
+    tally = Tally()
+    with running_registry(app_wrapper=tally.wrap) as running:
+        assert found(running.host)["takes layers in pieces"].state == "yes"
+    assert tally.count("PATCH blobs") == 2
+
+
+@pytest.mark.parametrize(("largest", "is_bad"), [(1 << 20, True), (1 << 34, False)])
+def test_pieces_are_needed_where_whole_layers_do_not_pass(
+    registry: RunningRegistry, monkeypatch: pytest.MonkeyPatch, largest: int, *, is_bad: bool
+):
+    def refuse(*_: object) -> None:
+        raise RegistryError("PATCH: status 405", status=405)
+
+    monkeypatch.setattr(
+        RegistryClient, "announce_blob", lambda _self, _name, blob, _: 100 if blob.size <= largest else 413
+    )
+    monkeypatch.setattr(RegistryClient, "put_blob_in_pieces", refuse)
+    findings = found(registry.host)
+    assert findings["takes layers in pieces"].state == "no"
+    assert findings["takes layers in pieces"].is_bad is is_bad
+    assert not findings["takes layers of 8 GiB in one request"].is_bad
 
 
 def test_what_is_no_registry_ends_it():
