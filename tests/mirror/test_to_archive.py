@@ -110,6 +110,13 @@ def test_what_is_in_it_stays_and_is_not_fetched_again(world: World, content: ima
         assert verify(layout, [file]) == []
 
 
+def test_platforms_that_are_missing_are_brought_when_all_are_wanted(world: World, content: images.Content, file: Path):
+    bring(world, file, APP, platforms=["linux/amd64"])
+    assert bring(world, file, APP).images[0].status == "copied"
+    with open_layout([file]) as layout:
+        assert verify(layout, [file]) == []
+
+
 def test_equal_images_make_equal_bytes(world: World, content: images.Content, tmp_path: Path):
     for file, order in (("a.tar", (APP, TWO)), ("b.tar", (TWO, APP))):  # images come in any order
         with target_of(tmp_path / file, APP, TWO) as target:
