@@ -127,6 +127,11 @@ class Host:
         self._meeting = threading.Lock()
         self._budgets: dict[str, Budget] = {}
 
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether it was found to; False before the first request."""
+        return self._scheme == "https"
+
     def request(self, ask: Ask, use: Callable[[Answer], T]) -> T:
         """Ask, use the answer and close it, again while that may help; the body must be bytes. Raises RegistryError."""
 
