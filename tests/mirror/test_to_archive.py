@@ -226,6 +226,13 @@ def test_files_that_are_something_else_are_left_as_they_are(
         target_of(tmp_path / "none" / "a.tar")
 
 
+def test_an_empty_file_is_a_place_for_it(world: World, content: images.Content, file: Path):
+    file.touch()
+    assert not bring(world, file, APP).failed
+    with open_layout([file]) as layout:
+        assert layout.references == (Reference.parse(APP),)
+
+
 def test_damaged_content_in_it_is_not_taken_along(world: World, content: images.Content, file: Path):
     bring(world, file, APP)
     layer = content.children[0].blobs[1][1]

@@ -45,7 +45,7 @@ class ArchiveTarget(LayoutTarget):
         self._manifests: dict[str, RawManifest] = {}
         self._taken = -1
         self._seen = _identity(file)
-        self._before = _open(file, is_docker=is_docker) if self._seen else None
+        self._before = _open(file, is_docker=is_docker) if self._seen and self._seen.size else None
         try:
             self._there = self._entries = _index_in(self._before) if self._before else _NOTHING
             super().__init__(file.with_name(file.name + _UNFINISHED), names)
@@ -189,12 +189,20 @@ def _in_order(index: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     return {**index, "manifests": [*known, *new]}
 
 
-def _identity(file: Path) -> tuple[int, int, int] | None:
+class _Identity(msgspec.Struct, frozen=True):
+    """What tells a file from the one that another run has put in its place."""
+
+    number: int
+    size: int
+    written: int
+
+
+def _identity(file: Path) -> _Identity | None:
     try:
         status = file.stat()
     except FileNotFoundError:
         return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return _Identity(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _open(file: Path, *, is_docker: bool) -> Archive:
