@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tarfile
 import termios
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -20,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from homeport.cli.metrics_file import metrics_text
 from homeport.cli.mirror_report import Image, Report, Requests
+from homeport.mirror.lock import Lock
 from tests.kit import images
 from tests.kit.clients import open_registries
 from tests.kit.keys import write_keys
@@ -405,6 +407,8 @@ def test_a_list_chooses_tags(shell: Shell, tmp_path: Path):
     done = shell.run("--list", str(file))
     assert done.returncode == 2
     assert "unknown field `version`" in done.stderr
+    file.write_text(yaml.safe_dump({"images": [{**wish, "repository": f"{wish['repository']}:7"}]}))
+    assert "a repository has no tag" in shell.run("--list", str(file)).stderr
     file.write_text(yaml.safe_dump({"images": [{**wish, "versions": "9"}]}))
     assert "no tag is as the list wants it" in shell.run("--list", str(file)).stderr
 
@@ -466,6 +470,7 @@ def test_figures_are_what_a_parser_of_prometheus_reads():
     assert families["homeport_mirror_images"] == {("copied",): 0, ("present",): 0, ("failed",): 1}
     assert families["homeport_mirror_requests"] == {("source",): 3, ("target",): 4}
     assert families["homeport_mirror_duration_seconds"] == {(): 1.5}
+    assert families["homeport_mirror_success"] == {(): 0}
 
 
 def test_a_folder_is_a_target_too(shell: Shell, tmp_path: Path):
@@ -505,10 +510,33 @@ def test_an_archive_is_a_target_too(shell: Shell, tmp_path: Path, kind: str):
     assert "3 copied" in shell.run_to(f"oci:{tmp_path}/all", f"{kind}:{tmp_path}/a.tar").stdout
 
 
+def test_what_is_about_an_image_is_not_for_docker(shell: Shell, tmp_path: Path):
+    content = images.image(images.layer("app"))
+    name = shell.publish(content, "app:1")
+    with open_registries() as registries:
+        images.put(images.about(content), registries.client(shell.source.host), "app")
+    for kind, entries in (("docker-archive", 1), ("oci-archive", 2)):
+        assert shell.run_to(f"{kind}:{tmp_path}/{kind}.tar", name).returncode == 0
+        with tarfile.open(tmp_path / f"{kind}.tar") as archive:
+            index = archive.extractfile("index.json")
+            assert index
+            assert len(json.load(index)["manifests"]) == entries
+
+
+def test_a_lock_is_of_what_registries_have(shell: Shell, tmp_path: Path):
+    name, layout = shell.publish(images.image(images.layer("app")), "app:1"), f"oci:{tmp_path}/layout"
+    two = shell.publish(images.image(images.layer("two")), "two:1")
+    shell.run_to(layout, two)
+    assert "2 copied" in shell.run("--lock", str(tmp_path / "lock"), name, layout).stdout
+    assert list(Lock.read(tmp_path / "lock").digests) == [name]
+
+
 def test_a_dry_run_writes_no_archive(shell: Shell, tmp_path: Path):
     name = shell.publish(images.image(images.layer("app")), "app:1")
     before = set(tmp_path.iterdir())
-    assert "1 pending" in shell.run_to(f"oci-archive:{tmp_path}/a.tar", name, "--dry-run").stdout
+    done = shell.run_to(f"oci-archive:{tmp_path}/a.tar", name, f"{shell.source.host}/none:1", "--dry-run")
+    assert "1 pending, 1 failed" in done.stdout
+    assert "was not written" not in done.stderr
     assert {file.name for file in set(tmp_path.iterdir()) - before} <= {".cache"}
 
 

@@ -1,6 +1,11 @@
 import io
 import json
+import os
+import pty
+import re
 import sys
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +13,7 @@ from rich.console import Console
 
 from homeport.cli.bars import Bars
 from homeport.cli.events import Events
-from homeport.cli.progress import Lines, describe_limit, shown_bytes, watching
+from homeport.cli.progress import Lines, describe_limit, shown_bytes, tell, watching
 from homeport.cli.quota_report import quota_lines, report_quota
 from homeport.mirror import Bound, Expected, ImageResult, Wanted
 from homeport.quota.experience import Experience, Standing
@@ -112,6 +117,36 @@ def test_no_line_is_broken(width: int):
     assert len(shown) == (2 if width >= 80 else 1)
     assert width < 80 or shown[1].split()[0].endswith("redis:7.2.4-64")
     assert "1.2/10.0 GB" in shown[0]
+
+
+def test_warnings_stand_above_the_bars_in_lines_of_their_own(monkeypatch: pytest.MonkeyPatch):
+    outer, inner = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LINES", "24")
+    warning = "a [red]long[/red] warning, " + 20 * "with many words "
+    written = bytearray()
+    reading = threading.Thread(target=_read_all, args=(outer, written))
+    reading.start()
+    with os.fdopen(inner, "w") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        with watching() as watcher:
+            watcher.job_started(1)
+            watcher.bytes_expected(100, WANTED.source)
+            watcher.waits(WAIT)
+            tell("warning", warning)
+    reading.join()
+    os.close(outer)
+    wiped = (line.rpartition("\x1b[2K")[2] for line in written.decode().split("\n"))
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", line) for line in wiped]
+    assert "waiting 12 s for docker.io: 429: too many requests" in lines
+    assert f"warning: {warning}".strip() in " ".join(" ".join(lines).split())
+
+
+def _read_all(terminal: int, into: bytearray) -> None:
+    with suppress(OSError):  # that is how a terminal ends
+        while more := os.read(terminal, 1 << 16):
+            into += more
 
 
 @pytest.mark.parametrize(("kind", "width"), [("dumb", 100), ("xterm", 59)])

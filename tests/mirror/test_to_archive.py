@@ -19,7 +19,7 @@ from homeport.mirror.bundle.docker_list import docker_name
 from homeport.mirror.bundle.load import load, verify
 from homeport.mirror.bundle.save import save
 from homeport.oci.manifest import RawManifest
-from homeport.oci.media_types import OCI_MANIFEST
+from homeport.oci.media_types import DOCKER_FOREIGN_LAYER, OCI_MANIFEST
 from homeport.reference import Reference
 from tests.kit import images
 from tests.mirror.conftest import World
@@ -110,9 +110,19 @@ def test_what_is_in_it_stays_and_is_not_fetched_again(world: World, content: ima
         assert verify(layout, [file]) == []
 
 
+def test_platforms_that_are_missing_are_brought_when_all_are_wanted(world: World, content: images.Content, file: Path):
+    bring(world, file, APP, platforms=["linux/amd64"])
+    assert bring(world, file, APP).images[0].status == "copied"
+    with open_layout([file]) as layout:
+        assert verify(layout, [file]) == []
+
+
 def test_equal_images_make_equal_bytes(world: World, content: images.Content, tmp_path: Path):
-    bring(world, tmp_path / "a.tar", APP, TWO)
-    bring(world, tmp_path / "b.tar", APP, TWO)
+    for file, order in (("a.tar", (APP, TWO)), ("b.tar", (TWO, APP))):  # images come in any order
+        with target_of(tmp_path / file, APP, TWO) as target:
+            for name in order:
+                assert not into(world, target, name).failed
+            target.finish()
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
 
 
@@ -216,6 +226,13 @@ def test_files_that_are_something_else_are_left_as_they_are(
         target_of(tmp_path / "none" / "a.tar")
 
 
+def test_an_empty_file_is_a_place_for_it(world: World, content: images.Content, file: Path):
+    file.touch()
+    assert not bring(world, file, APP).failed
+    with open_layout([file]) as layout:
+        assert layout.references == (Reference.parse(APP),)
+
+
 def test_damaged_content_in_it_is_not_taken_along(world: World, content: images.Content, file: Path):
     bring(world, file, APP)
     layer = content.children[0].blobs[1][1]
@@ -284,6 +301,16 @@ def test_what_docker_does_not_run_is_refused(world: World, file: Path):
     images.put(images.Content(raw, chart.blobs), world.source, "team/app", "1")
     (image,) = bring(world, file, APP, is_docker=True).images
     assert "is no image that Docker runs" in image.error
+
+
+def test_layers_that_stay_elsewhere_are_refused_for_docker(world: World, file: Path):
+    app = images.image(images.layer("a"))
+    body = json.loads(app.manifest.body)
+    body["layers"][0]["mediaType"] = DOCKER_FOREIGN_LAYER
+    raw = RawManifest.of(json.dumps(body).encode(), OCI_MANIFEST)
+    images.put(images.Content(raw, app.blobs), world.source, "team/app", "1")
+    (image,) = bring(world, file, APP, is_docker=True).images
+    assert "docker load wants them all" in image.error
 
 
 def test_an_image_that_is_known_by_digest_has_no_tag_for_docker(world: World, file: Path):

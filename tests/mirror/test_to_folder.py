@@ -63,6 +63,17 @@ def test_the_second_time_nothing_is_done(world: World, content: images.Content, 
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")} == before
 
 
+def test_platforms_that_are_missing_are_brought_when_all_are_wanted(
+    world: World, content: images.Content, tmp_path: Path
+):
+    bring(world, tmp_path, APP, platforms=["linux/amd64"])
+    assert bring(world, tmp_path, APP, platforms=["linux/amd64"]).images[0].status == "present"
+    assert bring(world, tmp_path, APP).images[0].status == "copied"
+    with open_layout([tmp_path]) as layout:
+        assert verify(layout, [tmp_path]) == []
+    assert bring(world, tmp_path, APP).images[0].status == "present"
+
+
 def test_a_dry_run_makes_no_folder(world: World, content: images.Content, tmp_path: Path):
     plan = forecast([Reference.parse(APP)], NAMES, world.find, target_of(tmp_path / "none", APP))
     assert plan.images[0].status == "pending"

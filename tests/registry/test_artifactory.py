@@ -67,6 +67,17 @@ def test_a_token_is_asked_for_as_the_repository_says_and_kept():
         assert (artifactory.refused, artifactory.tokens.total()) == (refused, tokens)
 
 
+def test_what_one_repository_says_of_tokens_holds_for_its_neighbours():
+    with playing("docker-local") as artifactory, open_registries(ME) as registries:
+        for image in ("one", "two"):
+            keep(artifactory, images.image(), "docker-local", image, "1")
+        client = registries.client(artifactory.host)
+        assert client.get_manifest("docker-local/one", "1")
+        refused = artifactory.refused
+        assert client.get_manifest("docker-local/two", "1")
+        assert artifactory.refused == refused
+
+
 def test_repositories_with_realms_of_their_own_are_not_mixed_up():
     content = {key: images.image(images.layer(key)) for key in ("docker-local", "docker-remote")}
     with playing(*content) as artifactory, open_registries(ME) as registries:

@@ -11,6 +11,7 @@ from homeport.oci.digest import digest_of
 from homeport.registry import uploads
 from homeport.registry.body_limit import MOST, body_limit
 from homeport.registry.checkup import check_up
+from homeport.registry.credentials import Credential
 from homeport.registry.settings import Settings
 from tests.kit.clients import open_registries
 from tests.kit.scripted import Play, Reply, Scripted, Seen, scripted
@@ -95,6 +96,16 @@ def test_it_is_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch):
     assert announced.path.startswith("http://registry.example:5000/v2/app/blobs/uploads/1?state=a&digest=")
     assert announced.headers["host"] == "registry.example:5000"
     assert announced.headers["proxy-authorization"] == "Basic " + base64.b64encode(b"me:pass").decode()
+
+
+def test_the_password_goes_along():
+    def play(seen: Seen) -> Reply:
+        if "authorization" not in seen.headers:
+            return Reply(401, {"WWW-Authenticate": 'Basic realm="r"'})
+        return limited(1 << 40)(seen)
+
+    with scripted(play) as server, open_registries(Credential("me", "pass")) as registries:
+        assert body_limit(registries.client(without_bodies(server).host), "app") == MOST
 
 
 def test_a_connection_that_breaks_is_an_error():

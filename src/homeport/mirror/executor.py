@@ -351,9 +351,13 @@ class _Job:
         )
 
     def _resolve(self, wanted: Wanted, source: Source) -> Seen:
-        """Look for an image at both sides; an index that is there may lack some of the platforms that are wanted now."""
+        """Look for an image at both sides; an index that is there may lack some of the platforms that are wanted now.
+
+        A registry takes an index whole unless platforms were named, and is not asked; a folder takes it as it comes.
+        """
         seen = self._resolver.resolve(wanted, source)
-        if not self._platforms or not seen.digest or not (seen.present or seen.at_target):
+        is_looked_into = bool(self._platforms) or self._target.is_local
+        if not is_looked_into or not seen.digest or not (seen.present or seen.at_target):
             return seen
         repository = wanted.target.repository
         raw = seen.found or self._target.get_manifest(repository, seen.digest)

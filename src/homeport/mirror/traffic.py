@@ -165,6 +165,7 @@ class MeteredTarget:
     def __init__(self, target: Target, meter: Meter) -> None:
         self._target = target
         self._meter = meter
+        self.is_local = target.is_local
 
     def head_manifest(self, repository: str, identifier: str) -> ManifestHead | None:
         """Ask for a manifest without fetching it."""

@@ -17,6 +17,7 @@ REPOSITORY: Final = "homeport-check"
 TAG: Final = "check"
 _DEEP: Final = "a/b/c/d"
 _EMPTY: Final = b"{}"
+_PLAIN: Final = "Passwords and images go unprotected, and every node must be told to pull by plain HTTP (containerd: hosts.toml; Docker: insecure-registries)."
 _PIECES: Final = b"one half and the other one"
 _LARGE: Final = 3_999_000
 """With the rest of a manifest just below 4 megabytes, which registries should take (distribution-spec, Pushing Manifests)."""
@@ -47,6 +48,7 @@ def check_up(client: RegistryClient, path: str = "") -> Iterator[Finding]:
     yield (reached := _tried("answers, and takes the credentials", client.ping, needed=True))
     if reached.is_bad:
         return
+    yield Finding("speaks TLS", "yes") if client.speaks_tls else Finding("speaks TLS", "no", _PLAIN)
     blob = Descriptor(OCI_EMPTY, digest_of(_EMPTY), len(_EMPTY))
     yield (stored := _tried("takes blobs", lambda: _put_blob(client, repository, blob), needed=True))
     if stored.is_bad:

@@ -47,6 +47,11 @@ class RegistryClient:
         """The registry's name, as references write it."""
         return self._host.name
 
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether the registry was found to, in the first request."""
+        return self._host.speaks_tls
+
     def ping(self) -> None:
         """Make sure that a registry answers and takes the stored credentials; raises RegistryError."""
         self._host.request(Ask("GET", "/v2/", "/v2/"), lambda _: None)

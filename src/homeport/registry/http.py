@@ -142,6 +142,11 @@ class Host:
         """Whether the registry has stated a limit on pulls."""
         return self._traffic.quota(self.name) is not None
 
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether it was found to; False before the first request."""
+        return self._scheme == "https"
+
     def request(self, ask: Ask, use: Callable[[Answer], T]) -> T:
         """Ask, use the answer and close it, again while that may help; the body must be bytes. Raises RegistryError."""
 

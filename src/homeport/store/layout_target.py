@@ -32,6 +32,8 @@ class LayoutTarget:
     A blob or a manifest appears whole or not at all, and the index names an image when all of it is there.
     """
 
+    is_local = True
+
     def __init__(self, folder: Path, names: Mapping[str, str]) -> None:
         """Name a folder, which is made when something is put into it; `names` has the full names of repositories.
 

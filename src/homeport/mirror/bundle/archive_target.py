@@ -20,7 +20,7 @@ from homeport.oci.media_types import IMAGE_TYPES, INDEX_TYPES
 from homeport.oci.transfer import BlobReader
 from homeport.store.docker_archive import MANIFEST
 from homeport.store.files import Archive, read_whole
-from homeport.store.layout_target import LayoutTarget, entered, read_index
+from homeport.store.layout_target import LayoutTarget, entered, read_index, written_name
 from homeport.store.oci_layout import INDEX, LAYOUT, MOST_INDEX_BYTES, FileBlob, blob_path
 
 _UNFINISHED: Final = ".unfinished"
@@ -45,7 +45,7 @@ class ArchiveTarget(LayoutTarget):
         self._manifests: dict[str, RawManifest] = {}
         self._taken = -1
         self._seen = _identity(file)
-        self._before = _open(file, is_docker=is_docker) if self._seen else None
+        self._before = _open(file, is_docker=is_docker) if self._seen and self._seen.size else None
         try:
             self._there = self._entries = _index_in(self._before) if self._before else _NOTHING
             super().__init__(file.with_name(file.name + _UNFINISHED), names)
@@ -75,6 +75,7 @@ class ArchiveTarget(LayoutTarget):
         """Write the file, unless it holds all of it already. Raises StoreError, ContentError."""
         if self._entries is self._there:
             return
+        self._entries = _in_order(self._entries, self._there)
         manifests, blobs = self._reached()
         small = {LAYOUT: LAYOUT_BODY, INDEX: msgspec.json.encode(self._entries)}
         if self._is_docker:
@@ -180,12 +181,28 @@ class ArchiveTarget(LayoutTarget):
 _NOTHING: Final[dict[str, Any]] = {"schemaVersion": 2, "manifests": []}
 
 
-def _identity(file: Path) -> tuple[int, int, int] | None:
+def _in_order(index: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Return an index whose new entries follow those of before, by name: threads enter them in any order."""
+    known = [each for each in index["manifests"] if each in before["manifests"]]
+    new = [each for each in index["manifests"] if each not in before["manifests"]]
+    new.sort(key=lambda each: (not written_name(each), written_name(each), each["digest"]))
+    return {**index, "manifests": [*known, *new]}
+
+
+class _Identity(msgspec.Struct, frozen=True):
+    """What tells a file from the one that another run has put in its place."""
+
+    number: int
+    size: int
+    written: int
+
+
+def _identity(file: Path) -> _Identity | None:
     try:
         status = file.stat()
     except FileNotFoundError:
         return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return _Identity(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _open(file: Path, *, is_docker: bool) -> Archive:
