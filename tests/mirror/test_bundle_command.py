@@ -124,7 +124,7 @@ def test_a_lock_is_written_kept_to_and_saved_since(shell: Shell):
 
 
 def test_a_range_of_a_charts_versions_is_the_highest_and_then_what_the_lock_has(shell: Shell):
-    for tag in ("1.2.0", "1.10.0_build.4", "1.11.0-rc.1", "2.0.0", "latest"):
+    for tag in ("1.2.0", "1.10.0_build.4", "1.11.0-rc.1", "2.0.0", "latest", "9", "v9.0.0"):
         name = shell.publish(images.image(label=tag), f"charts/demo:{tag}").rpartition(":")[0]
 
     def saved(chart: str, *options: str) -> list[str]:

@@ -52,6 +52,7 @@ THERE = [
         ("2.0.0-rc.2", "2.0.0-rc.2"),
         ("4", None),
         (">3", None),
+        (">1.2 <1.9", None),
     ],
 )
 def test_the_highest_of_a_range_is_taken(wanted: str, found: str | None):

@@ -154,7 +154,7 @@ def test_a_version_that_is_not_there_is_said_with_those_that_are(web: WebServer)
 def test_the_highest_version_of_a_range_is_fetched(web: WebServer, wanted: str):
     publish(web)
     listed = web.pages["/stable/index.yaml"].body
-    web.pages["/stable/index.yaml"] = Page(listed.replace(b"9.9.9", b"0.0.9"))
+    web.pages["/stable/index.yaml"] = Page(listed.replace(b'9.9.9, urls: ["x.tgz"]', b"0.1.9, urls: []"))
     (named,) = fetch(web, wanted).images
     assert str(named.reference) == f"{web.host}/stable/demo:0.1.0_build"
 

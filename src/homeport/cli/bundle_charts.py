@@ -74,7 +74,8 @@ def _found(chart: ChartImage, registries: Registries) -> ChartImage:
         return chart
     tags = registries.client(chart.image.registry).tags(chart.image.repository)
     versions = [tag.replace("_", "+") for tag in tags]
-    wanted = [version for version in versions if is_exact(version) or version == chart.versions]
+    # Like Helm, which takes neither 1.2 nor v1.2.3 for the version of a chart.
+    wanted = [each for each in versions if each == chart.versions or (is_exact(each) and each[0] != "v")]
     version = highest(wanted, chart.versions)
     if version is None:
         raise no_such_chart(f"{chart.image.name}:{chart.versions}", wanted, chart.image.registry)
