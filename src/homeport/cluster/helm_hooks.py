@@ -4,7 +4,6 @@ Helm keeps a release in a Secret of type helm.sh/release.v1, its JSON packed by 
 """
 
 import base64
-import binascii
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -18,6 +17,7 @@ from homeport.discovery.inputs import MAX_SIZE, Source
 from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.scan import scan_source
 from homeport.errors import ClusterError
+from homeport.oci.unreadable import UNREADABLE
 from homeport.reference import DOCKER_HUB
 
 _DEPLOYED: Final = Choice("owner=helm,status=deployed")
@@ -76,5 +76,5 @@ def _unpack(data: str) -> _Release | None:
             else packed
         )
         return msgspec.json.decode(text, type=_Release)
-    except (binascii.Error, ValueError, zlib.error):
+    except (*UNREADABLE, ValueError, zlib.error):
         return None
