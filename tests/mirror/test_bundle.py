@@ -19,6 +19,7 @@ from homeport.errors import (
     RegistryError,
     StoreError,
     UnreachableError,
+    UsageError,
 )
 from homeport.mapping import Mapping, Target
 from homeport.mirror import ImageResult, MirrorResult, Observer
@@ -229,6 +230,49 @@ def test_parts_appear_with_a_list_that_is_right_or_with_none(gap: Gap, monkeypat
     saved = gap.save(REDIS, OPERATOR, split_size=8 << 10)
     assert {path.name for path in gap.folder.iterdir()} == {file.name for file in saved.files}
     assert gap.wrong("b.tar.sha256") == []
+
+
+@pytest.mark.parametrize(
+    ("to", "split"), [("b.tar", None), ("b.tar", 8 << 10), ("b.tar.zst", 2 << 10), ("layout", None)]
+)
+def test_what_has_its_name_is_durable(gap: Gap, monkeypatch: pytest.MonkeyPatch, to: str, split: int | None):
+    (gap.folder / "layout").mkdir()
+    sync, replace = os.fsync, Path.replace
+    synced: set[int] = set()
+    named: list[Path] = []
+
+    def note_sync(handle: int) -> None:
+        synced.add(os.fstat(handle).st_ino)
+        sync(handle)
+
+    def note_name(file: Path, target: Path) -> Path:
+        if target.suffix != ".frames":
+            assert file.stat().st_ino in synced, target
+            named.append(target)
+            synced.discard(target.parent.stat().st_ino)
+        return replace(file, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_name)
+    saved = gap.save(REDIS, OPERATOR, to=to, split_size=split)
+    assert to == "layout" or set(saved.files) == set(named)
+    assert saved.files[0].parent.stat().st_ino in synced or to == "layout"
+
+
+def test_parts_of_two_bundles_are_not_one(gap: Gap):
+    files = [gap.save(name, to=f"{name[-3:-1]}.tar", split_size=8 << 10).files for name in (REDIS, OPERATOR)]
+    with pytest.raises(UsageError, match="are two bundles"):
+        open_layout([files[0][0], files[1][0]])
+
+
+def test_a_blob_of_another_size_is_refused_before_anything_is_pushed(gap: Gap):
+    (gap.folder / "layout").mkdir()
+    gap.save(OPERATOR, to="layout")
+    layer = gap.operator.blobs[2][0]
+    os.truncate(gap.folder / "layout/blobs" / layer.digest.replace(":", "/"), 100)
+    with pytest.raises(ContentError, match=f"of 100 bytes, not {layer.size}, in it"):
+        gap.load("layout")
+    assert not gap.target.calls
 
 
 def test_two_runs_do_not_write_one_bundle(gap: Gap):
