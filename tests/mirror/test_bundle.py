@@ -1,9 +1,12 @@
 """Bundles: what is saved is loaded, byte for byte, or refused with the name of the file."""
 
+import errno
 import io
+import os
 import tarfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -16,6 +19,7 @@ from homeport.errors import (
     RegistryError,
     StoreError,
     UnreachableError,
+    UsageError,
 )
 from homeport.mapping import Mapping, Target
 from homeport.mirror import ImageResult, MirrorResult, Observer
@@ -165,6 +169,110 @@ def test_the_rest_of_another_bundle_does_not_get_into_this_one(gap: Gap):
     (gap.folder / "b.tar.partial").write_bytes(b"\xff" * 100_000)
     gap.save(REDIS)
     assert (gap.folder / "b.tar").read_bytes() == (gap.folder / "clean.tar").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "sizes", [(64 << 10, 9 << 10), (9 << 10, 64 << 10), (21 << 10, 20 << 10), (20 << 10, 21 << 10)]
+)
+def test_parts_of_another_size_leave_nothing_behind(gap: Gap, sizes: tuple[int, int]):
+    layers = [images.layer(str(number), 6000) + b"odd"[: number % 3] for number in range(8)]
+    images.put(images.image(*layers), gap.source, "app", "1")
+    app = "source.example/app:1"
+    clean = gap.save(app, to="clean.tar", split_size=sizes[1]).files
+    earlier, later = sizes
+    gap.source.trouble = _fail_at("GET blob", max(gap.source.blobs["app"]))
+    assert not gap.save(app, split_size=earlier).files
+    gap.source.trouble = lambda _call: None
+    saved = gap.save(app, split_size=later).files
+    assert [file.read_bytes() for file in saved[:-1]] == [file.read_bytes() for file in clean[:-1]]
+
+
+@pytest.mark.parametrize("split", [None, 8 << 10])
+def test_a_full_disk_makes_no_bundle_and_the_next_run_goes_on(
+    gap: Gap, monkeypatch: pytest.MonkeyPatch, split: int | None
+):
+    write, layer = os.pwrite, gap.operator.blobs[2][1]
+
+    def full(handle: int, data: bytes, offset: int) -> int:
+        if len(data) > 2000 and bytes(data) in layer:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(handle, data, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        saved = gap.save(OPERATOR, split_size=split)
+    assert not saved.files
+    assert "No space left on device" in saved.images[0].error
+    assert "Make room" in saved.images[0].hint
+    gap.source.forget_calls()
+    assert gap.save(OPERATOR, split_size=split).files
+    assert gap.source.count("GET blob") == 1
+    assert gap.wrong("b.tar.sha256" if split else "b.tar") == []
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_parts_appear_with_a_list_that_is_right_or_with_none(gap: Gap, monkeypatch: pytest.MonkeyPatch, number: int):
+    gap.save(REDIS, split_size=8 << 10)
+    replace, count = Path.replace, 0
+
+    def killed(file: Path, target: Path) -> Path:
+        nonlocal count
+        count += 1
+        if count > number:
+            raise KeyboardInterrupt
+        return replace(file, target)
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(Path, "replace", killed)
+        gap.save(REDIS, OPERATOR, split_size=8 << 10)
+    if (gap.folder / "b.tar.sha256").exists():
+        assert gap.wrong("b.tar.sha256") == []
+    saved = gap.save(REDIS, OPERATOR, split_size=8 << 10)
+    assert {path.name for path in gap.folder.iterdir()} == {file.name for file in saved.files}
+    assert gap.wrong("b.tar.sha256") == []
+
+
+@pytest.mark.parametrize(
+    ("to", "split"), [("b.tar", None), ("b.tar", 8 << 10), ("b.tar.zst", 2 << 10), ("layout", None)]
+)
+def test_what_has_its_name_is_durable(gap: Gap, monkeypatch: pytest.MonkeyPatch, to: str, split: int | None):
+    (gap.folder / "layout").mkdir()
+    sync, replace = os.fsync, Path.replace
+    synced: set[int] = set()
+    named: list[Path] = []
+
+    def note_sync(handle: int) -> None:
+        synced.add(os.fstat(handle).st_ino)
+        sync(handle)
+
+    def note_name(file: Path, target: Path) -> Path:
+        if target.suffix != ".frames":
+            assert file.stat().st_ino in synced, target
+            named.append(target)
+            synced.discard(target.parent.stat().st_ino)
+        return replace(file, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_name)
+    saved = gap.save(REDIS, OPERATOR, to=to, split_size=split)
+    assert to == "layout" or set(saved.files) == set(named)
+    assert saved.files[0].parent.stat().st_ino in synced or to == "layout"
+
+
+def test_parts_of_two_bundles_are_not_one(gap: Gap):
+    files = [gap.save(name, to=f"{name[-3:-1]}.tar", split_size=8 << 10).files for name in (REDIS, OPERATOR)]
+    with pytest.raises(UsageError, match="are two bundles"):
+        open_layout([files[0][0], files[1][0]])
+
+
+def test_a_blob_of_another_size_is_refused_before_anything_is_pushed(gap: Gap):
+    (gap.folder / "layout").mkdir()
+    gap.save(OPERATOR, to="layout")
+    layer = gap.operator.blobs[2][0]
+    os.truncate(gap.folder / "layout/blobs" / layer.digest.replace(":", "/"), 100)
+    with pytest.raises(ContentError, match=f"of 100 bytes, not {layer.size}, in it"):
+        gap.load("layout")
+    assert not gap.target.calls
 
 
 def test_two_runs_do_not_write_one_bundle(gap: Gap):

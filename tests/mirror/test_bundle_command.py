@@ -135,6 +135,31 @@ def test_a_lock_saves_the_platforms_that_it_was_made_with(shell: Shell):
     assert "was made with linux/amd64 alone, not with linux/arm64 alone" in errors
 
 
+def test_a_range_of_a_charts_versions_is_the_highest_and_then_what_the_lock_has(shell: Shell):
+    for tag in ("1.2.0", "1.10.0_build.4", "1.11.0-rc.1", "2.0.0", "latest", "9", "v9.0.0"):
+        name = shell.publish(images.image(label=tag), f"charts/demo:{tag}").rpartition(":")[0]
+
+    def saved(chart: str, *options: str) -> list[str]:
+        code, out, errors = shell.run("save", "-o", "c.tar", "--report", "json", "--chart", chart, *options)
+        return [image["reference"] for image in json.loads(out)["images"]] if out else [str(code), errors]
+
+    assert saved(f"oci://{name}") == [f"{name}:2.0.0"]
+    assert saved(f"oci://{name}:>=1.2 <2", "--lock", "homeport.lock") == [f"{name}:1.10.0_build.4"]
+    shell.publish(images.image(label="new"), "charts/demo:1.20.0")
+    shell.from_source.requests.clear()
+    assert saved(f"oci://{name}:>=1.2 <2", "--locked", "--no-referrers") == [f"{name}:1.10.0_build.4"]
+    assert not [asked for asked in shell.from_source.requests if "tags" in asked.path]
+    assert saved(f"oci://{name}:^1.2", "--no-referrers") == [f"{name}:1.20.0"]
+    assert saved(f"oci://{name}:latest") == [f"{name}:latest"]
+    code, said = saved(f"oci://{name}:^3")
+    assert code == "1"
+    assert "no such chart" in said
+    assert "It has 1." in said
+    code, said = saved(f"oci://{name}:^2", "--locked")
+    assert code == "2"
+    assert f"the lock has no {name}:^2" in said
+
+
 def test_images_of_files_and_of_a_registry_go_into_one_bundle(shell: Shell):
     redis, other = images.multi_arch("redis"), images.image(images.layer("other"))
     one, two = shell.publish(redis, "redislabs/redis:1"), shell.publish(other, "team/other:2")

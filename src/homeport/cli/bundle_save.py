@@ -10,7 +10,8 @@ import msgspec
 from cyclopts import Parameter
 
 from homeport.cli.app import DONE, WRONG
-from homeport.cli.bundle_sources import at_hand, read_charts, read_riders
+from homeport.cli.bundle_charts import Charts
+from homeport.cli.bundle_sources import at_hand, read_riders
 from homeport.cli.image_list import choose, read_list
 from homeport.cli.local_sources import split_local
 from homeport.cli.locks import read_lock
@@ -92,7 +93,8 @@ def save(
         from_scan: Take the images of a report of `homeport scan -o json`; - reads it from stdin.
         image_list: Take the images of this list, which can choose the tags of a repository by pattern, by version, or the latest few.
         chart: Take this Helm chart along, https://HOST/PATH/NAME:VERSION of a classic repository or oci://HOST/PATH/NAME:VERSION; it
-            is loaded as an OCI chart. May be repeated.
+            is loaded as an OCI chart. Of a range of versions, as in ^1.2 or ">=1 <2", the highest is taken; without one, the latest.
+            May be repeated.
         platform: Take only this platform, os/architecture, of images that have several; may be repeated.
         split_size: Split the file into parts of at most this size, as in 4GB or 700MiB, with a list of their checksums.
         compress: Compress the file as a whole, as one is whose name ends on .zst. Layers are compressed already, as a rule.
@@ -112,7 +114,7 @@ def save(
     platform = held.portion.platforms if held else platform
     check_platforms(platform)
     remote, local = split_local(references)
-    charts, oci_charts = read_charts(chart)
+    charts = Charts.parse(chart)
     named = read_references(remote, from_scan, optional=bool(image_list or local or chart))
     listed = read_list(image_list) if image_list else ()
     for warning in named.warnings:
@@ -129,9 +131,11 @@ def save(
         patience=on_limit == "wait",
         sign=open_sign_key(sign_key, sign_password_file) if sign_key else None,
     )
+    if wishes.locked is not None:
+        charts = charts.kept_to(wishes.locked)
     with watching() as watcher, registries.open(watcher.waits) as opened:
-        asked = (*named.references, *choose(listed, opened), *oci_charts)
-        with at_hand(local, charts, opened) as layouts:
+        asked = (*named.references, *choose(listed, opened), *charts.found(opened))
+        with at_hand(local, charts.classic, opened) as layouts:
             saved = write(
                 (*asked, *layouts.references),
                 with_layouts(layouts.layouts, asked, opened.client),

@@ -34,22 +34,25 @@ class ArchiveOutput:
         """Write the archive but for the blobs' content. Raises StoreError."""
         start = start_of(small)
         offset = len(start)
-        headers = []
+        between: list[tuple[int, bytes]] = []
         for blob in sorted(blobs, key=lambda blob: blob_path(blob.digest)):
             head = header(blob_path(blob.digest), blob.size)
-            headers.append((offset, head))
+            end = offset + len(head) + blob.size
             self._table[blob.digest] = Entry(offset + len(head), blob.size)
+            between += [(offset, head), (end, bytes(padded(blob.size) - blob.size))]
             offset += len(head) + padded(blob.size)
+        between.append((offset, END))
         self._pieces = pieces = self._create(offset + len(END))
         if pieces.read(0, len(start)) != start:
-            # Left of another bundle, or of nothing: its bytes would be in the gaps.
+            # Left of another bundle, or of nothing.
             pieces.close()
             remove(pieces.files)
             self._pieces = pieces = self._create(offset + len(END))
             pieces.write_at(0, start)
             self._is_fresh = True
-        for place, head in headers:
-            pieces.write_at(place, head)
+        # What is between the blobs too: parts of another size had something else there.
+        for place, body in between:
+            pieces.write_at(place, body)
 
     def holds(self, blob: Descriptor) -> bool:
         """Tell whether an earlier run has written a blob."""
