@@ -142,7 +142,7 @@ def test_a_source_with_ranges_streams_on_without_a_file(world: Rangeless, monkey
     world.tally.has_ranges = True
     taken: list[object] = []
     monkeypatch.setattr(Spool, "part", lambda _spool, blob: taken.append(blob))
-    world.line.fate = lambda number: Fate(up=1_000_000 if number < 3 else None)
+    world.line.fate = lambda number: Fate(up=4_000_000 if number < 3 else None)
 
     assert world.mirror(world.spool) == "copied"
 
