@@ -7,6 +7,7 @@ import pytest
 
 from homeport.errors import NotFoundError, RegistryError
 from homeport.mapping import Mapping, Target
+from homeport.mirror import companions
 from homeport.mirror.bundle.archives import open_layout
 from homeport.mirror.bundle.load import load, verify
 from homeport.mirror.bundle.save import Wishes, save
@@ -129,6 +130,25 @@ def test_an_unchanged_image_costs_no_pull_and_two_heads(
     assert world.source.count("GET referrers") == 1 + len(content.children) + 1
     assert world.source.count("GET tags") == 1
     assert (world.target.count(), world.target.count("GET referrers")) == (2, 1)
+
+
+def test_of_a_repository_with_very_many_tags_those_of_cosign_are_asked_for(
+    world: World, content: images.Content, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(companions, "_MOST_TAGS", 2)
+    signature = images.image(images.layer("signature"))
+    for each, tag in ((content, "1"), (content, "2"), (signature, f"{stand_in(content.digest)}.sig")):
+        images.put(each, world.source, "app", tag)
+    assert not world.mirror(APP, referrers=True).failed
+    assert world.target.tagged["app"][f"{stand_in(content.digest)}.sig"] == signature.digest
+    candidates = [call for call in world.source.calls if call.verb == "HEAD manifest" and "sha256-" in call.what]
+    assert len(candidates) == 1 + len(companions.SUFFIXES) + 1  # and once more for what the signature's tag names
+
+
+def test_a_tag_that_says_an_image_signs_itself_leads_nowhere(world: World, content: images.Content):
+    for tag in ("1", f"{stand_in(content.digest)}.sig"):
+        images.put(content, world.source, "app", tag)
+    assert world.forecast(APP, referrers=True).images[0].seen.companions == 1
 
 
 def test_with_a_lock_nothing_is_asked_of_the_source(world: World, content: images.Content, signed: images.Content):

@@ -11,6 +11,7 @@ from homeport.errors import (
     UnreachableError,
 )
 from homeport.mirror import Concurrency, ImageResult, Observer, Wanted
+from homeport.mirror.platforms import MAX_DEPTH
 from tests.kit import images
 from tests.kit.memory import Call
 from tests.mirror.conftest import World
@@ -137,6 +138,16 @@ def test_a_look_at_the_target_ends_before_its_image_fails(world: World):
     go.set()
     run.join(30)
     assert not run.is_alive()
+
+
+def test_indexes_that_are_nested_without_end_are_refused(world: World):
+    content = images.image(images.layer("a"))
+    for _ in range(MAX_DEPTH + 2):
+        content = images.index(content)
+    images.put(content, world.source, "app", "1")
+    (image,) = world.mirror("source.example/app:1").images
+    assert f"nested more than {MAX_DEPTH} deep" in image.error
+    assert world.target.count("PUT manifest") == 0
 
 
 def test_three_new_tags_for_what_the_target_has_read_it_once(world: World):

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from homeport.errors import RegistryError, UnreachableError
+from homeport.errors import ContentError, RegistryError, UnreachableError
+from homeport.mirror.relay import Relay
 from homeport.mirror.spool import Part, Spool
+from homeport.mirror.workers import StoppedError
+from homeport.oci.manifest import Descriptor
 from tests.kit import images
+from tests.kit.clients import read_all
 from tests.kit.memory import Call
 from tests.mirror.conftest import World
 
@@ -148,6 +152,48 @@ def test_a_target_that_loses_what_it_got_costs_one_more_fetch(world: Break):
     assert world.run() == "copied"
     assert world.asked("GET blob") == ["GET blob", "GET blob"]
     assert world.left == []
+
+
+def relay_of(world: Break, blob: Descriptor, check: Callable[[], None] = lambda: None) -> Relay:
+    return Relay(world.source, "app", blob, world.spool, check)
+
+
+def test_any_number_of_returns_to_the_start_costs_one_more_fetch(world: Break):
+    with relay_of(world, world.blob) as relay:
+        relay.open(0, is_weak=False)
+        for _ in range(4):
+            assert read_all(relay) == world.data
+            relay.seek(0)
+    assert world.source.count("GET blob") == 2
+
+
+def test_a_small_blob_goes_on_anywhere_without_another_fetch(world: Break):
+    blob, data = min(world.content.blobs, key=lambda one: one[0].size)
+    with relay_of(world, blob) as relay:
+        relay.open(0, is_weak=False)
+        for offset in (0, 40, 7):
+            relay.seek(offset)
+            assert read_all(relay) == data[offset:]
+    assert world.source.count("GET blob") == 1
+
+
+def test_a_file_that_is_damaged_while_it_is_sent_is_removed(world: Break):
+    with relay_of(world, world.blob) as relay:
+        relay.open(0, is_weak=True)
+        (file,) = world.spool._folder.iterdir()
+        file.write_bytes(bytes(len(world.data)))
+        with pytest.raises(ContentError):
+            read_all(relay)
+    assert world.left == []
+
+
+def test_a_stop_ends_the_way_into_a_file(world: Break):
+    def stop() -> None:
+        raise StoppedError
+
+    with relay_of(world, world.blob, stop) as relay, pytest.raises(StoppedError):
+        relay.open(0, is_weak=True)
+    assert world.fetched == 1
 
 
 def test_small_blobs_are_fetched_once_whatever_the_target_loses(world: Break):

@@ -120,6 +120,16 @@ def test_a_note_that_a_crash_has_torn_says_only_that_there_was_one(tmp_path: Pat
         assert (trace.upload, trace.was_there) == (None, True)
 
 
+def test_what_was_never_hashed_as_a_whole_stays_so_whatever_is_sent_after_it(tmp_path: Path):
+    spool = Spool(tmp_path, least=1)
+    with spool.trace("r.example", "a/b", BLOB) as trace:
+        trace.note(Upload("/up"), is_unproven=True)
+    with spool.trace("r.example", "a/b", BLOB) as trace:
+        trace.note(Upload("/up"), is_unproven=False)
+    with spool.trace("r.example", "a/b", BLOB) as trace:
+        assert trace.is_unproven
+
+
 def test_the_longest_unused_gives_way_but_not_what_is_in_use(tmp_path: Path):
     spool = Spool(tmp_path, most=10 << 20)
     contents = [os.urandom(3 << 20) for _ in range(5)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from homeport.errors import NotFoundError, UnknownNameError
 from homeport.mapping import Mapping, Target
 from homeport.mirror import MirrorResult, mirror
 from homeport.reference import Reference
@@ -129,6 +130,28 @@ def test_blobs_at_the_target_are_not_fetched_again(kind: str, tmp_path: Path):
     kept = before.all_blobs.keys() & after.all_blobs.keys()
     assert len(kept) == 1
     assert result.traffic.bytes == sum(len(data) for digest, data in after.all_blobs.items() if digest not in kept)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_untagged_platforms_at_the_target_are_noticed(kind: str, tmp_path: Path):
+    """Distribution lists no tags then, with NAME_UNKNOWN: a list of tags would not tell that something is there."""
+    content = images.multi_arch("redis", attested=False)
+    there, *missing = content.children
+    with running_registry() as source, registry_of(kind, tmp_path) as target:
+        publish(source.host, content)
+        with open_registries() as registries:
+            client = registries.client(target)
+            images.put(there, client, REPOSITORY)
+            if kind != "homeport":
+                with pytest.raises(NotFoundError, match="NAME_UNKNOWN"):
+                    list(client.tags(REPOSITORY))
+            assert client.find_manifest(REPOSITORY, content.digest) is None
+            if kind == "homeport":
+                with pytest.raises(UnknownNameError):
+                    client.find_manifest("other/new", content.digest)
+        result = bring(source.host, target)
+    assert result.images[0].status == "copied"
+    assert result.traffic.counted_pulls == 1 + len(missing)
 
 
 def test_what_crane_pushed_is_brought_as_it_is(tmp_path: Path):

@@ -10,6 +10,8 @@ from homeport.oci.digest import digest_of
 from homeport.oci.manifest import Descriptor
 from homeport.oci.transfer import Upload
 from homeport.registry.credentials import Credential
+from homeport.registry.transport import SILENCE_SECONDS
+from homeport.registry.uploads import _closing as closing_of
 from tests.kit.clients import open_registries
 from tests.kit.images import BytesReader
 from tests.kit.scripted import Reply, Seen, registry_play, scripted
@@ -280,6 +282,44 @@ def test_a_whole_blob_that_is_too_large_for_a_proxy_goes_in_pieces():
         ]
         assert server.seen[-1].method == "PUT"
         assert server.seen[-1].body == b""
+
+
+def test_pieces_are_as_large_as_the_registry_wants_them():
+    data = os.urandom(5 << 19)
+    blob = Descriptor("x", digest_of(data), len(data))
+    patches = []
+
+    def play(seen: Seen) -> Reply:
+        if seen.method == "POST":
+            return Reply(202, {"Location": "/up", "OCI-Chunk-Min-Length": str(2 << 20)})
+        if seen.method == "PATCH":
+            patches.append(len(seen.body))
+            return Reply(202, {"Location": "/up"})
+        is_whole = seen.method == "PUT" and seen.headers.get("content-length") != "0"
+        return Reply(413 if is_whole else 201 if seen.method == "PUT" else 200)
+
+    with scripted(play) as server:
+        upload(server, BytesReader(data), blob)
+    assert patches == [2 << 20, 1 << 19]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_where_mounting_is_refused_the_blob_is_uploaded(status):
+    def play(seen: Seen) -> Reply:
+        if "mount=" in seen.path:
+            return Reply(status)
+        return Reply(202, {"Location": "/up"}) if seen.method == "POST" else Reply(200)
+
+    with scripted(play) as server, open_registries() as registries:
+        opened = registries.client(server.host).start_blob("a/b", BLOB.digest, mount_from="secret/c")
+        assert opened == Upload(f"http://{server.host}/up")
+
+
+def test_a_registry_gets_time_to_store_a_large_blob():
+    """Some hash and move all of it before they answer, at 10 MiB a second or more."""
+    large = Descriptor("x", BLOB.digest, 10 << 30)
+    assert closing_of("a/b", large, Upload("/up"), None).silence >= SILENCE_SECONDS + 1000
+    assert closing_of("a/b", BLOB, Upload("/up"), None).silence < SILENCE_SECONDS + 1
 
 
 def test_an_error_of_the_content_is_not_blamed_on_the_target():
