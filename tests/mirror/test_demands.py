@@ -359,9 +359,22 @@ def test_a_dry_run_counts_nothing_where_a_list_of_referrers_is_a_manifest(
     assert plan.images[0].status == "present"
 
 
-def test_a_list_that_is_not_read_leaves_open_what_is_likely(world: World, content: images.Content):
+def test_a_signature_of_two_tags_is_read_once(world: World, content: images.Content, pair: Pair):
+    images.put(content, world.source, "team/app", "2")
+    under_the_tag(world, content, simple(pair, content.digest))
+    result = world.mirror(APP, "source.example/team/app:2", demands=[pair.demand])
+    assert not result.failed
+    assert result.traffic.counted_pulls == 1 + 1 + len(content.children)
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+def test_a_list_that_is_not_read_leaves_open_what_is_likely(
+    world: World, content: images.Content, pair: Pair, is_signed: bool
+):
     signature = images.about(content)
     images.put(signature, world.source, "team/app")
+    if is_signed:
+        under_the_tag(world, content, simple(pair, content.digest))
     _stand_in(world, content, signature)
     plan = world.forecast(APP, referrers=True)
     known = Experience(gets=100, counted=100, named=1, possible=1)

@@ -66,6 +66,8 @@ def test_another_portion_is_refused_by_what_it_was_made_with(portion: Portion, w
     lock.check(portion, Path("homeport.lock"), "")
     with pytest.raises(UsageError, match=f"homeport.lock was made with {words}, not with linux/s390x alone"):
         lock.check(Portion(("linux/s390x",)), Path("homeport.lock"), "")
+    with pytest.raises(UsageError):
+        lock.check(Portion(portion.platforms, rebuild_index=not portion.rebuild_index), Path("homeport.lock"), "")
 
 
 def test_it_holds_what_a_mirror_brought(world: World):

@@ -96,6 +96,19 @@ def test_pulls_that_are_given_back_never_look_like_those_of_others(actions, pric
     assert seen.counted <= seen.gets <= hub.gets
 
 
+def test_a_price_is_not_lower_for_pulls_that_were_given_back_between_others():
+    hub = Hub()
+    hub.look()
+    for _ in range(3):
+        for _ in range(10):
+            hub.send(get=True)
+        hub.finish()
+        hub.remaining += 10
+        hub.look()
+    seen = hub.budget.experience
+    assert (seen.gets, seen.counted, seen.others) == (30, 30, 0)
+
+
 @given(script("get", "head", "handle", "answer", "others"))
 def test_what_others_pull_is_told_from_what_one_s_own_pulls_cost(actions):
     hub = Hub()

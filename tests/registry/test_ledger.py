@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from homeport.errors import RateLimitedError
 from homeport.quota.experience import Experience
 from homeport.registry.credentials import Credential
 from homeport.registry.ledger import MOST_KEPT, Ledger
@@ -105,6 +106,20 @@ def test_pulls_of_others_are_told_apart(ledger):
         assert pull_all(hub, ledger).others == 0
 
 
+def test_a_pull_that_is_refused_costs_nothing(ledger):
+    with running_docker_hub(limit=5, users={"me": "hunter2"}) as hub:
+        fill(hub)
+        with open_registries(endpoints=[hub.endpoint], ledger=ledger) as registries:
+            client = registries.client("docker.io")
+            client.head_manifest("library/app", "0")
+            for _ in range(5):
+                hub.counters.pull("", None)
+            with pytest.raises(RateLimitedError):
+                client.get_manifest("library/app", "0")
+            client.head_manifest("library/app", "0")
+            assert registries.standing("docker.io").experience == Experience()
+
+
 def test_the_next_job_knows_it_and_each_identity_for_itself(ledger):
     with serving(free_indexes=True) as hub:
         fill(hub)
@@ -176,6 +191,7 @@ def test_it_stays_small_and_drops_what_was_not_used_for_long(tmp_path):
         Ledger(file).add({("a.example", "user 0"): Experience(gets=1)})
     known = json.loads(file.read_bytes())
     assert len(known) == MOST_KEPT
+    assert known["a.example user 0"]["gets"] == MOST_KEPT + 6
     assert "a.example user 0" in known
     assert "a.example user 1" not in known
 
