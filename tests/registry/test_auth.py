@@ -2,16 +2,19 @@
 
 import base64
 import json
+import ssl
 import threading
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import trustme
 
 from homeport.errors import AuthenticationError, BlockedAddressError, NotARegistryError, RegistryError
 from homeport.registry import addresses
 from homeport.registry.addresses import Reach
 from homeport.registry.auth import merge_scopes
 from homeport.registry.credentials import Credential
+from homeport.registry.session import Registries
 from homeport.registry.settings import Settings
 from tests.kit.clients import open_registries
 from tests.kit.clock import FakeClock
@@ -323,3 +326,48 @@ def test_no_secret_is_in_an_error():
         for secret in ("hunter2", BASIC, "Bearer"):
             assert secret not in repr(error)
         error = error.__cause__ or error.__context__
+
+
+def test_a_registry_with_tls_that_names_a_realm_without_gets_no_password():
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with (
+        scripted(lambda _: Reply(body=b'{"token":"t"}')) as service,
+        scripted(TokenRegistry(realm=f"{service.url}/token"), tls=context) as server,
+        open_registries(ME, settings=Settings.of(insecure=[server.host], environment={})) as registries,
+        pytest.raises(BlockedAddressError, match="https"),
+    ):
+        registries.client(server.host).get_manifest("a/b", "1")
+    assert service.seen == []
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_ways_to_log_in_a_token_is_the_stronger(order):
+    def play(seen):
+        if seen.path.startswith("/token"):
+            return Reply(body=b'{"token":"t"}')
+        if seen.headers.get("authorization") == "Bearer t":
+            return Reply(body=BODY)
+        ways = ['Basic realm="x"', f'Bearer realm="http://{seen.headers["host"]}/token",service="svc"']
+        return Reply(401, {"WWW-Authenticate": ", ".join(ways[::order])})
+
+    with scripted(play) as server, open_registries(ME) as registries:
+        assert registries.client(server.host).get_manifest("a/b", "1").body == BODY
+    assert not [
+        seen for seen in server.seen if "/v2/" in seen.path and "Basic" in seen.headers.get("authorization", "")
+    ]
+
+
+def test_two_accounts_at_one_registry_have_tokens_of_their_own():
+    class ByPath:
+        def resolve(self, registry, repository=""):
+            return Credential(repository.partition("/")[0], "secret") if repository else None
+
+    with (
+        scripted(TokenRegistry()) as server,
+        Registries(Settings.of(environment={}), ByPath(), clock=FakeClock(), on_wait=lambda _: None) as registries,
+    ):
+        for repository in ("one/app", "two/app", "one/app"):
+            registries.client(server.host).get_manifest(repository, "1")
+    shown = [base64.b64decode(seen.headers["authorization"].removeprefix("Basic ")).decode() for seen in tokens(server)]
+    assert shown == ["one:secret", "two:secret"]

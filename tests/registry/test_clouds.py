@@ -124,6 +124,11 @@ def test_azure_gives_an_identity_token_for_a_service_principal():
     assert (found.secret, found.is_identity_token) == ("refresh", True)
 
 
+def test_azure_that_gives_no_token_is_an_error():
+    with pytest.raises(AuthenticationError, match="its answer holds none"):
+        Cloud(lambda _: Answer(200, {"access_token": "access"})).resolve("team.azurecr.io", AZURE)
+
+
 def test_a_service_account_of_google_is_its_own_password(tmp_path: Path):
     file = tmp_path / "key.json"
     file.write_text('{"type": "service_account", "private_key": "x"}')
