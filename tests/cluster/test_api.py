@@ -80,6 +80,7 @@ def test_nobody_there_is_said():
     ("status", "content", "what"),
     [
         (200, b"<html>Log in</html>", "answers 200 with something that is not of a Kubernetes API"),
+        (200, b'{"x":' + b"[" * 100_000, "answers 200 with something that is not of a Kubernetes API"),
         (302, b"", "cannot list pods in all namespaces: the API server answered 302"),
         (503, b"no backend\nat all", "the API server answered 503. no backend$"),
         (400, b'{"kind": "Status", "message": "bad limit"}', "the API server answered 400. bad limit$"),

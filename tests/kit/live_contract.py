@@ -92,7 +92,9 @@ def _build_release(cluster: Cluster) -> None:
     release = json.dumps({"name": "shop", "namespace": "shop", "hooks": hooks, "manifest": ""})
     packed = base64.b64encode(base64.b64encode(gzip.compress(release.encode()))).decode()
     labels = {"owner": "helm", "status": "deployed"}
-    for name, data in (("sh.helm.release.v1.shop.v1", packed), ("broken", base64.b64encode(b"junk").decode())):
+    nested = base64.b64encode(base64.b64encode(b'{"x":' + b"[" * 100_000)).decode()
+    junk = base64.b64encode(b"junk").decode()
+    for name, data in (("sh.helm.release.v1.shop.v1", packed), ("broken", junk), ("nested", nested)):
         metadata = {"name": name, "namespace": "shop", "labels": labels}
         secret = {"apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1", "metadata": metadata}
         cluster.create({**secret, "data": {"release": data}})
@@ -190,7 +192,9 @@ class LiveContract:
         found = self.scan("-n", "shop", "--helm-hooks")
         (place,) = next(it for it in found["images"] if it["reference"] == "quay.io/shop/migrate:1")["findings"]
         assert place["source"] == "cluster admin Helm release shop/shop shop/templates/migrate.yaml"
-        assert found["errors"] == ["cluster admin: Secret/shop/broken cannot be unpacked as a Helm release"]
+        assert found["errors"] == [
+            f"cluster admin: Secret/shop/{name} cannot be unpacked as a Helm release" for name in ("broken", "nested")
+        ]
         cluster.grant("shopkeeper", ["pods"], "shop")
         monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig("shopkeeper")))
         errors = self.scan("-n", "shop", "--only-running", "--helm-hooks")["errors"]

@@ -177,6 +177,7 @@ def test_references_come_from_a_scan(shell: Shell, tmp_path: Path):
         (("--platform", "amd64", "app:1"), "", "'amd64' is not a platform"),
         (("--from-scan", "none.json"), "", "none.json: No such file"),
         (("--from-scan", "-"), "[]", "is not the report of a scan"),
+        (("--from-scan", "-"), '{"x":' + "[" * 100_000, "is not the report of a scan"),
         (("--ca-file", "none.pem", "app:1"), "", "--ca-file none.pem: there is no such file"),
         (("--locked", "--lock", "none.lock", "app:1"), "", "none.lock: No such file"),
         (("--list", "none.yaml"), "", "none.yaml: cannot be read"),

@@ -95,7 +95,9 @@ def test_only_the_latest_are_remembered(kept: KeptManifests, monkeypatch: pytest
     ]
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"sha256:1": 7}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"sha256:1": 7}', b"\xff", b'{"x":' + b"[" * 100_000, b'{"\xff": ""}']
+)
 def test_a_file_that_was_spoilt_is_none(kept: KeptManifests, content: bytes):
     kept.write("homes-a.example", content)
     homes = TargetHomes({}, kept, "a.example")

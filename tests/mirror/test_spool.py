@@ -96,7 +96,7 @@ def test_a_file_belongs_to_one_at_a_time_until_it_is_killed(tmp_path: Path):
     assert not list(tmp_path.glob("*.upload"))
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"locat', b"\x00\x00"])
+@pytest.mark.parametrize("torn", [b"", b'{"locat', b"\x00\x00", b'{"x":' + b"[" * 9_000, b'{"location": "\xff"}'])
 def test_a_note_that_a_crash_has_torn_says_only_that_there_was_one(tmp_path: Path, torn: bytes):
     spool = Spool(tmp_path, least=1)
     with spool.trace("r.example", "a/b", BLOB) as trace:

@@ -91,7 +91,10 @@ def test_plain_fields_and_padded_passwords(tmp_path):
     assert known.resolve("d.example") is None
 
 
-@pytest.mark.parametrize("text", ["{", '{"auths": []}', '{"auths": {"a": 5}}', "", "\xff"])
+@pytest.mark.parametrize(
+    "text",
+    ["{", '{"auths": []}', '{"auths": {"a": 5}}', "", "\xff", '{"x":' + "[" * 100_000, '{"auths": {"\xff": {}}}'],
+)
 def test_a_broken_file_is_named(tmp_path, text):
     path = tmp_path / "config.json"
     path.write_bytes(text.encode("latin-1"))

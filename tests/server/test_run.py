@@ -1,11 +1,14 @@
 import signal
 import socket
 import ssl
+import threading
 
 import pytest
 
 from homeport.errors import UsageError
+from homeport.oci.digest import digest_of
 from homeport.server.app import Registry
+from homeport.server.http import Limits
 from homeport.server.run import Listen, RegistryServer
 from homeport.server.tls import Certificate
 from homeport.store.memory import MemoryStore
@@ -21,6 +24,35 @@ def test_signals_stop_the_server_while_it_runs_and_are_given_back():
     assert server.should_exit
     assert signal.getsignal(signal.SIGTERM) is before
     listen.socket.close()
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_who_does_not_end_in_time_is_hung_up_on_in_silence(caplog, forced):
+    """One reads nothing of its download, one sends nothing more of its upload."""
+    store, content, ready = MemoryStore(), bytes(20_000_000), threading.Event()
+    upload = store.open_upload("app", store.start_upload("app"))
+    assert upload
+    upload.write(content)
+    upload.commit(digest_of(content))
+    session = store.start_upload("app")
+    listen = Listen("127.0.0.1", 0)
+    limits = Limits(grace_seconds=600 if forced else 0)
+    server = RegistryServer(Registry(store), listen, on_ready=lambda _url: ready.set(), limits=limits)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    assert ready.wait(30)
+    address = listen.socket.getsockname()
+    with socket.create_connection(address, 30) as reader, socket.create_connection(address, 30) as sender:
+        reader.sendall(f"GET /v2/app/blobs/{digest_of(content)} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        assert reader.recv(15) == b"HTTP/1.1 200 OK"
+        sender.sendall(
+            f"PATCH /v2/app/blobs/uploads/{session} HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n".encode()
+        )
+        sender.sendall(b"12345")
+        server.should_exit, server.force_exit = True, forced
+        thread.join(60)
+    assert not thread.is_alive()
+    assert [record.getMessage() for record in caplog.records if record.name != "homeport"] == []
 
 
 @pytest.mark.parametrize(

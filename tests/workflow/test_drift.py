@@ -29,7 +29,9 @@ def test_a_name_that_moved_is_wrong_unless_the_lock_says_what_it_stands_for() ->
     assert with_drift(now, drift, locked) == now
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"registry": "r.io"}', '{"registry": "other", "images": []}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"x":' + "[" * 100_000, '{"registry": "r.io"}', '{"registry": "other", "images": []}']
+)
 def test_what_is_no_report_of_this_registry_is_refused(tmp_path, text) -> None:
     (tmp_path / "before.json").write_text(text)
     with pytest.raises(UsageError, match=r"before\.json: it is "):

@@ -130,10 +130,10 @@ def test_images_of_other_registries_are_not_looked_for() -> None:
 
 def test_lines_that_cannot_be_read_are_counted_and_named() -> None:
     lines = [b"listening on http://127.0.0.1:5000\n", b"note: without --htpasswd, ...\n", b"\n", line()[:50] + b"\n", b"[1,2]\n", line(timestamp="never"),
-             line(timestamp="2026-11-23T09:00:00"), b"\xff\xfe/manifests/\n", b'{"a/manifests/}\n', b"x" * 600_000 + b"\n",
+             line(timestamp="2026-11-23T09:00:00"), b"\xff\xfe/manifests/\n", b'{"a/manifests/}\n', b'{"x":' + b"[" * 50_000 + b'"/manifests/}\n', b"x" * 600_000 + b"\n",
              line(), line()[:-9]]  # fmt: skip
     found = read(*lines)
-    assert (found.lines, found.damaged) == (12, 8)
+    assert (found.lines, found.damaged) == (13, 9)
     assert found.damaged_lines == ("log:4", "log:5", "log:6", "log:7", "log:8")
     assert found.shown[0].how == "fetched"
 

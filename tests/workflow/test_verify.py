@@ -211,7 +211,8 @@ def test_a_secret_of_the_wrong_type_is_named(home):
     assert "its type is Opaque" in reasons(found)
 
 
-def test_a_secret_that_the_kubelet_cannot_read_fails_the_pull(home):
+@pytest.mark.parametrize("content", ["{", '{"x":' + "[" * 100_000])
+def test_a_secret_that_the_kubelet_cannot_read_fails_the_pull(home, content):
     home.push(OPERATOR)
     broken = {
         "kind": "Secret",
@@ -219,7 +220,7 @@ def test_a_secret_that_the_kubelet_cannot_read_fails_the_pull(home):
         "metadata": {"name": "pull"},
         "type": "kubernetes.io/dockerconfigjson",
     }
-    broken["stringData"] = {".dockerconfigjson": "{"}
+    broken["stringData"] = {".dockerconfigjson": content}
     found = home.verify(deployment(f"{home.target}/{OPERATOR}"), secret=yaml.safe_dump(broken))
     assert found.wrong
     assert "Secret pull: its .dockerconfigjson is not JSON" in reasons(found)

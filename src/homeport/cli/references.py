@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from homeport.errors import InvalidReferenceError, UsageError
+from homeport.oci.unreadable import UNREADABLE
 from homeport.reference import Reference
 
 STDIN = "-"
@@ -66,7 +67,7 @@ def _read_scan(file: Path) -> Named:
         )
     except OSError as error:
         raise UsageError(f"--from-scan {name}: {error.strerror}") from None
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise UsageError(
             f"--from-scan {name} is not the report of a scan: {error}",
             hint="Make one: homeport scan SOURCE... -o json > scan.json",

@@ -17,6 +17,7 @@ from homeport.cluster.kinds import KNOWN, Kind, is_custom, path_of
 from homeport.cluster.served import DISCOVERY, Groups
 from homeport.errors import ClusterError, UsageError
 from homeport.mirror.workers import Workers
+from homeport.oci.unreadable import UNREADABLE
 
 _PAGE: Final = 500
 _SILENCE: Final = 30.0
@@ -319,7 +320,7 @@ class Api:
     def _decode(self, response: httpx2.Response, kind: type[Any]) -> Any:
         try:
             return msgspec.json.decode(response.content, type=kind)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise ClusterError(
                 f"{self.server} answers {response.status_code} with something that is not of a Kubernetes API",
                 status=response.status_code,
@@ -337,7 +338,7 @@ def _explanation(response: httpx2.Response) -> str:
     """Return the server's own words."""
     try:
         return msgspec.json.decode(response.content, type=_Status).message
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return response.text.strip().partition("\n")[0][:200]
 
 

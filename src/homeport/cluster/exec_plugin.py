@@ -10,6 +10,7 @@ import msgspec
 from lightkube.config.models import Cluster, User, UserExec
 
 from homeport.errors import ClusterError, UsageError
+from homeport.oci.unreadable import UNREADABLE
 
 _AnyUser = TypeVar("_AnyUser", bound=User)
 
@@ -64,7 +65,7 @@ def _spec(plugin: UserExec, cluster: Cluster) -> dict[str, object]:
 def _with_answer(user: _AnyUser, command: str, answer: bytes) -> _AnyUser:
     try:
         status = msgspec.json.decode(answer, type=_ExecCredential).status
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise ClusterError(f"the credential plugin {command} printed no ExecCredential") from None
     given = {"token": status.token}
     for field, pem in (

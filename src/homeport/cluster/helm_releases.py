@@ -5,7 +5,6 @@ contains are not in it (pkg/chart: Chart.dependencies is no exported field).
 """
 
 import base64
-import binascii
 import re
 import zlib
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from homeport.cluster.api import Api, Choice
 from homeport.cluster.kinds import SECRETS
 from homeport.discovery.inputs import MAX_SIZE
 from homeport.errors import ClusterError
+from homeport.oci.unreadable import UNREADABLE
 
 TYPE: Final = "helm.sh/release.v1"
 _SUBCHART: Final = re.compile(r"^# Source: [^/\s]+/charts/([^/\s]+)/", re.MULTILINE)
@@ -81,5 +81,5 @@ def unpack(secret: Mapping[str, Any], kind: type[_T]) -> _T | None:
             else packed
         )
         return msgspec.json.decode(text, type=kind)
-    except (binascii.Error, ValueError, zlib.error):
+    except (*UNREADABLE, ValueError, zlib.error):
         return None

@@ -14,6 +14,7 @@ import msgspec
 from homeport.cluster.keyring import Keyring, UnreadableCredentialsError, encode_auth
 from homeport.errors import UsageError
 from homeport.mapping import Target
+from homeport.oci.unreadable import UNREADABLE
 from homeport.reference import Reference
 from homeport.registry.credentials import Credential
 
@@ -116,7 +117,7 @@ def parse_pull_secret(manifest: Mapping[str, Any]) -> Keyring:
         return Keyring(ignored=(f"the kubelet ignores it: it has no {_DATA_KEYS[kind]}",))
     try:
         config = msgspec.json.decode(content)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise UnreadableCredentialsError(f"its {_DATA_KEYS[kind]} is not JSON") from None
     if config is not None and not isinstance(config, dict):
         raise UnreadableCredentialsError(f"its {_DATA_KEYS[kind]} is not a mapping")

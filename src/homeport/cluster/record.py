@@ -13,6 +13,7 @@ from homeport.cluster.api import Api
 from homeport.cluster.changes import Change
 from homeport.discovery.findings import ObjectKey
 from homeport.errors import InputError, StoreError
+from homeport.oci.unreadable import UNREADABLE
 from homeport.store.durable import write_file
 
 NAME: Final = "homeport-applied"
@@ -95,5 +96,5 @@ class Journal:
 def _decode(content: bytes, where: str) -> Record:
     try:
         return msgspec.json.decode(content, type=Record)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InputError(f"is no record of changes: {error}", file=where) from None

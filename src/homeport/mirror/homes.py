@@ -16,6 +16,7 @@ import msgspec
 from homeport.errors import ContentError
 from homeport.mirror.kept import KeptManifests
 from homeport.oci.manifest import parse_manifest
+from homeport.oci.unreadable import UNREADABLE
 
 Homes = Mapping[str, tuple[str, ...]]
 """The repositories of the target that have a blob, by its digest."""
@@ -77,7 +78,7 @@ class TargetHomes:
         content = self._kept.read(self._name) if self._kept else None
         try:
             return msgspec.json.decode(content or b"{}", type=dict[str, str])
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return {}
 
     def _learn(self, repository: str, digest: str) -> None:

@@ -18,6 +18,7 @@ import msgspec
 from homeport.oci.digest import digest_of, hasher_for, matches
 from homeport.oci.manifest import Descriptor
 from homeport.oci.transfer import NOTHING, Begun, BlobReader, Upload
+from homeport.oci.unreadable import UNREADABLE
 from homeport.store.files import Folder
 from homeport.store.oci_layout import FileBlob
 
@@ -194,7 +195,7 @@ class Trace:
     def _read(self) -> _Note | None:
         try:
             return msgspec.json.decode(os.pread(self._handle, _BLOCK, 0), type=_Note)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *UNREADABLE):
             return None
 
 

@@ -167,7 +167,7 @@ class CloudCredentials:
             raise _no_password(registry, f"{urlsplit(request.url).hostname} answers with status {response.status}")
         try:
             return msgspec.json.decode(body, type=kind)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise _no_password(registry, f"{urlsplit(request.url).hostname} answers with something else") from None
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from homeport.errors import ConfigError, UsageError
+from homeport.oci.unreadable import UNREADABLE
 from homeport.reference import DOCKER_HUB
 
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
@@ -150,7 +151,7 @@ def _read(path: Path) -> _File:
         return msgspec.json.decode(path.read_bytes(), type=_File)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", file=str(path)) from None
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ConfigError(
             f"is no file of stored credentials: {error}",
             file=str(path),
@@ -203,7 +204,7 @@ def _ask_helper(helper: str, server: str, path: Path) -> Credential | None:
         raise _helper_failed(program, server, path, f"exit code {done.returncode}")
     try:
         answer = msgspec.json.decode(done.stdout, type=_Answer)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise _helper_failed(program, server, path, "its answer is not the JSON that helpers speak") from None
     if not answer.secret:
         return None

@@ -17,11 +17,13 @@ from homeport.server.requests import PIECES, UNSENT
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Bounds of a connection. The times are of silence: a slow transfer may take as long as it likes."""
+    """Bounds of a connection. Idleness and silence end it, never the length of a transfer, but for the grace of a registry that stops."""
 
     head_bytes: int = 64 << 10
     idle_seconds: float = 75
     silence_seconds: float = 300
+    grace_seconds: float = 20
+    """How long running requests may go on after the registry was asked to stop; uploads can be resumed."""
 
 
 AnswerNow = Callable[[bytes, bytes, list[tuple[bytes, bytes]], tuple[str, int] | None], bytes | None]

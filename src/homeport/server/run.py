@@ -23,8 +23,8 @@ from homeport.server.tls import Certificate
 THREADS = 32
 """How many disk operations may wait at a time."""
 
-GRACE_SECONDS = 20
-"""How long running requests may go on after the registry was asked to stop; uploads can be resumed."""
+FAREWELL_SECONDS = 10
+"""How long requests may take to notice that their connections are gone; what is written to the disk is finished."""
 
 
 class Listen:
@@ -102,13 +102,14 @@ class RegistryServer(Server):
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=math.ceil(limits.idle_seconds),
-                timeout_graceful_shutdown=GRACE_SECONDS,
+                timeout_graceful_shutdown=math.ceil(limits.grace_seconds) + FAREWELL_SECONDS,
                 ssl_context_factory=(lambda _config, _default: tls.context) if tls else None,
             )
         )
         # A malformed request is the client's affair and not worth a line of ours.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         self._listen, self._on_ready, self._tls = listen, on_ready, tls
+        self._grace = limits.grace_seconds
         self.url = f"{'https' if tls else 'http'}://{listen.host}"
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
@@ -122,6 +123,19 @@ class RegistryServer(Server):
         asyncio.get_running_loop().set_default_executor(pool)
         await super().startup(sockets)
         self._on_ready(self.url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let running requests end for a while, then hang up: what is left ends as for a client that went away."""
+        grace = asyncio.get_running_loop().call_later(self._grace, self._hang_up)
+        await super().shutdown(sockets)
+        grace.cancel()
+        self._hang_up()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=FAREWELL_SECONDS)
+
+    def _hang_up(self) -> None:
+        for connection in self.server_state.connections:
+            connection.transport.abort()
 
     async def on_tick(self, counter: int) -> bool:
         """Look at the certificate's files every five seconds; uvicorn ticks ten times a second."""

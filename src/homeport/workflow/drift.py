@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from homeport.errors import UsageError
+from homeport.oci.unreadable import UNREADABLE
 from homeport.workflow.verify import Origin, Status, Verdict, Verification
 
 
@@ -47,7 +48,7 @@ class Earlier(msgspec.Struct, frozen=True):
             found = msgspec.json.decode(file.read_bytes(), type=cls)
         except OSError as error:
             raise UsageError(f"--since {file}: it cannot be read: {error.strerror}") from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise UsageError(
                 f"--since {file}: it is no report of verify: {error}",
                 hint="Write one: homeport verify ... -o json > FILE",

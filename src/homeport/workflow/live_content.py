@@ -6,6 +6,7 @@ import msgspec
 
 from homeport.errors import ContentError, NotFoundError
 from homeport.oci.manifest import Descriptor, Manifest, Platform, parse_manifest
+from homeport.oci.unreadable import UNREADABLE
 from homeport.reference import Reference
 from homeport.registry.client import RegistryClient
 from homeport.registry.session import Registries
@@ -86,7 +87,7 @@ def _read_platform(client: RegistryClient, reference: Reference, config: Descrip
             while number := reader.readinto(buffer[held:] if held < len(buffer) else memoryview(bytearray(1))):
                 held += number
         return _name(msgspec.json.decode(buffer[:held], type=Platform))
-    except (NotFoundError, ContentError, msgspec.DecodeError):
+    except (NotFoundError, ContentError, *UNREADABLE):
         return ""
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from homeport.cluster.nodes import Node
 from homeport.mapping import Mapping as NameMapping
+from homeport.oci.unreadable import UNREADABLE
 from homeport.workflow.live_running import Running
 
 How = Literal["fetched", "asked", "other", "silent"]
@@ -136,7 +137,7 @@ class LogReader:
             elif b"/manifests/" in line:
                 try:
                     self._take(msgspec.json.decode(line, type=_Line))
-                except (msgspec.DecodeError, UnicodeDecodeError):
+                except UNREADABLE:
                     self._spoilt(name, number)
         self._lines += number
 

@@ -117,7 +117,9 @@ def test_a_learned_file_teaches_another_machine(learned):
     assert learn(msgspec.json.encode(taught).decode()) == taught
 
 
-@pytest.mark.parametrize("content", ["{", '{"releases": [{"operator": 1}]}', '{"other": 1}', "[]"])
+@pytest.mark.parametrize(
+    "content", ["{", '{"x":' + "[" * 100_000, '{"releases": [{"operator": 1}]}', '{"other": 1}', "[]"]
+)
 def test_a_broken_file_is_named(learned, content):
     learned.parent.mkdir()
     learned.write_text(content)

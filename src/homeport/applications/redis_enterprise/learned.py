@@ -7,6 +7,7 @@ import msgspec
 
 from homeport.applications.redis_enterprise.model import Taught
 from homeport.errors import StoreError, UsageError
+from homeport.oci.unreadable import UNREADABLE
 from homeport.store.durable import write_file
 
 
@@ -27,7 +28,7 @@ def read_learned() -> Taught:
         return Taught()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise UsageError(
             f"{file} does not hold releases: {error}", hint="Mend it, or move it away and teach the releases again."
         ) from None

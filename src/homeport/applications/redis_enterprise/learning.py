@@ -22,6 +22,7 @@ from homeport.discovery.inputs import Source
 from homeport.discovery.tree import dig, is_list, text_of
 from homeport.errors import InputError, UsageError
 from homeport.oci.digest import is_digest
+from homeport.oci.unreadable import UNREADABLE
 
 _COMPONENTS = {
     "redis-enterprise-operator": "operator",
@@ -97,7 +98,7 @@ def learn_files(files: Sequence[Source]) -> Taught:
     for file in files:
         try:
             taught += msgspec.json.decode(file.text, type=Taught)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             roots += [(file.name, document.root) for document in parse_documents(file)]
     if roots:
         taught += learn_release(roots)
