@@ -294,6 +294,11 @@ def test_custom_resources_take_the_pull_secret_in_the_form_that_their_definition
     }
     assert [(it.object.name, it.path, it.image) for it in plan.left] == [("full", "spec.pullSecret", "theirs")]
 
+    # The same is told where no image moves, only the secret.
+    secret = make_pull_secret("private", bench.name, TARGET, Credential("ann", "s3cret-word"))
+    spread = plan_spread(api, TARGET, [secret], attach=lambda _: KNOWLEDGE)
+    assert [(it.object.name, it.path) for it in spread.left] == [("full", "spec.pullSecret")]
+
     # A secret of another name that serves the registry is no conflict, and a second run has nothing to do.
     bench.cluster.create(make_pull_secret("theirs", bench.name, TARGET, Credential("bob", "another-word")))
     plan = bench.plan(api)

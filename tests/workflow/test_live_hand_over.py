@@ -3,21 +3,27 @@
 import base64
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from homeport.cluster.helm_releases import Chart, File, Release, unpack
+from homeport.cluster.api import Api
+from homeport.cluster.helm_releases import Chart, File, Release, read_release, unpack
+from homeport.cluster.kubeconfig import load_config
 from homeport.cluster.owners import Owner, tool_of
 from homeport.discovery.knowledge import Knowledge, SecretField
-from homeport.errors import InputError
+from homeport.errors import ClusterError, InputError
 from homeport.mapping import Target
 from homeport.reference import Reference
+from homeport.workflow.helm_values import _why_left
 from homeport.workflow.live_changes import BroughtOnly, Rules, is_decided, wanted_of
-from homeport.workflow.live_hand_over import handed_to_git, handed_to_helm, handed_to_olm
+from homeport.workflow.live_hand_over import hand_over, handed_to_git, handed_to_helm, handed_to_olm
 from homeport.workflow.live_helm import write_release
+from tests.kit import api_server
+from tests.kit.api_server import StandIn
 
 TO = "registry.example.com/mirror"
 BROUGHT = ("team/web:1", "team/side:2", "quay.io/team/op@sha256:" + "a" * 64)
@@ -96,7 +102,8 @@ def bundle() -> dict[str, Any]:
         {"name": "LEVEL", "value": "info"}, {"name": "RELATED_IMAGE_WEB", "value": "docker.io/team/web:1"}]}]}  # fmt: skip
     install = {"spec": {"deployments": [{"name": "op", "spec": {"template": {"spec": pod}}}]}}
     metadata = {"namespace": "olm", "name": "op.v1", "resourceVersion": "7"}
-    spec = {"install": install, "relatedImages": [{"name": "web", "image": "docker.io/team/web:1"}]}
+    spec = {"install": install, "relatedImages": [{"name": "web", "image": "docker.io/team/web:1"}],
+            "parameters": [{"name": "SIDE_IMAGE", "value": "docker.io/team/side:2"}]}  # fmt: skip
     kind = {"apiVersion": "operators.coreos.com/v1alpha1", "kind": "ClusterServiceVersion"}
     return {**kind, "metadata": metadata, "spec": spec}
 
@@ -108,11 +115,17 @@ def test_olm_gets_a_patch_that_fails_where_something_has_changed_and_the_subscri
     assert rest == ()
     operations = json.loads(patch.text)
     container = "/spec/install/spec/deployments/0/spec/template/spec/containers/0"
-    paths = {f"{container}/image", f"{container}/env/1/value", "/spec/relatedImages/0/image"}
+    paths = {
+        f"{container}/image",
+        f"{container}/env/1/value",
+        "/spec/relatedImages/0/image",
+        "/spec/parameters/0/value",
+    }
     assert {it["path"]: it["value"] for it in operations if it["op"] == "test"} == {
         f"{container}/image": BROUGHT[2],
         f"{container}/env/1/value": "docker.io/team/web:1",
         "/spec/relatedImages/0/image": "docker.io/team/web:1",
+        "/spec/parameters/0/value": "docker.io/team/side:2",
     }
     assert {it["path"] for it in operations if it["op"] == "replace"} == paths
     assert operations[0]["op"] == "test"
@@ -235,3 +248,57 @@ def test_a_release_is_unpacked_as_helm_packs_it() -> None:
     assert unpack({"data": {"release": packed[:-40]}}, Release) is None
     assert unpack({"data": {"release": "%"}}, Release) is None
     assert unpack({}, Release) is None
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[StandIn, Api]]:
+    with api_server.running(tmp_path) as server:
+        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig()))
+        with Api(load_config()) as found:
+            yield server, found
+
+
+def kept(version: int, chart: str, status: str = "deployed") -> dict[str, Any]:
+    text = {"name": "shop", "namespace": "shop", "chart": {"metadata": {"name": chart}}}
+    packed = base64.b64encode(base64.b64encode(json.dumps(text).encode())).decode()
+    labels = {"owner": "helm", "status": status, "name": "shop", "version": str(version)}
+    metadata = {"name": f"sh.helm.release.v1.shop.v{version}", "namespace": "shop", "labels": labels}
+    secret = {"apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1", "metadata": metadata}
+    return {**secret, "data": {"release": packed}}
+
+
+def test_the_newest_revision_that_is_deployed_counts(api: tuple[StandIn, Api]) -> None:
+    server, client = api
+    for version, status in ((9, "deployed"), (10, "deployed"), (2, "deployed"), (11, "failed")):
+        server.create(kept(version, f"chart-{version}", status))
+    assert read_release(client, "shop", "shop").chart.metadata == {"name": "chart-10"}
+    with pytest.raises(ClusterError, match="Helm release shop/other: no Secret of this namespace keeps it"):
+        read_release(client, "shop", "other")
+
+
+def test_a_release_that_cannot_be_read_stops_no_other_tool(api: tuple[StandIn, Api]) -> None:
+    _, client = api
+    values = [
+        deployment("team/web:1", annotations={"meta.helm.sh/release-name": "shop"}),
+        deployment("team/web:1", labels={"kustomize.toolkit.fluxcd.io/name": "apps"}),
+    ]
+    made = hand_over(client, values, rules())
+    assert [it.name for it in made.files] == ["flux/apps.kustomization.yaml"]
+    assert made.rest == (
+        "Helm (release shop): Helm release shop/shop: no Secret of this namespace keeps it as deployed",
+    )
+
+
+def test_the_subscription_that_installed_a_bundle_is_found(api: tuple[StandIn, Api]) -> None:
+    server, client = api
+    kind = {"apiVersion": "operators.coreos.com/v1alpha1", "kind": "Subscription"}
+    server.define("operators.coreos.com", "Subscription", "v1alpha1")
+    for name, installed in (("another", "another.v3"), ("mine", "op.v1")):
+        server.create({**kind, "metadata": {"name": name, "namespace": "olm"}, "status": {"installedCSV": installed}})
+    made = hand_over(client, [bundle()], rules())
+    assert [it.name for it in made.files] == ["olm/olm.op.v1.patch.json", "olm/olm.mine.subscription.yaml"]
+
+
+def test_why_an_image_is_left_by_values() -> None:
+    assert _why_left(Reference.parse("team/web:9"), rules().mapping) == "it is not among the images that are brought"
+    assert _why_left(Reference.parse("team/web:1"), rules().mapping).startswith("no value says this image")

@@ -91,6 +91,21 @@ def test_the_best_evidence_counts_whatever_the_order() -> None:
     assert how(*lines) == how(*reversed(lines)) == "fetched"
 
 
+def test_of_fetches_from_no_nodes_address_the_first_is_told() -> None:
+    lines = [line(client="192.0.2.1", at=at) for at in ("08:40:00", "08:30:00", "12:00:00")]
+    (shown,) = read(*lines).shown
+    assert (shown.how, shown.fetch and shown.fetch.at.minute) == ("other", 30)
+
+
+def test_only_what_its_node_fetched_here_is_known_to_come_from_here() -> None:
+    running = [runs(uid="a"), runs("n2", uid="b"), runs(uid="c", digest=PART)]
+    reader = LogReader(running, NODES, MAPPING, {})
+    reader.read(
+        io.BytesIO(line() + line(client="10.0.0.2", method="HEAD") + line(digest=PART, client="192.0.2.1")), "log"
+    )
+    assert reader.fetched() == {("a", "spec.containers{main}")}
+
+
 def test_the_last_fetch_before_the_start_is_told_and_later_ones_are_about_others() -> None:
     reader = LogReader([runs(), runs(uid="later", started="2026-11-23T12:00:00Z")], NODES, MAPPING, {})
     reader.read(io.BytesIO(line(at="11:00:00") + line(at="08:30:00") + line(at="08:40:00")), "log")
