@@ -181,6 +181,8 @@ def test_pods_that_a_tool_will_move_get_their_secret_before() -> None:
     assert wanted_of(value, rules()).handed
     other = wanted_of(value, rules(hand_over=False))
     assert (other.account, other.handed) == ("", False)
+    olm = wanted_of(deployment("team/web:1", labels={"olm.owner": "op.v1"}), rules())
+    assert (olm.account, olm.handed) == ("default", False), "its ClusterServiceVersion is"
     stays = wanted_of(deployment("team/web:9", annotations={"meta.helm.sh/release-name": "shop"}), rules())
     assert (stays.account, stays.handed) == ("", False)
 

@@ -107,7 +107,8 @@ def wanted_of(value: dict[str, Any], rules: Rules) -> Wanted:
     reason = _why_not(value)
     if reason or not (here or moving or known):
         handed = rules.hand_over and bool(reason and moving) and is_decided(value)
-        account = _lending(value, key, noted) if reason and (here or handed) and rules.secret else ""
+        soon = here or (rules.hand_over and moving)
+        account = _lending(value, key, noted) if reason and soon and rules.secret else ""
         return Wanted(value, key, account=account, left=(*left, *(_left(it, reason) for it in moving)), handed=handed)
     try:
         moved = moved_of(value, rules) if moving or known else ()
