@@ -17,7 +17,7 @@ pytestmark = pytest.mark.peers
 CHART = {
     "Chart.yaml": "{apiVersion: v2, name: demo, version: 0.3.1, kubeVersion: '>=1.99.0-0 || >=1.20.0-0'}\n",
     "values.yaml": """\
-image: {repository: docker.io/team/web, tag: '1'}
+image: {repository: docker.io/handed/web, tag: '1'}
 sidecars: []
 imagePullSecrets: []
 password: ''
@@ -58,7 +58,7 @@ spec:
   jobTemplate:
     spec:
       template:
-        spec: {restartPolicy: Never, containers: [{name: c, image: 'team/fixed:1'}]}
+        spec: {restartPolicy: Never, containers: [{name: c, image: 'handed/fixed:1'}]}
 """
 
 
@@ -94,14 +94,14 @@ def test_a_helm_release_moves_by_the_values_that_are_written_for_it(
 ) -> None:
     space = f"release-{name}"
     monkeypatch.setenv("KUBECONFIG", str(site.node.api.kubeconfig()))
-    site.publish("team/web:1", "team/side:2")
+    site.publish("handed/web:1", "handed/side:2")
     site.node.namespace(space)
     helm = Helm(name, site, tmp_path / "helm", CHART)
     helm.on_path(tmp_path / "bin", monkeypatch)
     given = tmp_path / "given.yaml"
-    given.write_text("replicas: 1\npassword: s3cret-of-mine\nsidecars: [{name: side, image: 'team/side:2'}]\n")
+    given.write_text("replicas: 1\npassword: s3cret-of-mine\nsidecars: [{name: side, image: 'handed/side:2'}]\n")
     helm.run("install", "shop", str(helm.chart), "-n", space, "-f", str(given), "--wait")
-    names = ["docker.io/team/web:1", "docker.io/team/side:2"]
+    names = ["docker.io/handed/web:1", "docker.io/handed/side:2"]
     file = site.job(tmp_path / "job", space, [workload("Deployment", "x", space, it) for it in names])
     monkeypatch.setenv("DOCKER_CONFIG", str(file.parent))
 
@@ -116,16 +116,16 @@ def test_a_helm_release_moves_by_the_values_that_are_written_for_it(
     assert any("Helm (release shop) decides" in it for it in report["left"])
     target = f"{site.own.host}/mirror"
     assert yaml.safe_load(values.read_text()) == {
-        "image": {"repository": f"{target}/team/web"},
-        "sidecars": [{"name": "side", "image": f"{target}/team/side:2"}],
+        "image": {"repository": f"{target}/handed/web"},
+        "sidecars": [{"name": "side", "image": f"{target}/handed/side:2"}],
         "imagePullSecrets": [{"name": "private"}],
     }
     assert values.stat().st_mode & 0o077 == 0
-    assert site.images(space) == {"docker.io/team/web:1", "team/side:2"}
+    assert site.images(space) == {"docker.io/handed/web:1", "handed/side:2"}
 
     words = upgrade.replace("CHART", str(helm.chart)).split()[1:]
     helm.run(*words, "--wait")
-    assert site.images(space) == {f"{target}/team/web:1", f"{target}/team/side:2"}
+    assert site.images(space) == {f"{target}/handed/web:1", f"{target}/handed/side:2"}
     assert "s3cret-of-mine" in helm.run("get", "values", "shop", "-n", space)
     assert run(["apply", str(file), "--cluster", "--hand-over", str(out_dir), "-o", "json"]) == 0
     report = json.loads(capsys.readouterr().out)["cluster"]
@@ -136,11 +136,11 @@ def test_an_image_that_no_value_says_is_told_with_the_way_through_the_post_rende
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(site.node.api.kubeconfig()))
-    site.publish("team/web:1", "team/fixed:1")
+    site.publish("handed/web:1", "handed/fixed:1")
     site.node.namespace("hardcoded")
     helm = Helm("helm4", site, tmp_path / "helm", {**CHART, "templates/fixed.yaml": FIXED})
     helm.run("install", "shop", str(helm.chart), "-n", "hardcoded")
-    objects = [workload("Deployment", "x", "hardcoded", it) for it in ("team/web:1", "team/fixed:1")]
+    objects = [workload("Deployment", "x", "hardcoded", it) for it in ("handed/web:1", "handed/fixed:1")]
     file = site.job(tmp_path / "job", "hardcoded", objects)
     monkeypatch.setenv("DOCKER_CONFIG", str(file.parent))
     apply = ["apply", str(file), "--cluster", "--dry-run", "--hand-over", str(tmp_path / "out")]
@@ -155,7 +155,7 @@ def test_an_image_that_no_value_says_is_told_with_the_way_through_the_post_rende
     assert run(apply) == 1
     out = capsys.readouterr().out
     assert f"written: {tmp_path}/out/helm/hardcoded.shop.values.yaml\n" in out
-    assert "not written: Helm (release shop): team/fixed:1: no value says this image" in out
+    assert "not written: Helm (release shop): handed/fixed:1: no value says this image" in out
     assert (
         f"homeport helm-plugin DIR --to {site.own.host}/mirror --pull-secret private, and then: helm upgrade shop CHART"
         in out
