@@ -1,5 +1,6 @@
 """`homeport verify --cluster` on the stand-in: how much is asked, and what the report says of nodes and events."""
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,8 @@ def cluster(image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig()))
         for name, architecture in (("n1", "amd64"), ("n2", "arm64")):
             info = {"operatingSystem": "linux", "architecture": architecture}
-            node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": {"nodeInfo": info}}
+            status = {"nodeInfo": info, "addresses": [{"type": "InternalIP", "address": f"10.0.0.{name[1]}"}]}
+            node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": status}
             server.create(node)
         server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
         account = {"name": "default", "namespace": "shop"}
@@ -104,3 +106,45 @@ def test_rights_to_nodes_and_events_are_not_needed(
     assert "unknown: no right to list nodes: what nodes hold is not known" in err
     assert "unknown: no right to list events in all namespaces: from where nodes pulled is not known" in err
     assert "1 image: 1 proven" in err
+
+
+def test_a_log_from_stdin_changes_no_verdict_and_lists_what_it_does_not_show(
+    image: str, cluster: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = {"event": "request", "method": "GET", "status": 200, "path": "/v2/team/app/manifests/1", "client": "10.0.0.1",
+            "agent": "cri-o/1.34.0", "digest": APP.digest, "timestamp": "2026-11-23T09:00:00Z"}  # fmt: skip
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps(line).encode())))
+    assert run(verify(image, tmp_path, "--access-log", "-")) == 0
+    err = capsys.readouterr().err
+    assert f"{image}  n1    6           fetched by its node    2026-11-23T09:00:00Z  10.0.0.1 cri-o/1.34.0\n" in err
+    assert f"{image}  n2    6           not shown" in err
+    assert "not shown by the log: no runtime fetched its manifest before it started" in err
+    assert "    Pod/shop/web-1 container c0\n" in err
+    assert "the log: 1 line, 1 request for manifests, 2026-11-23T09:00:00Z to 2026-11-23T09:00:00Z\n" in err
+    assert "the images of 5 containers came" in err
+    assert "1 image: 1 proven" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"), [(None, "No such file or directory"), (b"\x1f\x8b\x08", "it is packed by gzip")]
+)
+def test_what_is_no_log_is_refused_before_anything_is_asked(
+    content: bytes | None,
+    complaint: str,
+    image: str,
+    cluster: StandIn,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log = tmp_path / "access.log"
+    if content:
+        log.write_bytes(content)
+    cluster.requests.clear()
+    assert run(verify(image, tmp_path, "--access-log", str(log))) == 2
+    assert complaint in capsys.readouterr().err
+    assert cluster.requests == []
+
+
+def test_a_log_belongs_to_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["verify", "--registry", "r.io", "--access-log", "-", str(tmp_path)]) == 2
+    assert "--access-log belongs to --cluster" in capsys.readouterr().err

@@ -34,6 +34,7 @@ PLURALS = {
     "Job": "jobs",
     "PodTemplate": "podtemplates",
     "RedisEnterpriseCluster": "redisenterpriseclusters",
+    "Subscription": "subscriptions",
 }
 
 

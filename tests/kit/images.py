@@ -1,5 +1,6 @@
 """Small deterministic images as values, and how they get into a registry."""
 
+import gzip
 import hashlib
 import io
 import tarfile
@@ -12,6 +13,7 @@ from homeport.mirror.ports import BlobReader, Upload
 from homeport.oci.digest import digest_of
 from homeport.oci.manifest import Descriptor, Platform, RawManifest
 from homeport.oci.media_types import DOCKER_CONFIG, DOCKER_LIST, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
+from homeport.store.packed import pack
 
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
@@ -77,8 +79,10 @@ def layer(name: str, size: int = 1000) -> bytes:
     return held.getvalue()
 
 
-def image(*layers: bytes, platform: Platform = AMD64, docker: bool = False, label: str = "") -> Content:
-    """Make an image of one platform; images with other labels have other configs and digests."""
+def image(
+    *layers: bytes, platform: Platform = AMD64, docker: bool = False, label: str = "", packed: str = ""
+) -> Content:
+    """Make an image of one platform; images with other labels have other configs and digests. Layers are `packed` by gzip or zstd."""
     config = encoded(
         {
             "architecture": platform.architecture,
@@ -90,7 +94,7 @@ def image(*layers: bytes, platform: Platform = AMD64, docker: bool = False, labe
     )
     blobs = (
         _blob(config, DOCKER_CONFIG if docker else OCI_CONFIG),
-        *(_blob(data, DOCKER_LAYER if docker else OCI_LAYER) for data in layers),
+        *(_packed(data, DOCKER_LAYER if docker else OCI_LAYER, packed) for data in layers),
     )
     return _image(blobs, DOCKER_MANIFEST if docker else OCI_MANIFEST, platform)
 
@@ -175,6 +179,12 @@ def _image(blobs: tuple[tuple[Descriptor, bytes], ...], media_type: str, platfor
     config, *layers = (blob for blob, _ in blobs)
     body = encoded({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers})
     return Content(RawManifest.of(body, media_type), blobs, platform=platform)
+
+
+def _packed(data: bytes, media_type: str, packed: str) -> tuple[Descriptor, bytes]:
+    if packed == "gzip":
+        return _blob(gzip.compress(data, mtime=0), f"{media_type}{'.gzip' if 'docker' in media_type else '+gzip'}")
+    return _blob(pack(data), f"{media_type}+zstd") if packed else _blob(data, media_type)
 
 
 def _blob(data: bytes, media_type: str) -> tuple[Descriptor, bytes]:

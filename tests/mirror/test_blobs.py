@@ -8,12 +8,15 @@ import pytest
 from homeport.errors import RegistryError
 from homeport.mirror.blobs import BlobScheduler, Place
 from homeport.mirror.observer import Observer
-from homeport.mirror.traffic import Meter
+from homeport.mirror.traffic import CountedReader, Meter
 from homeport.mirror.workers import StoppedError, Workers
 from homeport.oci.digest import digest_of
 from homeport.oci.manifest import Descriptor
+from homeport.reference import Reference
+from tests.kit.images import BytesReader
 from tests.kit.memory import Call, MemoryRegistry
 
+APP = Reference.parse("source.example/app:1")
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
@@ -34,7 +37,7 @@ class Yard:
         return Descriptor(LAYER, digest, len(data))
 
     def place(self, repository: str = "app") -> Place:
-        return Place(self.source, "app", repository)
+        return Place(self.source, "app", repository, APP)
 
     def uploads(self) -> list[str]:
         return [call.what for call in self.target.calls if call.verb == "PUT blob"]
@@ -82,7 +85,7 @@ def test_few_large_blobs_move_at_once_and_small_ones_pass_them(monkeypatch: pyte
             assert gate.wait(30)
 
     target.trouble = hold
-    with scheduler.claim(Place(source, "app", "app"), blobs) as claims:
+    with scheduler.claim(Place(source, "app", "app", APP), blobs) as claims:
         claims.wait(small)
         for _ in range(2):
             assert moving.acquire(timeout=30)
@@ -105,6 +108,21 @@ def test_what_nobody_waits_for_is_not_begun(yard: Yard):
         claims.wait([first])
 
     assert dropped.digest not in yard.uploads()
+
+
+def test_what_is_read_again_or_taken_back_is_told():
+    told: list[tuple[int, Reference]] = []
+
+    class Listening(Observer):
+        def bytes_copied(self, count: int, image: Reference) -> None:
+            told.append((count, image))
+
+    counted = CountedReader(BytesReader(bytes(10)), Meter(), Listening(), APP)
+    counted.readinto(memoryview(bytearray(6)))
+    counted.seek(2)
+    counted.readinto(memoryview(bytearray(3)))
+    counted.take_back()
+    assert told == [(6, APP), (-4, APP), (3, APP), (-5, APP)]
 
 
 def test_a_failure_is_shared_by_who_waits_and_forgotten_after(yard: Yard):

@@ -1,8 +1,12 @@
 """Bundles: what is saved is loaded, byte for byte, or refused with the name of the file."""
 
+import errno
 import io
+import os
 import tarfile
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -15,6 +19,7 @@ from homeport.errors import (
     RegistryError,
     StoreError,
     UnreachableError,
+    UsageError,
 )
 from homeport.mapping import Mapping, Target
 from homeport.mirror import ImageResult, MirrorResult, Observer
@@ -24,7 +29,8 @@ from homeport.mirror.bundle.delta import content_of
 from homeport.mirror.bundle.load import load, verify, write_riders
 from homeport.mirror.bundle.parts import bundles
 from homeport.mirror.bundle.save import Saved, Wishes, save
-from homeport.mirror.lock import Lock
+from homeport.mirror.executor import Concurrency
+from homeport.mirror.lock import Lock, Portion
 from homeport.reference import Reference
 from homeport.store.files import Archive
 from homeport.store.unpack import zstd
@@ -165,6 +171,110 @@ def test_the_rest_of_another_bundle_does_not_get_into_this_one(gap: Gap):
     assert (gap.folder / "b.tar").read_bytes() == (gap.folder / "clean.tar").read_bytes()
 
 
+@pytest.mark.parametrize(
+    "sizes", [(64 << 10, 9 << 10), (9 << 10, 64 << 10), (21 << 10, 20 << 10), (20 << 10, 21 << 10)]
+)
+def test_parts_of_another_size_leave_nothing_behind(gap: Gap, sizes: tuple[int, int]):
+    layers = [images.layer(str(number), 6000) + b"odd"[: number % 3] for number in range(8)]
+    images.put(images.image(*layers), gap.source, "app", "1")
+    app = "source.example/app:1"
+    clean = gap.save(app, to="clean.tar", split_size=sizes[1]).files
+    earlier, later = sizes
+    gap.source.trouble = _fail_at("GET blob", max(gap.source.blobs["app"]))
+    assert not gap.save(app, split_size=earlier).files
+    gap.source.trouble = lambda _call: None
+    saved = gap.save(app, split_size=later).files
+    assert [file.read_bytes() for file in saved[:-1]] == [file.read_bytes() for file in clean[:-1]]
+
+
+@pytest.mark.parametrize("split", [None, 8 << 10])
+def test_a_full_disk_makes_no_bundle_and_the_next_run_goes_on(
+    gap: Gap, monkeypatch: pytest.MonkeyPatch, split: int | None
+):
+    write, layer = os.pwrite, gap.operator.blobs[2][1]
+
+    def full(handle: int, data: bytes, offset: int) -> int:
+        if len(data) > 2000 and bytes(data) in layer:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(handle, data, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        saved = gap.save(OPERATOR, split_size=split)
+    assert not saved.files
+    assert "No space left on device" in saved.images[0].error
+    assert "Make room" in saved.images[0].hint
+    gap.source.forget_calls()
+    assert gap.save(OPERATOR, split_size=split).files
+    assert gap.source.count("GET blob") == 1
+    assert gap.wrong("b.tar.sha256" if split else "b.tar") == []
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_parts_appear_with_a_list_that_is_right_or_with_none(gap: Gap, monkeypatch: pytest.MonkeyPatch, number: int):
+    gap.save(REDIS, split_size=8 << 10)
+    replace, count = Path.replace, 0
+
+    def killed(file: Path, target: Path) -> Path:
+        nonlocal count
+        count += 1
+        if count > number:
+            raise KeyboardInterrupt
+        return replace(file, target)
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(Path, "replace", killed)
+        gap.save(REDIS, OPERATOR, split_size=8 << 10)
+    if (gap.folder / "b.tar.sha256").exists():
+        assert gap.wrong("b.tar.sha256") == []
+    saved = gap.save(REDIS, OPERATOR, split_size=8 << 10)
+    assert {path.name for path in gap.folder.iterdir()} == {file.name for file in saved.files}
+    assert gap.wrong("b.tar.sha256") == []
+
+
+@pytest.mark.parametrize(
+    ("to", "split"), [("b.tar", None), ("b.tar", 8 << 10), ("b.tar.zst", 2 << 10), ("layout", None)]
+)
+def test_what_has_its_name_is_durable(gap: Gap, monkeypatch: pytest.MonkeyPatch, to: str, split: int | None):
+    (gap.folder / "layout").mkdir()
+    sync, replace = os.fsync, Path.replace
+    synced: set[int] = set()
+    named: list[Path] = []
+
+    def note_sync(handle: int) -> None:
+        synced.add(os.fstat(handle).st_ino)
+        sync(handle)
+
+    def note_name(file: Path, target: Path) -> Path:
+        if target.suffix != ".frames":
+            assert file.stat().st_ino in synced, target
+            named.append(target)
+            synced.discard(target.parent.stat().st_ino)
+        return replace(file, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_name)
+    saved = gap.save(REDIS, OPERATOR, to=to, split_size=split)
+    assert to == "layout" or set(saved.files) == set(named)
+    assert saved.files[0].parent.stat().st_ino in synced or to == "layout"
+
+
+def test_parts_of_two_bundles_are_not_one(gap: Gap):
+    files = [gap.save(name, to=f"{name[-3:-1]}.tar", split_size=8 << 10).files for name in (REDIS, OPERATOR)]
+    with pytest.raises(UsageError, match="are two bundles"):
+        open_layout([files[0][0], files[1][0]])
+
+
+def test_a_blob_of_another_size_is_refused_before_anything_is_pushed(gap: Gap):
+    (gap.folder / "layout").mkdir()
+    gap.save(OPERATOR, to="layout")
+    layer = gap.operator.blobs[2][0]
+    os.truncate(gap.folder / "layout/blobs" / layer.digest.replace(":", "/"), 100)
+    with pytest.raises(ContentError, match=f"of 100 bytes, not {layer.size}, in it"):
+        gap.load("layout")
+    assert not gap.target.calls
+
+
 def test_two_runs_do_not_write_one_bundle(gap: Gap):
     caught: list[Exception] = []
 
@@ -179,6 +289,34 @@ def test_two_runs_do_not_write_one_bundle(gap: Gap):
     gap.source.trouble = meanwhile
     assert gap.save(REDIS).files
     assert "being written by another run" in str(caught[1])
+
+
+def test_the_disk_begins_before_all_is_written(gap: Gap, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("homeport.store.pieces.SEND_BYTES", 1)
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr("homeport.store.pieces.send_to_disk", lambda _, start, stop: sent.append((start, stop)))
+    gap.save(OPERATOR)
+    layer = gap.operator.blobs[2][0]
+    _, start = gap.place("b.tar", layer.digest)
+    assert (start, start + layer.size) in sent
+
+
+def test_few_large_blobs_are_fetched_at_once(gap: Gap, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("homeport.mirror.bundle.save.LARGE_BLOB", 2000)
+    images.put(images.image(*(images.layer(str(number), 4000) for number in range(8))), gap.source, "app", "1")
+    threads = {True: set[str](), False: set[str]()}
+
+    def note(call: Call) -> None:
+        if call.verb == "GET blob":
+            is_large = len(gap.source.blobs["app"][call.what]) > 2000
+            threads[is_large].add(threading.current_thread().name)
+
+    gap.source.trouble = note
+    name = Reference.parse("source.example/app:1")
+    concurrency = Concurrency(large_blobs=2)
+    assert save([name], lambda _: gap.source, gap.folder / "b.tar", concurrency=concurrency).files
+    assert threads[True] <= {"large-0", "large-1"}
+    assert threads[False].isdisjoint(threads[True])
 
 
 def test_a_blob_that_lies_is_in_no_bundle(gap: Gap):
@@ -321,13 +459,42 @@ def test_what_is_missing_at_the_target_is_named_before_anything_is_pushed(gap: G
 
 def test_what_a_lock_says_is_there_is_left_out(gap: Gap):
     gap.load(gap.save(REDIS, to="first.tar").files[0].name)
-    since = {REDIS: gap.redis.digest, "source.example/gone:1": gap.operator.digest}
-    saved = gap.save(REDIS, OPERATOR, to="second.tar", since=since)
+    since = Lock({REDIS: gap.redis.digest, "source.example/gone:1": gap.operator.digest})
+    saved = gap.save(REDIS, OPERATOR, to="second.tar", since=(since,))
     assert [note.partition(" cannot")[0] for note in saved.notes] == ["source.example/gone:1 of the lock"]
     with open_layout([gap.folder / "second.tar"]) as layout:
         held = {digest for digest in gap.redis.all_blobs | gap.operator.all_blobs if layout.holds(digest)}
     assert held == set(gap.operator.all_blobs) - set(gap.redis.all_blobs)
     assert not gap.load("second.tar").failed
+
+
+def test_a_lock_of_some_platforms_leaves_out_these_alone(gap: Gap):
+    """The other side got linux/amd64; now it wants everything, and nothing may be missing."""
+    platforms = ("linux/amd64",)
+    gap.load(gap.save(REDIS, to="first.tar", platforms=platforms).files[0].name)
+    since = (Lock({REDIS: gap.redis.digest}, Portion.of(platforms)),)
+    gap.save(REDIS, to="second.tar", since=since)
+    amd, arm, about_amd, about_arm = gap.redis.children
+    with open_layout([gap.folder / "second.tar"]) as layout:
+        held = {digest for digest in gap.redis.all_blobs if layout.holds(digest)}
+    assert held == {*arm.all_blobs, *about_arm.all_blobs} - {*amd.all_blobs, *about_amd.all_blobs}
+    assert held
+    assert not gap.load("second.tar").failed
+    assert set(gap.redis.all_blobs) <= set(gap.target.blobs["mirror/redislabs/redis"])
+
+
+def test_locks_of_several_platforms_are_each_taken_for_what_they_are(gap: Gap):
+    since = tuple(Lock({REDIS: gap.redis.digest}, Portion.of([it])) for it in ("linux/amd64", "linux/arm64"))
+    gap.save(REDIS, to="third.tar", since=since)
+    with open_layout([gap.folder / "third.tar"]) as layout:
+        assert not [digest for digest in gap.redis.all_blobs if layout.holds(digest)]
+
+
+def test_the_lock_of_a_bundle_says_what_it_was_made_with(gap: Gap):
+    gap.save(REDIS, platforms=("linux/arm64", "linux/amd64"))
+    with open_layout([gap.folder / "b.tar"]) as layout:
+        (file,) = write_riders(layout, gap.folder)
+    assert Lock.read(file) == Lock({REDIS: gap.redis.digest}, Portion(("linux/amd64", "linux/arm64")))
 
 
 def test_a_tag_that_moved_since_the_lock_makes_no_bundle(gap: Gap):

@@ -123,6 +123,43 @@ def test_a_lock_is_written_kept_to_and_saved_since(shell: Shell):
     assert (shell.home / "two.tar").stat().st_size < (shell.home / "one.tar").stat().st_size
 
 
+def test_a_lock_saves_the_platforms_that_it_was_made_with(shell: Shell):
+    one = shell.publish(images.multi_arch("redis"), "redislabs/redis:1")
+    assert shell.run("save", "-o", "one.tar", "--lock", "homeport.lock", "--platform", "linux/amd64", one)[0] == 0
+    code, _, errors = shell.run("save", "-o", "two.tar", "--locked", one)
+    assert code == 0
+    assert "homeport.lock was made with linux/amd64 alone: the same again" in errors
+    assert (shell.home / "two.tar").read_bytes() == (shell.home / "one.tar").read_bytes()
+    code, _, errors = shell.run("save", "-o", "three.tar", "--locked", "--platform", "linux/arm64", one)
+    assert code == 2
+    assert "was made with linux/amd64 alone, not with linux/arm64 alone" in errors
+
+
+def test_a_range_of_a_charts_versions_is_the_highest_and_then_what_the_lock_has(shell: Shell):
+    for tag in ("1.2.0", "1.10.0_build.4", "1.11.0-rc.1", "2.0.0", "latest", "9", "v9.0.0"):
+        name = shell.publish(images.image(label=tag), f"charts/demo:{tag}").rpartition(":")[0]
+
+    def saved(chart: str, *options: str) -> list[str]:
+        code, out, errors = shell.run("save", "-o", "c.tar", "--report", "json", "--chart", chart, *options)
+        return [image["reference"] for image in json.loads(out)["images"]] if out else [str(code), errors]
+
+    assert saved(f"oci://{name}") == [f"{name}:2.0.0"]
+    assert saved(f"oci://{name}:>=1.2 <2", "--lock", "homeport.lock") == [f"{name}:1.10.0_build.4"]
+    shell.publish(images.image(label="new"), "charts/demo:1.20.0")
+    shell.from_source.requests.clear()
+    assert saved(f"oci://{name}:>=1.2 <2", "--locked", "--no-referrers") == [f"{name}:1.10.0_build.4"]
+    assert not [asked for asked in shell.from_source.requests if "tags" in asked.path]
+    assert saved(f"oci://{name}:^1.2", "--no-referrers") == [f"{name}:1.20.0"]
+    assert saved(f"oci://{name}:latest") == [f"{name}:latest"]
+    code, said = saved(f"oci://{name}:^3")
+    assert code == "1"
+    assert "no such chart" in said
+    assert "It has 1." in said
+    code, said = saved(f"oci://{name}:^2", "--locked")
+    assert code == "2"
+    assert f"the lock has no {name}:^2" in said
+
+
 def test_images_of_files_and_of_a_registry_go_into_one_bundle(shell: Shell):
     redis, other = images.multi_arch("redis"), images.image(images.layer("other"))
     one, two = shell.publish(redis, "redislabs/redis:1"), shell.publish(other, "team/other:2")
@@ -185,21 +222,22 @@ def test_what_cannot_be_started_is_said(shell: Shell, arguments: tuple[str, ...]
     assert words in errors
 
 
-def test_a_killed_save_leaves_no_bundle_and_the_next_goes_on(shell: Shell):
+@pytest.mark.parametrize("file", ["b.tar", "b.tar.zst"])
+def test_a_killed_save_leaves_no_bundle_and_the_next_goes_on(shell: Shell, file: str):
     content = images.multi_arch("redis")
     name = shell.publish(content, "app:1")
     layer = content.children[1].blobs[1][0].digest
     shell.from_source.hold = lambda asked: asked.path.endswith(layer) and not shell.from_source.go.is_set()
-    with shell.begin("save", "-o", "b.tar", name) as process:
+    with shell.begin("save", "-o", file, name) as process:
         assert shell.from_source.held.wait(30)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    assert not (shell.home / "b.tar").exists()
+    assert not (shell.home / file).exists()
     shell.from_source.go.set()
-    assert shell.run("save", "-o", "b.tar", name)[0] == 0
+    assert shell.run("save", "-o", file, name)[0] == 0
     asked = Counter(asked.path for asked in shell.from_source.requests if asked.kind == "GET blobs")
     assert max(asked.values()) <= 2  # once by either; the killed one's last requests may reach the source after its end
-    assert shell.run("verify", "b.tar")[0] == 0
+    assert shell.run("verify", file)[0] == 0
 
 
 def test_a_bundle_is_signed_and_checked(shell: Shell):

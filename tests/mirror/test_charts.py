@@ -150,6 +150,15 @@ def test_a_version_that_is_not_there_is_said_with_those_that_are(web: WebServer)
         fetch(web, "none:1")
 
 
+@pytest.mark.parametrize("wanted", ["demo", "demo:^0.1", "demo:0.1", "demo:~0.1.0", "demo:>=0 <1"])
+def test_the_highest_version_of_a_range_is_fetched(web: WebServer, wanted: str):
+    publish(web)
+    listed = web.pages["/stable/index.yaml"].body
+    web.pages["/stable/index.yaml"] = Page(listed.replace(b'9.9.9, urls: ["x.tgz"]', b"0.1.9, urls: []"))
+    (named,) = fetch(web, wanted).images
+    assert str(named.reference) == f"{web.host}/stable/demo:0.1.0_build"
+
+
 def test_credentials_go_to_the_repository_and_nowhere_else(web: WebServer):
     with web_server() as other:
         publish(web, url=f"{other.url}/demo.tgz")
@@ -183,7 +192,15 @@ def test_a_circle_of_redirects_has_an_end(web: WebServer):
 
 
 @pytest.mark.parametrize(
-    "text", ["demo:1", "https://host/demo", "https:///demo:1", "ftp://host/demo:1", "https://h/a b:1"]
+    "text",
+    [
+        "demo:1",
+        "https://host/demo:",
+        "https://host/demo:latest",
+        "https:///demo:1",
+        "ftp://host/demo:1",
+        "https://h/a b:1",
+    ],
 )
 def test_what_is_no_chart_is_refused(text: str):
     with pytest.raises(UsageError):

@@ -1,12 +1,17 @@
 """`homeport mirror` as a person runs it."""
 
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import tarfile
+import termios
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +21,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from homeport.cli.metrics_file import metrics_text
 from homeport.cli.mirror_report import Image, Report, Requests
+from homeport.mirror.lock import Lock
 from tests.kit import images
 from tests.kit.clients import open_registries
+from tests.kit.keys import write_keys
 from tests.kit.scripted import Reply, Seen, scripted
 from tests.kit.servers import HOMEPORT, RunningRegistry, running_registry
 from tests.kit.tally import Tally
@@ -248,6 +255,52 @@ def test_a_lock_is_written_and_kept_to(shell: Shell, tmp_path: Path):
     assert f"the lock does not have {other}" in done.stderr
 
 
+def test_a_lock_brings_the_platforms_that_it_was_made_with(shell: Shell, tmp_path: Path):
+    name, lock = shell.publish(images.multi_arch("redis"), OLD), str(tmp_path / "homeport.lock")
+    assert shell.run(name, "--lock", lock, "--platform", "linux/amd64").returncode == 0
+    first = shell.target
+
+    with running_registry() as empty:
+        shell.target = empty
+        done = shell.run(name, "--lock", lock, "--locked")
+        assert done.returncode == 0
+        assert f"{lock} was made with linux/amd64 alone: the same again" in done.stderr
+        with open_registries() as registries:
+            heads = [
+                [
+                    registries.client(host).head_manifest("redislabs/redis", child.digest) is not None
+                    for child in images.multi_arch("redis").children
+                ]
+                for host in (first.host, empty.host)
+            ]
+        assert heads == [[True, False, True, False]] * 2
+        assert shell.run(name, "--lock", lock, "--locked", "--platform", "linux/amd64").returncode == 0
+
+
+@pytest.mark.parametrize("wish", [("--platform", "linux/arm64"), ("--platform", "linux/amd64", "--rebuild-index")])
+def test_other_platforms_than_those_of_a_lock_are_refused(shell: Shell, tmp_path: Path, wish: tuple[str, ...]):
+    name, lock = shell.publish(images.multi_arch("redis"), OLD), str(tmp_path / "homeport.lock")
+    assert shell.run(name, "--lock", lock, "--platform", "linux/amd64").returncode == 0
+    done = shell.run(name, "--lock", lock, "--locked", *wish)
+    assert done.returncode == 2
+    assert f"{lock} was made with linux/amd64 alone, not with" in done.stderr
+    assert "Leave --platform and --rebuild-index out to bring the same again" in done.stderr
+    assert shell.run(name, "--lock", lock).returncode == 0
+    assert "platforms" not in json.loads(Path(lock).read_text())
+
+
+def test_an_index_that_was_made_anew_is_made_anew_for_its_lock(shell: Shell, tmp_path: Path):
+    content, lock = images.multi_arch("redis"), str(tmp_path / "homeport.lock")
+    name = shell.publish(content, OLD)
+    assert shell.run(name, "--lock", lock, "--platform", "linux/amd64", "--rebuild-index").returncode == 0
+    rebuilt = shell.tag("redislabs/redis", "7.2.4-64")
+    assert rebuilt != content.digest
+    done = shell.run(name, "--lock", lock, "--locked")
+    assert done.returncode == 0
+    assert "ANOTHER DIGEST" in done.stderr
+    assert shell.tag("redislabs/redis", "7.2.4-64") == rebuilt
+
+
 def test_a_deep_dry_run_is_exact_and_paid_once(shell: Shell):
     content = images.multi_arch("redis")
     name = shell.publish(content, OLD)
@@ -355,6 +408,8 @@ def test_a_list_chooses_tags(shell: Shell, tmp_path: Path):
     done = shell.run("--list", str(file))
     assert done.returncode == 2
     assert "unknown field `version`" in done.stderr
+    file.write_text(yaml.safe_dump({"images": [{**wish, "repository": f"{wish['repository']}:7"}]}))
+    assert "a repository has no tag" in shell.run("--list", str(file)).stderr
     file.write_text(yaml.safe_dump({"images": [{**wish, "versions": "9"}]}))
     assert "no tag is as the list wants it" in shell.run("--list", str(file)).stderr
 
@@ -416,6 +471,7 @@ def test_figures_are_what_a_parser_of_prometheus_reads():
     assert families["homeport_mirror_images"] == {("copied",): 0, ("present",): 0, ("failed",): 1}
     assert families["homeport_mirror_requests"] == {("source",): 3, ("target",): 4}
     assert families["homeport_mirror_duration_seconds"] == {(): 1.5}
+    assert families["homeport_mirror_success"] == {(): 0}
 
 
 def test_a_folder_is_a_target_too(shell: Shell, tmp_path: Path):
@@ -425,8 +481,98 @@ def test_a_folder_is_a_target_too(shell: Shell, tmp_path: Path):
         (image,) = json.loads(done.stdout)["images"]
         assert (image["status"], image["target"]) == (status, f"oci:{folder}:{name}")
     assert shell.report(f"oci:{folder}")["images"][0]["status"] == "copied"
-    assert "homeport bundle save -o x.tar" in shell.run_to("oci-archive:x.tar", name).stderr
     assert "keep their full names" in shell.run_to(f"oci:{folder}", name, "--keep-registry").stderr
+
+
+@pytest.mark.parametrize("kind", ["oci-archive", "docker-archive"])
+def test_an_archive_is_a_target_too(shell: Shell, tmp_path: Path, kind: str):
+    name, to = shell.publish(images.image(images.layer("app")), "app:1"), f"{kind}:{tmp_path}/a.tar"
+    shell.publish(images.image(images.layer("two")), "two:1")
+    for status in ("copied", "present"):
+        done = shell.run_to(to, name, "-o", "json")
+        (image,) = json.loads(done.stdout)["images"]
+        assert (image["status"], image["target"]) == (status, f"{to}:{name}"), done.stderr
+    assert shell.report(to)["images"][0]["status"] == "copied"
+    assert "without a name" in shell.run_to(f"{to}:app", name).stderr
+
+    written = (tmp_path / "a.tar").read_bytes()
+    shell.publish(images.image(images.layer("three")), "three:1")
+    done = shell.run_to(to, f"{shell.source.host}/three:1", f"{shell.source.host}/none:1")
+    assert done.returncode == 1
+    assert f"warning: {tmp_path}/a.tar was not written" in done.stderr
+    assert "a.tar.unfinished" in done.stderr
+    assert (tmp_path / "a.tar").read_bytes() == written
+
+    # What is in files goes into the same one, at once with what a registry has.
+    assert shell.run_to(f"oci:{tmp_path}/layout", f"{shell.source.host}/two:1").returncode == 0
+    done = shell.run_to(to, f"{shell.source.host}/three:1", f"oci:{tmp_path}/layout")
+    assert "2 copied" in done.stdout, done.stderr
+    assert not (tmp_path / "a.tar.unfinished").exists()
+    assert "3 copied" in shell.run_to(f"oci:{tmp_path}/all", f"{kind}:{tmp_path}/a.tar").stdout
+
+
+def test_what_is_about_an_image_is_not_for_docker(shell: Shell, tmp_path: Path):
+    content = images.image(images.layer("app"))
+    name = shell.publish(content, "app:1")
+    with open_registries() as registries:
+        images.put(images.about(content), registries.client(shell.source.host), "app")
+    for kind, entries in (("docker-archive", 1), ("oci-archive", 2)):
+        assert shell.run_to(f"{kind}:{tmp_path}/{kind}.tar", name).returncode == 0
+        with tarfile.open(tmp_path / f"{kind}.tar") as archive:
+            index = archive.extractfile("index.json")
+            assert index
+            assert len(json.load(index)["manifests"]) == entries
+
+
+def test_a_lock_is_of_what_registries_have(shell: Shell, tmp_path: Path):
+    name, layout = shell.publish(images.image(images.layer("app")), "app:1"), f"oci:{tmp_path}/layout"
+    two = shell.publish(images.image(images.layer("two")), "two:1")
+    shell.run_to(layout, two)
+    assert "2 copied" in shell.run("--lock", str(tmp_path / "lock"), name, layout).stdout
+    assert list(Lock.read(tmp_path / "lock").digests) == [name]
+
+
+def test_a_dry_run_writes_no_archive(shell: Shell, tmp_path: Path):
+    name = shell.publish(images.image(images.layer("app")), "app:1")
+    before = set(tmp_path.iterdir())
+    done = shell.run_to(f"oci-archive:{tmp_path}/a.tar", name, f"{shell.source.host}/none:1", "--dry-run")
+    assert "1 pending, 1 failed" in done.stdout
+    assert "was not written" not in done.stderr
+    assert {file.name for file in set(tmp_path.iterdir()) - before} <= {".cache"}
+
+
+def test_on_a_terminal_each_image_on_its_way_has_a_bar(shell: Shell, tmp_path: Path):
+    big = images.image(images.layer("big", 3_000_000))
+    name = shell.publish(big, "app:1")
+    shell.publish(images.image(images.layer("small")), "small:1")
+    shell.from_source.hold = lambda asked: asked.path.endswith(big.blobs[1][0].digest)
+    outer, inner = pty.openpty()
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    environment = {**shell.environment, "TERM": "xterm"}
+    del environment["COLUMNS"]
+    (tmp_path / "list").write_text(f"{name}\nopen: team/open\n{shell.source.host}/small:1\n")
+    command = (*HOMEPORT, "mirror", "--to", shell.target.host, "-")
+    with (tmp_path / "list").open() as typed, (tmp_path / "out").open("w") as out:
+        process = subprocess.Popen(command, stdin=typed, stdout=out, stderr=inner, env=environment)
+    os.close(inner)
+    seen = b""
+    try:
+        while f"{name} ".encode() not in seen or b"1/2 images" not in seen:
+            seen += os.read(outer, 1 << 16)
+        shell.from_source.go.set()
+        with suppress(OSError):  # that is how a terminal ends
+            while more := os.read(outer, 1 << 16):
+                seen += more
+    finally:
+        shell.from_source.go.set()
+        assert process.wait(30) == 1
+        os.close(outer)
+    # The last thing is that the bars are wiped away, line by line.
+    assert seen.endswith(b"\x1b[2K")
+    assert b"3.0/3.0 MB" in seen
+    report = (tmp_path / "out").read_text()
+    assert "\x1b" not in report
+    assert "2 copied, 1 failed" in report
 
 
 def test_repositories_are_created_where_amazon_wants_that(shell: Shell):
@@ -453,3 +599,27 @@ def test_repositories_are_created_where_amazon_wants_that(shell: Shell):
     assert f"created repository {ecr}/team/app" in first.stderr
     assert "created" not in second.stderr
     assert "is no registry of Amazon ECR" in shell.run(name, "--create-repositories").stderr
+
+
+def test_a_dry_run_says_which_signature_is_demanded(shell: Shell, tmp_path: Path):
+    key = write_keys(tmp_path, "own", "p256")[1]
+    content = images.multi_arch("redis")
+    name = shell.publish(content, OLD)
+    wish = (name, "--dry-run", "--verify-key", str(key))
+    done = shell.run(*wish)
+    assert done.returncode == 1
+    assert f"is not signed by {key}: no signature was found" in done.stdout
+    with open_registries() as registries:
+        client = registries.client(shell.source.host)
+        images.put(images.about(content), client, "redislabs/redis", f"{content.digest.replace(':', '-')}.sig")
+    done = shell.run(*wish)
+    assert done.returncode == 0
+    assert (
+        f"note: {name}: it must be signed by {key}: that is looked at before it is copied, or with --deep"
+        in done.stdout
+    )
+    assert shell.from_source.count("GET manifests") == 0
+    done = shell.run(*wish, "--deep")
+    assert done.returncode == 1
+    assert f"is not signed by {key}: no signature was found" in done.stdout
+    assert shell.from_source.count("GET manifests") == 1

@@ -4,6 +4,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from homeport.cli.signing import read_demands
 from homeport.errors import UsageError
+from homeport.mirror import Bound, ImagePlan, expect
 from homeport.mirror.bundle.keys import PublicKey
 from homeport.mirror.companions import stand_in
 from homeport.mirror.kept import KeptManifests
@@ -23,6 +25,8 @@ from homeport.mirror.signatures import IMAGE_SIGNED, SIMPLE_SIGNING, Demand
 from homeport.oci.digest import digest_of
 from homeport.oci.manifest import Descriptor, RawManifest
 from homeport.oci.media_types import OCI_MANIFEST
+from homeport.quota.experience import Experience, Standing
+from homeport.quota.reading import Reading
 from homeport.reference import Reference
 from tests.kit import images
 from tests.kit.keys import write_keys
@@ -237,3 +241,155 @@ def test_keys_are_read_with_and_without_a_pattern(pair: Pair):
     assert every.is_about(Reference.parse("quay.io/redislabs/redis:1"))
     with pytest.raises(UsageError, match=r"none\.pub cannot be read"):
         read_demands(["docker.io/*=none.pub"])
+
+
+# What a dry run says of signatures, and what it costs.
+
+
+def foreseen(world: World, *demands: Demand, **wishes: Any) -> ImagePlan:
+    (image,) = world.forecast(APP, demands=demands, **wishes).images
+    return image
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_dry_run_says_that_a_signature_is_demanded_and_reads_none(
+    world: World, content: images.Content, pair: Pair, form: str
+):
+    make, place = FORMS[form]
+    place(world, content, make(pair, content.digest))
+    image = foreseen(world, pair.demand)
+    assert world.source.counted_pulls == 0
+    assert image.status == "pending"
+    assert (
+        image.seen.note == f"it must be signed by {pair.public}: that is looked at before it is copied, or with --deep"
+    )
+    result = world.mirror(APP, demands=[pair.demand])
+    assert result.traffic.counted_pulls in image.cost.counted_pulls
+    assert result.traffic.source in image.cost.source
+    assert image.cost.counted_pulls.low == 2
+
+
+def test_a_dry_run_fails_what_cannot_be_signed(world: World, content: images.Content, pair: Pair):
+    image = foreseen(world, pair.demand)
+    assert image.status == "failed"
+    assert "is not signed by" in image.seen.error
+    assert "no signature was found" in image.seen.error
+    assert "It was not copied" in image.seen.hint
+    assert world.source.counted_pulls == 0
+
+
+def test_a_dry_run_asks_nothing_of_what_need_not_be_signed(world: World, content: images.Content, pair: Pair):
+    image = foreseen(world, Demand(pair.demand.key, "source.example/other/*"))
+    assert (image.status, image.seen.note) == ("pending", "")
+    assert world.source.count("GET referrers") == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_deep_dry_run_finds_what_the_run_would_refuse_and_pays_for_nothing_else(
+    world: World, content: images.Content, pair: Pair, tmp_path: Path, form: str
+):
+    make, place = FORMS[form]
+    place(world, content, make(Pair(tmp_path, "other", "p256"), content.digest))
+    kept = KeptManifests(tmp_path / "kept")
+    plan = world.forecast(APP, demands=[pair.demand], deep=True, kept=kept)
+    assert world.source.counted_pulls == 1
+    assert plan.cost.counted_pulls == Bound.exactly(1)
+    (refused,) = world.mirror(APP, demands=[pair.demand], kept=kept).images
+    assert (plan.images[0].status, plan.images[0].seen.error) == ("failed", refused.error)
+    assert world.source.counted_pulls == 0
+
+
+def test_a_present_image_that_is_not_signed_is_foreseen_too(world: World, content: images.Content, pair: Pair):
+    world.mirror(APP)
+    assert foreseen(world, pair.demand).status == "failed"
+    under_the_tag(world, content, simple(pair, content.digest))
+    image = foreseen(world, pair.demand)
+    assert image.status == "present"
+    assert image.cost.counted_pulls == Bound.exactly(1)
+
+
+@pytest.mark.parametrize("stands_in", [False, True], ids=["", "lists stand in"])
+@pytest.mark.parametrize("referrers", [False, True], ids=["alone", "with referrers"])
+def test_a_deep_dry_run_and_its_mirror_count_what_the_mirror_alone_counts(
+    tmp_path: Path, referrers: bool, stands_in: bool
+):
+    """Signed in every form, by the wrong key, by several, under two tags, and not at all."""
+    own, other = (Pair(tmp_path, name, "p256") for name in ("own", "other"))
+    counted, plans = {}, []
+    for deep in (False, True):
+        world, kept = World(), KeptManifests(tmp_path / f"kept-{deep}")
+        names = _publish_signed(world, own, other, stands_in=stands_in)
+        wishes: dict[str, Any] = {"demands": [own.demand], "kept": kept, "referrers": referrers}
+        before = 0
+        if deep:
+            plans.append(world.forecast(*names, deep=True, **wishes))
+            before = world.source.counted_pulls
+        result = world.mirror(*names, **wishes)
+        assert [image.status for image in result.images].count("failed") == 2
+        counted[deep] = before + result.traffic.counted_pulls
+        assert before == 0 or [image.status == "failed" for image in plans[0].images] == [
+            image.status == "failed" for image in result.images
+        ]
+    assert counted[True] == counted[False]
+    assert counted[True] in plans[0].cost.counted_pulls
+
+
+@pytest.mark.parametrize("referrers", [False, True], ids=["alone", "with referrers"])
+@pytest.mark.parametrize("demanded", [False, True], ids=["", "demanded"])
+def test_a_dry_run_counts_nothing_where_a_list_of_referrers_is_a_manifest(
+    world: World, content: images.Content, pair: Pair, tmp_path: Path, referrers: bool, demanded: bool
+):
+    signature = artifact(bundle(pair, content.digest), about=content)
+    images.put(signature, world.source, "team/app")
+    _stand_in(world, content, signature)
+    wishes: dict[str, Any] = {
+        "referrers": referrers,
+        "demands": [pair.demand] if demanded else [],
+        "kept": KeptManifests(tmp_path / "kept"),
+    }
+    plan = world.forecast(APP, **wishes)
+    assert world.source.counted_pulls == 0
+    assert plan.images[0].status == "pending"
+    result = world.mirror(APP, **wishes)
+    assert not result.failed
+    assert result.traffic.counted_pulls in plan.cost.counted_pulls
+    plan = world.forecast(APP, **wishes)
+    assert world.source.counted_pulls == 0
+    assert plan.cost.counted_pulls.low == 0
+    assert plan.images[0].status == "present"
+
+
+def test_a_list_that_is_not_read_leaves_open_what_is_likely(world: World, content: images.Content):
+    signature = images.about(content)
+    images.put(signature, world.source, "team/app")
+    _stand_in(world, content, signature)
+    plan = world.forecast(APP, referrers=True)
+    known = Experience(gets=100, counted=100, named=1, possible=1)
+    expected = expect(plan, "source.example", Standing(Reading(100, 100), known))
+    assert (expected.pulls.low, expected.pulls.high, expected.likely) == (2, None, None)
+
+
+def _stand_in(world: World, content: images.Content, *about: images.Content) -> None:
+    world.source.lists_referrers = world.source.validates = False
+    images.put(images.index(*about), world.source, "team/app", stand_in(content.digest))
+
+
+def _publish_signed(world: World, own: Pair, other: Pair, *, stands_in: bool) -> list[str]:
+    contents = {tag: images.multi_arch(tag) for tag in ("tag", "referrer", "bundle", "both", "wrong", "unsigned")}
+    for tag, content in contents.items():
+        images.put(content, world.source, "team/app", tag)
+    images.put(contents["tag"], world.source, "team/app", "again")
+    under_the_tag(world, contents["tag"], simple(own, contents["tag"].digest))
+    about = {
+        "referrer": [simple(own, contents["referrer"].digest)],
+        "bundle": [bundle(own, contents["bundle"].digest)],
+        "both": [make(pair, contents["both"].digest) for make in (simple, bundle) for pair in (other, own)],
+        "wrong": [bundle(other, contents["wrong"].digest)],
+    }
+    for tag, layers in about.items():
+        named = [artifact(layer, about=contents[tag]) for layer in layers]
+        for each in named:
+            images.put(each, world.source, "team/app")
+        if stands_in:
+            _stand_in(world, contents[tag], *named)
+    return [f"source.example/team/app:{tag}" for tag in (*contents, "again")]

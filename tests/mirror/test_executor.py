@@ -12,6 +12,7 @@ from homeport.errors import (
 )
 from homeport.mirror import Concurrency, ImageResult, Observer, Wanted
 from homeport.mirror.platforms import MAX_DEPTH
+from homeport.reference import Reference
 from tests.kit import images
 from tests.kit.memory import Call
 from tests.mirror.conftest import World
@@ -402,11 +403,11 @@ def test_bytes_expected_and_copied_agree_in_the_end(world: World):
     lock = threading.Lock()
 
     class Adding(Observer):
-        def bytes_expected(self, count: int) -> None:
+        def bytes_expected(self, count: int, image: Reference) -> None:
             with lock:
                 sums["expected"] += count
 
-        def bytes_copied(self, count: int) -> None:
+        def bytes_copied(self, count: int, image: Reference) -> None:
             with lock:
                 sums["copied"] += count
 

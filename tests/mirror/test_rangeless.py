@@ -142,7 +142,7 @@ def test_a_source_with_ranges_streams_on_without_a_file(world: Rangeless, monkey
     world.tally.has_ranges = True
     taken: list[object] = []
     monkeypatch.setattr(Spool, "part", lambda _spool, blob: taken.append(blob))
-    world.line.fate = lambda number: Fate(up=1_000_000 if number < 3 else None)
+    world.line.fate = lambda number: Fate(up=4_000_000 if number < 3 else None)
 
     assert world.mirror(world.spool) == "copied"
 
@@ -168,7 +168,9 @@ def test_a_disk_that_fills_meanwhile_does_not_fail_the_copy(world: Rangeless, mo
 
 def test_an_upload_of_a_killed_process_goes_on_though_the_source_begins_anew(world: Rangeless):
     """The target has a part that nobody here has seen; what comes from the start is hashed whole."""
-    place = Place(world.registries.client(world.source.host), "app", "app")
+    place = Place(
+        world.registries.client(world.source.host), "app", "app", Reference.parse(f"{world.source.host}/app:1")
+    )
     with Relay(place.source, "app", world.blob, world.spool, lambda: None) as relay:
         relay.open(4_000_000, is_weak=True)
         rest = read_all(relay)

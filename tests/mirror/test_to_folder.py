@@ -13,6 +13,9 @@ from homeport.mirror import MirrorResult, forecast, mirror
 from homeport.mirror.bundle.archives import open_layout
 from homeport.mirror.bundle.load import load, verify
 from homeport.mirror.bundle.save import save
+from homeport.mirror.ports import Upload
+from homeport.oci.digest import digest_of
+from homeport.oci.manifest import Descriptor
 from homeport.reference import Reference
 from homeport.store.layout_target import LayoutTarget
 from tests.kit import images
@@ -58,6 +61,17 @@ def test_the_second_time_nothing_is_done(world: World, content: images.Content, 
     assert result.images[0].status == "present"
     assert result.traffic.counted_pulls == 0
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")} == before
+
+
+def test_platforms_that_are_missing_are_brought_when_all_are_wanted(
+    world: World, content: images.Content, tmp_path: Path
+):
+    bring(world, tmp_path, APP, platforms=["linux/amd64"])
+    assert bring(world, tmp_path, APP, platforms=["linux/amd64"]).images[0].status == "present"
+    assert bring(world, tmp_path, APP).images[0].status == "copied"
+    with open_layout([tmp_path]) as layout:
+        assert verify(layout, [tmp_path]) == []
+    assert bring(world, tmp_path, APP).images[0].status == "present"
 
 
 def test_a_dry_run_makes_no_folder(world: World, content: images.Content, tmp_path: Path):
@@ -114,6 +128,13 @@ def test_two_that_write_at_once_lose_nothing(world: World, tmp_path: Path):
         half.join()
     with open_layout([tmp_path]) as layout:
         assert {str(each) for each in layout.references} == set(names)
+
+
+def test_content_that_is_named_by_sha512_has_its_place(tmp_path: Path):
+    data = b"some layer"
+    blob, target = Descriptor("text/plain", digest_of(data, "sha512"), len(data)), target_of(tmp_path)
+    target.put_blob("app", blob, images.BytesReader(data), Upload(blob.digest))
+    assert (tmp_path / "blobs" / "sha512" / blob.digest.partition(":")[2]).read_bytes() == data
 
 
 def test_a_damaged_manifest_is_said(world: World, content: images.Content, tmp_path: Path):

@@ -177,4 +177,6 @@ def _report(node: Node, rec: dict[str, Any], state: str) -> None:
     if (rec.get("status") or {}).get("state") != state:
         patch = json.dumps({"status": {"state": state}})
         name = ("redisenterprisecluster", rec["metadata"]["name"], "-n", rec["metadata"]["namespace"])
+        # The public definition has a status of its own, which a plain patch does not reach; the small one has none.
+        node.kubectl("patch", *name, "--subresource=status", "--type=merge", "-p", patch, check=False)
         node.kubectl("patch", *name, "--type=merge", "-p", patch)

@@ -27,8 +27,14 @@ class Site:
 
     def __init__(self, node: Node, hub: ServeProcess, own: ServeProcess, users: Path, ca_file: Path) -> None:
         self.node, self.hub, self.own, self.ca_file, self._users = node, hub, own, ca_file, users
-        self.redirect(own.host, own, f'ca = "{ca_file}"')
+        # As a proxy before the registry would say it: on one machine everybody comes from loopback.
+        self.redirect(own.host, own, f'ca = "{ca_file}"\nheader = {{ x-forwarded-for = "{self.address()}" }}')
         self.redirect("docker.io", hub)
+
+    def address(self) -> str:
+        """Return the node's address."""
+        path = 'jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}'
+        return self.node.kubectl("get", "nodes", "-o", path)
 
     def redirect(self, registry: str, to: ServeProcess, more: str = "") -> None:
         """Let the node pull from a process what is named after a registry.
@@ -123,7 +129,18 @@ def running(folder: Path, runtime: Runtime = "containerd 1") -> Iterator[Site]:
     """Run both registries and a cluster until the block ends, the private registry over TLS."""
     users = write_htpasswd(folder / "htpasswd", {USER: PASSWORD})
     ca_file, certificate, key = write_certificate(folder)
-    private = ("--htpasswd", str(users), "--tls-cert", str(certificate), "--tls-key", str(key))
+    settings = folder / "registry.yaml"
+    settings.write_text("trustedProxies: [127.0.0.1]\naccessLog: true\n")
+    private = (
+        "--htpasswd",
+        str(users),
+        "--tls-cert",
+        str(certificate),
+        "--tls-key",
+        str(key),
+        "--config",
+        str(settings),
+    )
     with (
         serve_process(folder / "hub") as hub,
         serve_process(folder / "own", *private) as own,

@@ -19,12 +19,12 @@ http {{
   server {{
     listen {host} {ssl};
     {certificate}
-    client_max_body_size 0;
+    client_max_body_size {most};
     location / {{
       proxy_pass http://{behind};
       proxy_http_version 1.1;
       proxy_buffering off;
-      proxy_request_buffering off;
+      proxy_request_buffering {buffering};
       proxy_read_timeout 900s;
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-Proto $scheme;
@@ -37,10 +37,19 @@ http {{
 
 
 @contextmanager
-def nginx(folder: Path, behind: str, certificate: tuple[Path, Path] | None = None, more: str = "") -> Iterator[str]:
+def nginx(
+    folder: Path,
+    behind: str,
+    certificate: tuple[Path, Path] | None = None,
+    *,
+    most: str = "0",
+    buffering: str = "off",
+    more: str = "",
+) -> Iterator[str]:
     """Run nginx before the registry at `behind`; yield its host. It takes over a socket that is bound for it.
 
-    `more` are directives for its location.
+    `most` is the largest body that it takes; with `buffering` on it takes all of one before it hands it on, as it does by itself. `more`
+    are directives for its location.
     """
     with closing(socket.socket()) as bound:
         bound.bind(("127.0.0.1", 0))
@@ -48,7 +57,16 @@ def nginx(folder: Path, behind: str, certificate: tuple[Path, Path] | None = Non
         host = f"127.0.0.1:{bound.getsockname()[1]}"
         files = "ssl_certificate {}; ssl_certificate_key {};".format(*certificate) if certificate else ""
         ssl = "ssl" if certificate else ""
-        config = _CONFIG.format(folder=folder, host=host, ssl=ssl, certificate=files, behind=behind, more=more)
+        config = _CONFIG.format(
+            folder=folder,
+            host=host,
+            ssl=ssl,
+            certificate=files,
+            behind=behind,
+            most=most,
+            buffering=buffering,
+            more=more,
+        )
         (folder / "nginx.conf").write_text(config)
         command = (peer("nginx"), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log"))
         environment = {**os.environ, "NGINX": f"{bound.fileno()};"}

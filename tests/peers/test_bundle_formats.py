@@ -5,9 +5,8 @@ import os
 import shutil
 import subprocess
 import tarfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,11 @@ from homeport.oci.manifest import parse_manifest
 from homeport.reference import Reference
 from tests.kit import images
 from tests.kit.clients import open_registries
-from tests.kit.peers import distribution, peer, run_peer
+from tests.kit.peers import distribution, run_peer
 from tests.kit.servers import HOMEPORT, running_registry
+from tests.peers.daemons import Run, as_root, containerd, dockerd
 
 pytestmark = pytest.mark.peers
-as_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="daemons are started by root")
-
-Run = Callable[..., str]
 
 
 class Gap:
@@ -75,44 +72,16 @@ def gap(tmp_path: Path) -> Iterator[Gap]:
         yield Gap(stack, tmp_path)
 
 
-@contextmanager
-def daemon(sign: str, *command: str) -> Iterator[None]:
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr
-        seen = []
-        for line in process.stderr:
-            seen.append(line)
-            if sign in line:
-                break
-        else:
-            pytest.fail("".join(seen))
-        threading.Thread(target=process.stderr.read).start()
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait()
-
-
 @pytest.fixture
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    home = tmp_path_factory.mktemp("d")  # the names of sockets have a limit
-    socket = home / "d.sock"
-    folders = (f"--data-root={home / 'data'}", f"--exec-root={home / 'exec'}", f"--pidfile={home / 'pid'}")
-    options = ("--iptables=false", "--bridge=none", "--storage-driver=vfs", f"--host=unix://{socket}")
-    with daemon("API listen on", peer("dockerd"), *options, *folders):
-        yield lambda *arguments: run_peer("docker", *arguments, DOCKER_HOST=f"unix://{socket}").strip()
+    with dockerd(tmp_path_factory.mktemp("d")) as run:  # the names of sockets have a limit
+        yield run
 
 
 @pytest.fixture
 def ctr(tmp_path: Path) -> Iterator[Run]:
-    folder, config = tmp_path / "containerd", tmp_path / "containerd.toml"
-    config.write_text(
-        f'version = 2\nroot = "{folder}/root"\nstate = "{folder}/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
-        f'[grpc]\naddress = "{folder}/c.sock"\n[ttrpc]\naddress = "{folder}/t.sock"\n'
-    )
-    with daemon("containerd successfully booted", peer("containerd"), "--config", str(config)):
-        yield lambda *arguments: run_peer("ctr", "--address", f"{folder}/c.sock", "images", *arguments)
+    with containerd(tmp_path) as run:
+        yield run
 
 
 @as_root

@@ -107,7 +107,7 @@ def test_a_blob_goes_in_pieces(program, tmp_path):
     blob = Descriptor("x", digest_of(data), len(data))
     with running(program, tmp_path) as host, open_registries() as registries:
         client = registries.client(host)
-        client._uploads._put_pieces("a/b", blob, BytesReader(data))
+        client.put_blob_in_pieces("a/b", blob, BytesReader(data), 1 << 20)
         with client.open_blob("a/b", blob) as reader:
             assert read_all(reader) == data
 

@@ -255,3 +255,55 @@ def test_a_custom_resource_that_nobody_taught_is_found_moved_and_taken_back(benc
         journal = bench.journal(fresh)
         assert roll_back(fresh, plan_rollback(fresh, journal.read()), journal, namespace=bench.name).failed is None
     assert yaml.safe_load(bench.kubectl("get", "widget", "w", "-o", "yaml"))["spec"] == spec
+
+
+def test_custom_resources_take_the_pull_secret_in_the_form_that_their_definition_says(bench: Bench, api: Api) -> None:
+    name = {"type": "string"}
+    fields = {
+        "image": {"type": "string", "description": "Container image to run."},
+        "pullSecret": name,
+        "imagePullSecrets": {"type": "array", "items": name},
+        "pullSecretRef": {"type": "object", "properties": {"name": name}},
+    }
+    bench.cluster.define("stalls.example.com", "Stall", "v1", fields)
+
+    def stall(called: str, **spec: Any) -> dict[str, Any]:
+        spec = {"image": "team/web:1", **spec}
+        value = made("Stall", called, spec, api_version="stalls.example.com/v1", namespace=bench.name)
+        return dict(bench.cluster.create(value)["spec"])
+
+    def now(called: str) -> dict[str, Any]:
+        return dict(yaml.safe_load(bench.kubectl("get", "stall", called, "-o", "yaml"))["spec"])
+
+    before = {"empty": stall("empty"), "full": stall("full", pullSecret="theirs", imagePullSecrets=["theirs"])}
+    plan = bench.plan(api)
+    assert apply_live(api, plan, bench.journal(api), namespace=bench.name, silence=1).failed is None
+    web = "registry.example.com/mirror/team/web:1"
+    ref = {"name": "private"}
+    assert now("empty") == {
+        "image": web,
+        "pullSecret": "private",
+        "imagePullSecrets": ["private"],
+        "pullSecretRef": ref,
+    }
+    assert now("full") == {
+        "image": web,
+        "pullSecret": "theirs",
+        "imagePullSecrets": ["theirs", "private"],
+        "pullSecretRef": ref,
+    }
+    assert [(it.object.name, it.path, it.image) for it in plan.left] == [("full", "spec.pullSecret", "theirs")]
+
+    # The same is told where no image moves, only the secret.
+    secret = make_pull_secret("private", bench.name, TARGET, Credential("ann", "s3cret-word"))
+    spread = plan_spread(api, TARGET, [secret], attach=lambda _: KNOWLEDGE)
+    assert [(it.object.name, it.path) for it in spread.left] == [("full", "spec.pullSecret")]
+
+    # A secret of another name that serves the registry is no conflict, and a second run has nothing to do.
+    bench.cluster.create(make_pull_secret("theirs", bench.name, TARGET, Credential("bob", "another-word")))
+    plan = bench.plan(api)
+    assert plan.left == ()
+    assert not any(it.changes for it in plan.objects)
+
+    roll_back(api, plan_rollback(api, bench.journal(api).read()), bench.journal(api), namespace=bench.name)
+    assert {called: now(called) for called in before} == before

@@ -70,6 +70,14 @@ def test_an_operator_of_olm_runs_from_the_private_registry_by_its_digests(
     assert "its catalog decides what it says" in of_bundle
     assert site.images("olm") == set(images)
 
+    out = tmp_path / "out"
+    assert run(["apply", str(file), "--cluster", "-n", "olm", "--dry-run", "--hand-over", str(out), "-o", "json"]) == 1
+    (handed,) = json.loads(capsys.readouterr().out)["handed"]
+    command = handed["use"][0].split()
+    patched = json.loads(site.node.kubectl(*command[1:], "--dry-run=server", "-o", "json"))
+    moved = [f"{site.own.host}/mirror/{image.partition('/')[2]}" for image in images]
+    assert [it["image"] for it in patched["spec"]["relatedImages"]] == moved
+
     nodes = ["nodes", "--to", f"{site.own.host}/mirror", "--runtime", "containerd", "--ca-file", str(site.ca_file)]
     assert run([*nodes, "--output-dir", str(tmp_path), str(file.parent / "app.yaml")]) == 0
     for written in (tmp_path / "etc/containerd/certs.d" / RED_HAT).iterdir():

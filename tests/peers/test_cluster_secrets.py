@@ -141,7 +141,7 @@ def test_another_secret_takes_over_and_the_first_goes_when_nothing_uses_it(
         return [it["name"] for it in living["spec"]["imagePullSecrets"]]
 
     assert secret("one", "-n", "swap", "--detach") == 1
-    assert "no other secret of this list has credentials for" in capsys.readouterr().out
+    assert "nothing else here has credentials for" in capsys.readouterr().out
     assert secret("one", "-n", "swap", "--prune") == 1
     assert "uses it" in capsys.readouterr().out
 

@@ -61,6 +61,13 @@ def test_redis_enterprise_moves_house(
         site.wait_for_pods("redis", 4)
         assert run(verify) == 0, capsys.readouterr()
         assert capsys.readouterr().out == ""
+        log = tmp_path / "access.log"
+        log.write_text("".join(site.own.lines))
+        assert run([*verify, "--access-log", str(log), "-o", "json"]) == 0
+        shown = json.loads(capsys.readouterr().out)["cluster"]["log"]["shown"]
+        # A pod that came back before the node had forgotten its image was asked for by its digest only.
+        assert {it["how"] for it in shown} <= {"fetched", "asked"}
+        assert sum(len(it["containers"]) for it in shown) == 5
 
         rigger = {"repository": f"{target}/redislabs/k8s-controller", "versionTag": OPERATOR}
         field = "/spec/redisEnterpriseServicesRiggerImageSpec"

@@ -91,6 +91,30 @@ def test_events_tell_who_pulled_and_a_probe_that_the_node_can(
     assert pods(site, "app.kubernetes.io/component=probe") == ""
 
 
+def test_the_registrys_log_shows_which_node_fetched_what_runs(
+    site: Site, shop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "access.log"
+    log.write_text("".join(site.own.lines))
+    verify = [*lock(tmp_path, site), "--access-log", str(log)]
+    assert run([*verify, "-o", "json"]) == 0
+    cluster = json.loads(capsys.readouterr().out)["cluster"]
+    shown = cluster["log"]["shown"]
+    assert [(it["image"], it["node"], it["how"], it["fetch"]["client"]) for it in shown] == [
+        (shop, NODE, "fetched", site.address())
+    ] * len(shown)
+    assert sum(len(it["containers"]) for it in shown) == 2
+    assert all(it["fetch"]["agent"].startswith("containerd/") for it in shown)
+    # What the log shows is not unknown any more.
+    assert cluster["unknown"] == []
+
+    log.write_text("junk\n")
+    assert run(verify) == 0
+    err = capsys.readouterr().err
+    assert "not shown by the log: the log tells of no manifest\n" in err
+    assert f"of the log 1 line cannot be read: {log}:1\n" in err
+
+
 def test_a_service_account_that_lends_no_longer_is_wrong_although_all_pods_run(
     site: Site, shop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

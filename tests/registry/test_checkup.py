@@ -1,12 +1,17 @@
 """What `homeport check` finds out, against registries that can and cannot."""
 
 import json
+import ssl
 import subprocess
 from collections.abc import Iterator
 
 import pytest
+import trustme
 
+from homeport.errors import RegistryError
 from homeport.registry.checkup import REPOSITORY, Finding, check_up
+from homeport.registry.client import RegistryClient
+from homeport.registry.settings import Settings
 from tests.kit.clients import open_registries
 from tests.kit.scripted import Reply, registry_play, scripted
 from tests.kit.servers import HOMEPORT, RunningRegistry, running_registry
@@ -27,7 +32,7 @@ def registry() -> Iterator[RunningRegistry]:
 def test_a_registry_that_can_do_it_all(registry: RunningRegistry):
     findings = found(registry.host, "team")
     able = {what for what, finding in findings.items() if finding.state == "yes"}
-    assert set(findings) - able <= {"takes an index that lacks platforms", "deletes images"}
+    assert set(findings) - able <= {"takes an index that lacks platforms", "deletes images", "speaks TLS"}
     assert not any(finding.is_bad for finding in findings.values())
 
 
@@ -42,7 +47,7 @@ def test_who_may_not_push_reads_why_and_nothing_more_is_tried():
     tally.refuse = lambda asked: Refusal(403, "DENIED", "no") if asked.method == "POST" else None
     with running_registry(app_wrapper=tally.wrap) as running:
         *before, last = found(running.host).values()
-    assert [finding.state for finding in before] == ["yes"]
+    assert [finding.state for finding in before] == ["yes", "no"]
     assert last.is_bad
     assert "forbidden" in last.means
     assert "right to this repository" in last.means
@@ -64,6 +69,43 @@ def test_a_registry_that_takes_no_large_manifest_is_told_from_one_that_does(regi
         finding = found(running.host)["takes manifests of 4 MB"]
     assert finding.state == "no"
     assert "may not fit" in finding.means
+
+
+def test_pieces_are_sent_in_more_than_one_request():
+    tally = Tally()
+    with running_registry(app_wrapper=tally.wrap) as running:
+        assert found(running.host)["takes layers in pieces"].state == "yes"
+    assert tally.count("PATCH blobs") == 2
+
+
+@pytest.mark.parametrize(("largest", "is_bad"), [(1 << 20, True), (1 << 34, False)])
+def test_pieces_are_needed_where_whole_layers_do_not_pass(
+    registry: RunningRegistry, monkeypatch: pytest.MonkeyPatch, largest: int, *, is_bad: bool
+):
+    def refuse(*_: object) -> None:
+        raise RegistryError("PATCH: status 405", status=405)
+
+    monkeypatch.setattr(
+        RegistryClient, "announce_blob", lambda _self, _name, blob, _: 100 if blob.size <= largest else 413
+    )
+    monkeypatch.setattr(RegistryClient, "put_blob_in_pieces", refuse)
+    findings = found(registry.host)
+    assert findings["takes layers in pieces"].state == "no"
+    assert findings["takes layers in pieces"].is_bad is is_bad
+    assert not findings["takes layers of 8 GiB in one request"].is_bad
+
+
+def test_tls_is_told_from_plain_http(registry: RunningRegistry):
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    plain = found(registry.host)["speaks TLS"]
+    assert (plain.state, plain.is_bad) == ("no", False)
+    assert "hosts.toml" in plain.means
+    with scripted(registry_play({}), tls=context) as server:
+        settings = Settings.of(insecure=[server.host], environment={})
+        with open_registries(settings=settings) as registries:
+            states = {finding.what: finding.state for finding in check_up(registries.client(server.host))}
+    assert states["speaks TLS"] == "yes"
 
 
 def test_what_is_no_registry_ends_it():

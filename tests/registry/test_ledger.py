@@ -9,6 +9,7 @@ import pytest
 from homeport.quota.experience import Experience
 from homeport.registry.credentials import Credential
 from homeport.registry.ledger import MOST_KEPT, Ledger
+from homeport.registry.transport import PooledTransport
 from tests.kit.clients import open_registries
 from tests.kit.docker_hub import running_docker_hub
 from tests.kit.images import multi_arch, put
@@ -56,6 +57,28 @@ def test_a_manifest_costs_one_pull_and_indexes_name_what_they_name(ledger):
     assert (seen.gets, seen.counted, seen.others, seen.price) == (GETS, GETS, 0, 1)
     assert seen.named == GETS - len(CONTENT)
     assert seen.possible >= seen.named
+
+
+def test_an_answer_that_comes_late_does_not_give_pulls_back(monkeypatch):
+    """A HEAD that the registry saw before a pull, and whose answer comes after that of the pull."""
+    with serving() as hub:
+        fill(hub)
+        with open_registries(endpoints=[hub.endpoint]) as registries:
+            client = registries.client("docker.io")
+            client.head_manifest("library/app", "0")
+            send, late = PooledTransport.send, []
+
+            def hold(transport, request):
+                response = send(transport, request)
+                if request.method == "HEAD" and not late:
+                    late.append(request)
+                    client.get_manifest("library/app", "0")
+                return response
+
+            monkeypatch.setattr(PooledTransport, "send", hold)
+            client.head_manifest("library/app", "1")
+            assert registries.quota("docker.io").remaining == 1000
+            assert registries.standing("docker.io").reading.remaining == 999
 
 
 def test_where_indexes_are_free_the_price_says_so(ledger):

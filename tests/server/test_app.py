@@ -7,12 +7,14 @@ import structlog
 import urllib3
 
 from homeport.errors import ContentError
+from homeport.registry.session import Registries
 from homeport.server.app import Registry
 from homeport.server.gate import Gate
 from homeport.server.log import log_to_stderr
 from homeport.server.login import HtpasswdLogin
 from homeport.server.metrics import Metrics
 from homeport.store.memory import MemoryStore
+from tests.kit.images import image, layer, put
 from tests.kit.servers import running_registry, write_htpasswd
 
 
@@ -46,6 +48,27 @@ def test_a_request_is_one_line_without_credentials(log, tmp_path):
     assert (refused["path"], refused["status"], refused["user"]) == ("/v2/", 401, "-")
     assert "hunter2" not in log.getvalue()
     assert headers["authorization"].split()[1] not in log.getvalue()
+
+
+class Slow(MemoryStore):
+    def manifest_now(self, repository, identifier):
+        return None
+
+
+@pytest.mark.parametrize("store", [Slow, MemoryStore], ids=["read from the store", "answered at once"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_who_fetched_which_manifest_is_in_the_line(log, method, store):
+    app, kept = image(layer("app")), store()
+    with (
+        running_registry(app_wrapper=lambda _: Registry(kept, access_log=True)) as registry,
+        Registries() as registries,
+        urllib3.PoolManager() as http,
+    ):
+        put(app, registries.client(registry.host), "team/app", "1")
+        agent = "containerd/v2.4.2 " + "x" * 500
+        http.request(method, f"{registry.url}/v2/team/app/manifests/1", headers={"user-agent": agent})
+    fields = json.loads(log.getvalue().splitlines()[-1])
+    assert (fields["method"], fields["digest"], fields["agent"]) == (method, app.digest, agent[:256])
 
 
 def test_nothing_is_logged_unless_asked_for(log):

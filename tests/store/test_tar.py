@@ -91,6 +91,15 @@ def test_links_are_followed_once_and_never_in_a_circle(tmp_path: Path):
     assert table(tmp_path, body) == {"one": b"one", "two": b"one"}
 
 
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE])
+def test_an_archive_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: bytes):
+    monkeypatch.setattr("homeport.store.tar._MOST_ENTRIES", 3)
+    body = b"".join(member(f"file{number}", kind=kind, link="file0") for number in range(3))
+    assert len(table(tmp_path, member("file") + member("file1"))) == 2
+    with pytest.raises(ContentError, match="more than 3 files"):
+        table(tmp_path, member("file") + body)
+
+
 def test_a_million_records_of_one_header_are_not_kept(tmp_path: Path):
     records = [record(f"k{number}", "") for number in range(50_000)]
     assert table(tmp_path, extended(*records, record("path", "named")) + member()) == {"named": b""}

@@ -176,6 +176,21 @@ def test_plan_changes_nothing_and_spends_no_counted_pull(site, capsys):
     assert bound["low"] <= site.pulls() <= bound["high"]
 
 
+def test_a_plan_says_what_each_node_will_pull_and_from_where(site, capsys):
+    site.publish(*IMAGES)
+    assert run(["plan"]) == 0
+    assert f"\neach node that holds none pulls 3 images from {site.registry.host}\n" in capsys.readouterr().out
+
+    note = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {x: y}\n---\n"
+    job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j}\nspec: {template: {spec: {containers: [{name: a, image: IMAGE}]}}}\n"
+    (site.folder / "operator.yaml").write_text(
+        note + job.replace("IMAGE", f"{site.registry.host}/mirror/own:1") + "---\n" + OPERATOR
+    )
+    run(["plan", "-o", "json"])
+    report = json.loads(capsys.readouterr().out)
+    assert report["each_node"] == [{"registry": site.registry.host, "images": 4, "counted_pulls": None}]
+
+
 def test_a_deep_plan_and_apply_count_together_what_apply_alone_counts(site, capsys):
     site.publish(*IMAGES)
     alone = sum(1 + len(multi_arch(repository).children) for repository in IMAGES)
@@ -337,6 +352,29 @@ def test_a_locked_job_refuses_a_tag_that_has_moved(site, capsys):
 
     assert "sha256:" + 64 * "1" in capsys.readouterr().out
     assert not (site.folder / "relocated").exists()
+
+
+def test_a_locked_job_of_other_platforms_is_refused(site, capsys):
+    site.publish(*IMAGES)
+    assert run(["apply"]) == 0
+    config = site.folder / "homeport.yaml"
+    whole = config.read_text()
+    config.write_text(f"{whole}platforms: [linux/amd64]\n")
+    before = site.files()
+
+    for command in ("plan", "apply"):
+        capsys.readouterr()
+        assert run([command, "--locked"]) == 2
+        said = capsys.readouterr().err
+        assert "homeport.lock was made with all platforms, not with linux/amd64 alone" in said
+        assert "Set `platforms` of homeport.yaml to those again" in said
+
+    assert site.files() == before
+    assert run(["apply"]) == 0
+    assert run(["apply", "--locked"]) == 0
+    assert json.loads((site.folder / "homeport.lock").read_text())["platforms"] == ["linux/amd64"]
+    config.write_text(whole)
+    assert run(["apply", "--locked"]) == 2
 
 
 def test_names_change_by_the_rules_of_the_file(site, capsys):

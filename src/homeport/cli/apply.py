@@ -35,6 +35,7 @@ def apply(
     namespace: Annotated[tuple[str, ...], Parameter(name=["--namespace", "-n"], negative="")] = (),
     record: str | None = None,
     take_over: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    hand_over: Path | None = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     locked: Annotated[bool, Parameter(negative="")] = False,
     output: Annotated[Form, Parameter(name=["--output", "-o"])] = "table",
@@ -47,7 +48,7 @@ def apply(
 
     With --cluster, the live objects that name these images are pointed at the target as well, one after the other, each until it
     runs; `homeport rollback` takes it back. What Helm, Argo CD, Flux, OLM or an operator decides is left, and it is said where
-    the change belongs.
+    the change belongs; --hand-over writes it.
 
     Args:
         file: The configuration.
@@ -56,12 +57,14 @@ def apply(
         namespace: A namespace of the cluster, by default those of pullSecret.namespaces; may be repeated.
         record: The namespace that keeps what was changed, by default the first of pullSecret.namespaces, or of -n without these.
         take_over: Take fields over from this field manager, which the report names as the one that sets them; may be repeated.
+        hand_over: Write what Helm (values), Flux, Argo CD (patches) and OLM are to change to files in this folder, also with
+            --dry-run. Reads the Secrets in which Helm keeps releases.
         dry_run: Say what would change in the cluster, tried by the API server; change nothing anywhere.
         locked: Keep to homeport.lock: refuse tags that have moved since, and ask sources only for what the target lacks.
         output: How the report is written to stdout: table, json or yaml.
         registries: How registries are reached.
     """
-    where = Where(context, namespace, record, take_over)
+    where = Where(context, namespace, record, take_over, hand_over)
     _check(where, cluster=cluster, dry_run=dry_run)
     config = load_config(file)
     job = read_job(config)
@@ -86,6 +89,7 @@ def apply(
 
 def _check(where: Where, *, cluster: bool, dry_run: bool) -> None:
     if not cluster and where != Where():
-        raise UsageError("--context, --namespace, --record and --take-over belong to --cluster", hint="Add --cluster.")
+        options = "--context, --namespace, --record, --take-over and --hand-over"
+        raise UsageError(f"{options} belong to --cluster", hint="Add --cluster.")
     if dry_run and not cluster:
         raise UsageError("--dry-run belongs to --cluster", hint="`homeport plan` shows what apply would do.")

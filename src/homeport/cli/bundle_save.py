@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +10,8 @@ import msgspec
 from cyclopts import Parameter
 
 from homeport.cli.app import DONE, WRONG
-from homeport.cli.bundle_sources import at_hand, read_charts, read_riders
+from homeport.cli.bundle_charts import Charts
+from homeport.cli.bundle_sources import at_hand, read_riders
 from homeport.cli.image_list import choose, read_list
 from homeport.cli.local_sources import split_local
 from homeport.cli.locks import read_lock
@@ -30,7 +31,7 @@ from homeport.mirror.bundle.parts import bundles
 from homeport.mirror.bundle.save import Saved, Wishes
 from homeport.mirror.bundle.save import save as write
 from homeport.mirror.kept import KeptManifests
-from homeport.mirror.lock import LOCK, Lock, is_lock
+from homeport.mirror.lock import Lock, Portion, is_lock
 from homeport.mirror.result import MirrorResult
 
 _SIZE = re.compile(r"([0-9]{1,15})\s*([kMGT]i?)?B?", re.IGNORECASE)
@@ -92,13 +93,15 @@ def save(
         from_scan: Take the images of a report of `homeport scan -o json`; - reads it from stdin.
         image_list: Take the images of this list, which can choose the tags of a repository by pattern, by version, or the latest few.
         chart: Take this Helm chart along, https://HOST/PATH/NAME:VERSION of a classic repository or oci://HOST/PATH/NAME:VERSION; it
-            is loaded as an OCI chart. May be repeated.
+            is loaded as an OCI chart. Of a range of versions, as in ^1.2 or ">=1 <2", the highest is taken; without one, the latest.
+            May be repeated.
         platform: Take only this platform, os/architecture, of images that have several; may be repeated.
         split_size: Split the file into parts of at most this size, as in 4GB or 700MiB, with a list of their checksums.
         compress: Compress the file as a whole, as one is whose name ends on .zst. Layers are compressed already, as a rule.
         since: Leave out what the other side has: what this bundle holds, or what the images of this lock had; may be repeated.
         lock: Write the digest that each tag had to this file.
-        locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since.
+        locked: Read the file of --lock, or homeport.lock, instead: refuse tags that have moved since. The platforms are those that it was
+            made with.
         referrers: Take along what is about an image: signatures, SBOMs, attestations.
         on_limit: What to do when a pull limit is used up: stop, or wait and go on when the registry gives pulls again.
         include: Let this file, or folder, come along: manifests, CRDs, a scan's report; may be repeated.
@@ -107,9 +110,11 @@ def save(
         report: How the report is written to stdout: table, json or yaml.
         registries: How registries are reached.
     """
+    held = read_lock(lock, platform) if locked else None
+    platform = held.portion.platforms if held else platform
     check_platforms(platform)
     remote, local = split_local(references)
-    charts, oci_charts = read_charts(chart)
+    charts = Charts.parse(chart)
     named = read_references(remote, from_scan, optional=bool(image_list or local or chart))
     listed = read_list(image_list) if image_list else ()
     for warning in named.warnings:
@@ -120,15 +125,17 @@ def save(
         platforms=platform,
         riders=read_riders(include),
         left_out=_content_of(file for file in since if not is_lock(file)),
-        since={name: digest for file in since if is_lock(file) for name, digest in Lock.read(file).digests.items()},
-        locked=read_lock(lock or Path(LOCK)) if locked else None,
+        since=tuple(Lock.read(file) for file in since if is_lock(file)),
+        locked=held.digests if held else None,
         referrers=referrers,
         patience=on_limit == "wait",
         sign=open_sign_key(sign_key, sign_password_file) if sign_key else None,
     )
+    if wishes.locked is not None:
+        charts = charts.kept_to(wishes.locked)
     with watching() as watcher, registries.open(watcher.waits) as opened:
-        asked = (*named.references, *choose(listed, opened), *oci_charts)
-        with at_hand(local, charts, opened) as layouts:
+        asked = (*named.references, *choose(listed, opened), *charts.found(opened))
+        with at_hand(local, charts.classic, opened) as layouts:
             saved = write(
                 (*asked, *layouts.references),
                 with_layouts(layouts.layouts, asked, opened.client),
@@ -140,15 +147,15 @@ def save(
     for note in saved.notes:
         print(f"warning: {note}", file=sys.stderr)
     if lock and not locked and saved.files:
-        _write_lock(lock, saved)
+        _write_lock(lock, saved, platform)
     made = _report_saved(saved, named)
     print(render(made, report, _saved_table(made, output)))
     return WRONG if any(image.status == "failed" for image in made.images) else DONE
 
 
-def _write_lock(file: Path, saved: Saved) -> None:
+def _write_lock(file: Path, saved: Saved, platforms: Sequence[str]) -> None:
     before = Lock.read(file) if file.exists() else Lock()
-    before.after(MirrorResult(saved.images, saved.traffic)).write(file)
+    before.after(MirrorResult(saved.images, saved.traffic), Portion.of(platforms)).write(file)
 
 
 def _content_of(since: Iterable[Path]) -> dict[str, list[str]]:

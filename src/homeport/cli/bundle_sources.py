@@ -7,15 +7,13 @@ from pathlib import Path
 import msgspec
 
 from homeport.cli.local_sources import LocalSource
-from homeport.errors import InvalidReferenceError, UsageError
+from homeport.errors import UsageError
 from homeport.mirror.bundle.archives import open_layout
 from homeport.mirror.bundle.charts import ChartName, fetch_chart
 from homeport.mirror.lock import LOCK
 from homeport.reference import Reference
 from homeport.registry.session import Registries
 from homeport.store.oci_layout import MOST_INDEX_BYTES, Layout
-
-_OCI = "oci://"
 
 
 class AtHand(msgspec.Struct, frozen=True):
@@ -33,24 +31,6 @@ def at_hand(local: Sequence[LocalSource], charts: Iterable[ChartName], registrie
         wanted = [name for source, layout in zip(local, opened, strict=True) for name in source.references(layout)]
         fetched = [fetch_chart(chart, registries.web(chart.repository).fetch) for chart in charts]
         yield AtHand((*opened, *fetched), (*wanted, *(name for layout in fetched for name in layout.references)))
-
-
-def read_charts(texts: Iterable[str]) -> tuple[list[ChartName], list[Reference]]:
-    """Tell charts of classic repositories from those that are images in a registry; raises UsageError."""
-    classic: list[ChartName] = []
-    images: list[Reference] = []
-    for text in texts:
-        if not text.startswith(_OCI):
-            classic.append(ChartName.parse(text))
-            continue
-        try:
-            found = Reference.parse(text.removeprefix(_OCI).replace("+", "_"))
-        except InvalidReferenceError as error:
-            raise UsageError(f"--chart {text}: {error}", hint=error.hint) from None
-        if not found.tag and not found.digest:
-            raise UsageError(f"--chart {text} has no version", hint="Write oci://HOST/PATH/NAME:VERSION.")
-        images.append(found)
-    return classic, images
 
 
 def read_riders(paths: Sequence[Path]) -> dict[str, bytes]:

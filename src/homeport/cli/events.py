@@ -14,6 +14,7 @@ from homeport.cli.quota_report import report_quota
 from homeport.mirror.expected import Expected
 from homeport.mirror.plan import Wanted
 from homeport.mirror.result import ImageResult
+from homeport.reference import Reference
 
 if TYPE_CHECKING:
     from homeport.registry.retry import Wait
@@ -55,12 +56,12 @@ class Events(Watcher):
             self._say("image_finished", **fields, done=self._done, images=self._images)
             self._tell_bytes()
 
-    def bytes_expected(self, count: int) -> None:
+    def bytes_expected(self, count: int, image: Reference) -> None:  # noqa: ARG002  # told for all
         """Count what is to be copied."""
         with self._lock:
             self._expected += count
 
-    def bytes_copied(self, count: int) -> None:
+    def bytes_copied(self, count: int, image: Reference) -> None:  # noqa: ARG002  # told for all
         """Count what was copied, and say so now and then."""
         with self._lock:
             self._bytes += count

@@ -8,6 +8,7 @@ from homeport.cli.mirror_report import Report, report_plan, report_result, repor
 from homeport.cli.output import count
 from homeport.cli.quota_report import Quota, quota_lines, report_quotas
 from homeport.cli.scan import describe
+from homeport.mirror.plan import Bound
 from homeport.workflow.apply import Applied
 from homeport.workflow.job import Job, JobPlan
 from homeport.workflow.verify import Verdict
@@ -23,12 +24,21 @@ class Edited(msgspec.Struct, frozen=True):
     insertions: list[str]
 
 
+class NodePulls(msgspec.Struct, frozen=True):
+    """What each node that holds none of them pulls from a registry at most; `counted_pulls` of a registry that limits pulls."""
+
+    registry: str
+    images: int
+    counted_pulls: Bound | None = None
+
+
 class PlanReport(msgspec.Struct, frozen=True):
     """All that a plan says."""
 
     target: str
     mirror: Report
     quotas: list[Quota]
+    each_node: list[NodePulls]
     manifests: list[Edited]
     pull_secret: str | None
     namespaces: tuple[str, ...]
@@ -57,6 +67,7 @@ def report_job_plan(plan: JobPlan) -> PlanReport:
         target=str(job.mapping.target),
         mirror=report_plan(plan.mirror),
         quotas=report_quotas(plan.quotas),
+        each_node=_each_node(plan),
         manifests=list(_edited(job)),
         pull_secret=secret.name if secret else None,
         namespaces=secret.namespaces if secret else (),
@@ -83,6 +94,7 @@ def plan_table(report: PlanReport, plan: JobPlan) -> str:
     """Write a plan for people."""
     lines = [report_table(report.mirror, plan.job.mapping.target)]
     lines += [line for quota in report.quotas for line in quota_lines(quota)]
+    lines += [f"each node that holds none pulls {_node_words(it)}" for it in report.each_node]
     for manifest in report.manifests:
         changes = f"{count(len(manifest.edits), 'name')} changed, {len(manifest.insertions)} added"
         lines += ["", f"{manifest.source} -> {manifest.file} ({manifest.status}): {changes}"]
@@ -107,6 +119,18 @@ def applied_table(report: ApplyReport, job: Job) -> str:
     proven = sum(verdict.status == "proven" for verdict in report.verdicts)
     lines += [f"verified: {proven} of {count(len(report.verdicts), 'image')} proven at {report.target}"]
     return "\n".join([*lines, *_remarks(report)])
+
+
+def _each_node(plan: JobPlan) -> list[NodePulls]:
+    limited = {expected.registry for expected in plan.quotas}
+    return [
+        NodePulls(cost.registry, cost.images, cost.counted if cost.registry in limited else None) for cost in plan.node
+    ]
+
+
+def _node_words(pulls: NodePulls) -> str:
+    counted = f", {pulls.counted_pulls} counted pulls" if pulls.counted_pulls else ""
+    return f"{count(pulls.images, 'image')} from {pulls.registry}{counted}"
 
 
 def _unresolved(job: Job) -> list[str]:

@@ -1,6 +1,8 @@
 """The part of `homeport apply` and `homeport rollback` that is about a live cluster."""
 
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,23 +16,40 @@ from homeport.workflow.apply import pull_secrets_of
 from homeport.workflow.job import Job, versions_of
 from homeport.workflow.rewrite import learner
 
+if TYPE_CHECKING:
+    from homeport.cluster.api import Api
+    from homeport.workflow.live_plan import LivePlan
+
 RECORD_SUFFIX = ".applied"
 
 
 class Where(msgspec.Struct, frozen=True):
-    """Which cluster and namespaces are changed, which one keeps the record, and the field managers whose fields are taken over."""
+    """Which cluster and namespaces are changed, which one keeps the record, and the field managers whose fields are taken over.
+
+    `hand_over` is the folder for what tools are to change.
+    """
 
     context: str | None = None
     namespaces: tuple[str, ...] = ()
     record: str | None = None
     take_over: tuple[str, ...] = ()
+    hand_over: Path | None = None
+
+
+class HandedFile(msgspec.Struct, frozen=True):
+    """A file for a tool, and what to do with it."""
+
+    file: str
+    use: tuple[str, ...]
 
 
 class LiveReport(Changed, frozen=True):
-    """What an apply changes, and what nodes pull for it."""
+    """What an apply changes, what nodes pull for it, and the files for tools, each with what to do with it."""
 
     cost: tuple[Cost, ...] = ()
     unknown: tuple[str, ...] = ()
+    handed: tuple[HandedFile, ...] = ()
+    not_handed: tuple[str, ...] = ()
 
 
 def apply_to_cluster(
@@ -64,7 +83,9 @@ def apply_to_cluster(
             secrets=secrets,
             default_registry=registry,
             take_over=where.take_over,
+            hand_over=where.hand_over is not None,
         )
+        handed, rest = _hand_over(api, plan, where.hand_over) if where.hand_over else ((), ())
         applied = LiveApplied(())
         cost: tuple[Cost, ...] = ()
         unknown: tuple[str, ...] = ()
@@ -87,7 +108,24 @@ def apply_to_cluster(
             plan.errors,
             cost,
             unknown,
+            handed,
+            rest,
         )
+
+
+def _hand_over(api: "Api", plan: "LivePlan", folder: Path) -> tuple[tuple[HandedFile, ...], tuple[str, ...]]:
+    """Write the files for tools; values may hold whatever a list of theirs does, so nobody else may read them."""
+    from homeport.relocation.write import write_whole
+    from homeport.workflow.live_hand_over import hand_over
+
+    made = hand_over(api, plan.handed, plan.rules)
+    written = []
+    for file in made.files:
+        path = folder / file.name
+        write_whole(path, file.text.encode(), mode=0o600)
+        use = tuple(line.replace("FILE", shlex.quote(str(path))) for line in file.use)
+        written.append(HandedFile(str(path), use))
+    return tuple(written), made.rest
 
 
 def namespaces_of(job: Job) -> tuple[str, ...]:
@@ -113,4 +151,7 @@ def live_table(report: LiveReport, *, dry_run: bool) -> str:
     lines += who_restarts(report, dry_run=dry_run)
     if report.cost:
         lines += ["their nodes would pull:", *cost_lines(report.cost, report.unknown)]
+    for each in report.handed:
+        lines += [f"written: {each.file}", *(f"  {line}" for line in each.use)]
+    lines += [f"not written: {sentence}" for sentence in report.not_handed]
     return "\n".join([*lines, *what_is_left(report)])

@@ -15,8 +15,6 @@ from homeport.mirror.observer import Observer
 from homeport.mirror.result import ImageResult
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from homeport.registry.retry import Wait
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
@@ -65,79 +63,16 @@ class Lines(Watcher):
         print(describe_wait(wait), file=sys.stderr, flush=True)
 
 
-class Bars(Watcher):
-    """One bar for the bytes of all images, with rate and time left."""
-
-    def __init__(self, progress: "Progress") -> None:
-        self._progress = progress
-        self._lock = threading.Lock()
-        self._images = 0
-        self._done = 0
-        self._bytes = 0
-        self._task = progress.add_task("looking", total=None)
-
-    def job_started(self, images: int) -> None:
-        """Show how many images there are."""
-        self._images += images
-        self._describe()
-
-    def bytes_expected(self, count: int) -> None:
-        """Lengthen or shorten the bar."""
-        with self._lock:
-            self._bytes += count
-            self._progress.update(self._task, total=self._bytes)
-
-    def bytes_copied(self, count: int) -> None:
-        """Fill the bar."""
-        self._progress.advance(self._task, count)
-
-    def image_finished(self, result: ImageResult) -> None:
-        """Count an image; one that failed is named at once."""
-        with self._lock:
-            self._done += 1
-        self._describe()
-        if result.status == "failed":
-            self._progress.console.print(f"failed {result.wanted.source}", markup=False, highlight=False)
-
-    def pulls_expected(self, expected: Expected) -> None:
-        """Print what a limited registry will count, above the bar."""
-        self._progress.console.print("\n".join(quota_lines(report_quota(expected))), markup=False, highlight=False)
-
-    def quota_shared(self, registry: str, others: int) -> None:
-        """Print that somebody else uses the same quota, above the bar."""
-        self._progress.console.print(f"warning: {describe_others(registry, others)}", markup=False, highlight=False)
-
-    def limit_reached(self, message: str, seconds: float) -> None:
-        """Print until when nothing is asked, above the bar."""
-        said = describe_limit(message, seconds, datetime.now().astimezone())
-        self._progress.console.print(said, markup=False, highlight=False)
-
-    def waits(self, wait: "Wait") -> None:
-        """Print a pause above the bar."""
-        self._progress.console.print(describe_wait(wait), markup=False, highlight=False)
-
-    def _describe(self) -> None:
-        self._progress.update(self._task, description=f"{self._done}/{self._images} images")
-
-
 @contextmanager
 def watching(form: str = "table") -> Iterator[Watcher]:
     """Show what happens until the end of the with statement; to a program that wants its report in JSON, in JSON too."""
     if not sys.stderr.isatty():
         yield _events() if form == "json" else Lines()
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from homeport.cli.bars import bars_on
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield Bars(progress)
+    with bars_on(sys.stderr) as bars:
+        yield bars or Lines()
 
 
 def tell(event: str, message: str, form: str = "table") -> None:

@@ -1,6 +1,7 @@
 """Changes of single fields of live objects: made, checked against what is there now, and taken back.
 
-A path names the items of a list by their `name` (``[web]``), which stays true when others add to the list or sort it.
+A path names the items of a list by their `name` (``[web]``), or as the texts that they are, which stays true when others add to the
+list or sort it.
 """
 
 import json
@@ -60,7 +61,7 @@ def locate(root: object, path: Path) -> tuple[str | int, ...]:
         at: str | int | None = step
         if is_item(step):
             items = value if is_list(value) else ()
-            at = next((index for index, item in enumerate(items) if dig(item, ("name",)) == step[1:-1]), None)
+            at = next((index for index, item in enumerate(items) if step[1:-1] in (item, dig(item, ("name",)))), None)
         if at is None or (value := dig(value, (at,))) is None:
             break
         found.append(at)

@@ -1,27 +1,21 @@
-"""The hooks of Helm releases: pods that an upgrade or a rollback makes, and that no object in the cluster names.
+"""The hooks of Helm releases: pods that an upgrade or a rollback makes, and that no object in the cluster names."""
 
-Helm keeps a release in a Secret of type helm.sh/release.v1, its JSON packed by gzip and base64 (helm.sh/helm, pkg/storage/driver).
-"""
-
-import base64
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from homeport.cluster.api import Api, Choice
+from homeport.cluster.helm_releases import TYPE, unpack
 from homeport.cluster.kinds import SECRETS
 from homeport.discovery.findings import Scan
-from homeport.discovery.inputs import MAX_SIZE, Source
+from homeport.discovery.inputs import Source
 from homeport.discovery.knowledge import Knowledge
 from homeport.discovery.scan import scan_source
 from homeport.errors import ClusterError
-from homeport.oci.unreadable import UNREADABLE
 from homeport.reference import DOCKER_HUB
 
 _DEPLOYED: Final = Choice("owner=helm,status=deployed")
-_TYPE: Final = "helm.sh/release.v1"
 
 
 class _Hook(msgspec.Struct):
@@ -55,9 +49,9 @@ def scan_helm_hooks(
 
 
 def _scan(secret: Mapping[str, Any], cluster: str, knowledge: Knowledge, default_registry: str) -> Scan:
-    if secret.get("type") != _TYPE:
+    if secret.get("type") != TYPE:
         return Scan()
-    release = _unpack((secret.get("data") or {}).get("release", ""))
+    release = unpack(secret, _Release)
     if release is None:
         metadata = secret["metadata"]
         name = f"Secret/{metadata['namespace']}/{metadata['name']}"
@@ -65,16 +59,3 @@ def _scan(secret: Mapping[str, Any], cluster: str, knowledge: Knowledge, default
     where = f"{cluster} Helm release {release.namespace}/{release.name}"
     texts = [Source(f"{where} {hook.path}", hook.manifest) for hook in release.hooks or ()]
     return Scan.joined(scan_source(text, knowledge, default_registry) for text in texts)
-
-
-def _unpack(data: str) -> _Release | None:
-    try:
-        packed = base64.b64decode(base64.b64decode(data))
-        text = (
-            zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(packed, MAX_SIZE)
-            if packed[:2] == b"\x1f\x8b"
-            else packed
-        )
-        return msgspec.json.decode(text, type=_Release)
-    except (*UNREADABLE, ValueError, zlib.error):
-        return None

@@ -16,9 +16,14 @@ STATUS_LIMIT: Final = 50
 NAMES_LIMIT: Final = 5
 """names of each (kubelet, nodestatus.MaxNamesPerImageInNodeStatus)."""
 
+_REACHED_FROM: Final = ("InternalIP", "ExternalIP")
+
 
 class Node(msgspec.Struct, frozen=True):
-    """A node: `images` are the names of each image that it holds; not `complete` where it may hold more than it reports."""
+    """A node: `images` are the names of each image that it holds; not `complete` where it may hold more than it reports.
+
+    `addresses` are those from which it may reach a registry, since it was `created`.
+    """
 
     name: str
     platform: str = ""
@@ -26,6 +31,8 @@ class Node(msgspec.Struct, frozen=True):
     images: tuple[tuple[str, ...], ...] = ()
     complete: bool = True
     labels: dict[str, str] = {}
+    addresses: tuple[str, ...] = ()
+    created: str = ""
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Self:
@@ -42,6 +49,8 @@ class Node(msgspec.Struct, frozen=True):
             # A node that runs pods holds something: one that reports nothing has not reported yet.
             0 < len(images) < STATUS_LIMIT and all(len(each) < NAMES_LIMIT for each in names),
             value["metadata"].get("labels") or {},
+            tuple(it["address"] for it in status.get("addresses") or () if it.get("type") in _REACHED_FROM),
+            value["metadata"].get("creationTimestamp") or "",
         )
 
     @property

@@ -18,10 +18,16 @@ STATIC_POD: Final = "static pod of node"
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """The tool or object that decides, and where a change belongs then."""
+    """The tool or object that decides, and where a change belongs then.
+
+    `kind` is that of the tool's own unit (a Helm Release, a Kustomization, an Application), `called` and `namespace` name it.
+    """
 
     name: str
     advice: str
+    kind: str = ""
+    called: str = ""
+    namespace: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} decides: {self.advice}"
@@ -49,18 +55,24 @@ def tool_of(value: Mapping[str, Any]) -> Owner | None:
     if labels.get("olm.owner") or labels.get("olm.managed"):
         return _olm(labels.get("olm.owner", ""))
     if name := labels.get("kustomize.toolkit.fluxcd.io/name"):
-        return Owner(f"Flux (Kustomization {name})", "change the manifest in git: homeport relocate --in-place FILE")
+        advice = "change the manifest in git: homeport relocate --in-place FILE"
+        space = labels.get("kustomize.toolkit.fluxcd.io/namespace", "")
+        return Owner(f"Flux (Kustomization {name})", advice, "Kustomization", name, space)
     if name := labels.get("helm.toolkit.fluxcd.io/name"):
-        return Owner(f"Flux (HelmRelease {name})", "change the values of the HelmRelease in git")
+        advice = "change the values of the HelmRelease in git"
+        space = labels.get("helm.toolkit.fluxcd.io/namespace", "")
+        return Owner(f"Flux (HelmRelease {name})", advice, "HelmRelease", name, space)
     if "argocd.argoproj.io/tracking-id" in annotations or "argocd.argoproj.io/instance" in labels:
         name = annotations.get("argocd.argoproj.io/tracking-id", "").partition(":")[0]
         name = name or labels.get("argocd.argoproj.io/instance", "")
-        return Owner(f"Argo CD (Application {name})", "change the manifest in git: homeport relocate --in-place FILE")
+        advice = "change the manifest in git: homeport relocate --in-place FILE"
+        # One that is not in Argo CD's own namespace is tracked as NAMESPACE_NAME.
+        space, _, called = name.rpartition("_")
+        return Owner(f"Argo CD (Application {name})", advice, "Application", called, space)
     if name := annotations.get("meta.helm.sh/release-name"):
-        return Owner(
-            f"Helm (release {name})",
-            "set the images in its values, or upgrade it with homeport relocate as its post-renderer",
-        )
+        advice = "set the images in its values, or upgrade it with homeport relocate as its post-renderer"
+        space = annotations.get("meta.helm.sh/release-namespace", "") or metadata.get("namespace", "")
+        return Owner(f"Helm (release {name})", advice, "Release", name, space)
     return None
 
 

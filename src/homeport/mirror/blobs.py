@@ -19,10 +19,11 @@ from homeport.mirror.spool import Spool, Trace
 from homeport.mirror.traffic import CountedReader, Meter
 from homeport.mirror.workers import StoppedError, Workers
 from homeport.oci.manifest import Descriptor
+from homeport.reference import Reference
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where content comes from and goes to.
+    """Where content comes from and goes to, and which image it is for.
 
     `beside` is the source's repository if the target serves that too; `is_new` means that the target had nothing in its own when the job
     began.
@@ -31,6 +32,7 @@ class Place(msgspec.Struct, frozen=True):
     source: Source
     origin: str
     repository: str
+    image: Reference
     beside: str | None = None
     is_new: bool = False
 
@@ -108,7 +110,7 @@ class BlobScheduler:
                 self._meter.check()
                 transfer = Transfer(blob, place)
                 self._transfers[transfer.key] = transfer
-                self._observer.bytes_expected(blob.size)
+                self._observer.bytes_expected(blob.size, place.image)
                 self._enqueue(transfer)
             transfer.claims += 1
             return transfer
@@ -194,9 +196,9 @@ class BlobScheduler:
         with self._spool.trace(self._registry, place.repository, blob) if self._spool else Trace() as trace:
             upload = self._left(place, trace) or self._start(transfer)
             if upload is None:
-                self._observer.bytes_expected(-blob.size)
+                self._observer.bytes_expected(-blob.size, place.image)
             else:
-                self._observer.bytes_expected(-upload.offset)
+                self._observer.bytes_expected(-upload.offset, place.image)
                 self._stream(transfer, upload, trace)
             if trace.is_unproven:
                 self._prove(transfer)
@@ -226,7 +228,7 @@ class BlobScheduler:
         with Relay(place.source, place.origin, blob, self._spool, self._meter.check) as content:
             content.open(upload.offset, is_weak=trace.was_there)
             trace.note(upload, is_unproven=not content.is_verified)
-            counted = CountedReader(content, self._meter, self._observer, upload.offset)
+            counted = CountedReader(content, self._meter, self._observer, place.image, upload.offset)
             try:
                 self._target.put_blob(place.repository, blob, counted, upload)
             except BaseException:

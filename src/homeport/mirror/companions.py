@@ -18,8 +18,11 @@ from homeport.mirror.plan import Seen
 from homeport.mirror.platforms import MAX_DEPTH, wanted_children
 from homeport.mirror.ports import Source, Target
 from homeport.mirror.workers import Flights, Workers
-from homeport.oci.manifest import Descriptor, RawManifest, is_index, parse_manifest
+from homeport.oci.manifest import Descriptor, Manifest, ManifestHead, RawManifest, is_index, parse_manifest
 from homeport.oci.media_types import OCI_INDEX
+
+MayRead = Callable[[Source, str], bool]
+"""Tells whether a manifest of a source may be fetched."""
 
 SUFFIXES = (".sig", ".att", ".sbom")
 
@@ -28,11 +31,15 @@ _MOST_TAGS = 5000
 
 
 class About(msgspec.Struct, frozen=True):
-    """What is about one manifest: those that refer to it, and what tags made of its digest name."""
+    """What is about one manifest: those that refer to it, and what tags made of its digest name.
+
+    `unread` is a list of referrers that was not read, as it is a manifest: reading it counts.
+    """
 
     digest: str
     referrers: tuple[Descriptor, ...] = ()
     tags: dict[str, str] = {}
+    unread: str = ""
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -41,10 +48,11 @@ class About(msgspec.Struct, frozen=True):
 
 
 class Companions(msgspec.Struct, frozen=True):
-    """What was found; `note` says what could not be looked for."""
+    """What was found; `note` says what could not be looked for, `unread` are lists that would count."""
 
     found: tuple[About, ...] = ()
     note: str = ""
+    unread: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return sum(len(about.digests) for about in self.found)
@@ -53,18 +61,19 @@ class Companions(msgspec.Struct, frozen=True):
 class Finder:
     """Finds the companions of the images of a job; a repository's tags are listed once, a digest is looked at once."""
 
-    def __init__(self, workers: Workers | None = None) -> None:
+    def __init__(self, workers: Workers | None = None, may_read: MayRead = lambda _source, _digest: True) -> None:
         """With `workers`, whose threads must not be the caller's, several are looked for at once."""
-        self._workers = workers
+        self._workers, self._may_read = workers, may_read
         self._tags: Flights[tuple[str, str], frozenset[str] | None] = Flights()
         self._looks: Flights[tuple[str, str, str], About] = Flights()
+        self._manifests: Flights[tuple[str, str, str], Manifest] = Flights()
 
     def find(self, source: Source, registry: str, repository: str, digests: Iterable[str]) -> Companions:
         """Look for what is about an image, the first digest, and the manifests that it names; and for what is about that.
 
         What fails is a note, as the image itself is to be had all the same.
         """
-        level, asked = list(dict.fromkeys(digests)), set[str]()
+        level, asked, unread = list(dict.fromkeys(digests)), set[str](), list[str]()
         first, found, notes = level[0], list[About](), list[str]()
 
         def look(digest: str) -> About | HomeportError:
@@ -83,26 +92,36 @@ class Finder:
                 looks = [look(digest) for digest in level]
             notes += [each.message for each in looks if isinstance(each, HomeportError)]
             fresh = [each for each in looks if isinstance(each, About) and each.digests]
+            unread += [each.unread for each in looks if isinstance(each, About) and each.unread]
             found += fresh
             level = [
                 name for name in dict.fromkeys(name for each in fresh for name in each.digests) if name not in asked
             ]
             if not level:
                 break
-        return Companions(tuple(found), f"its signatures could not be looked for: {notes[0]}" if notes else "")
+        note = f"its signatures could not be looked for: {notes[0]}" if notes else ""
+        return Companions(tuple(found), note, tuple(unread))
 
     def about(self, source: Source, registry: str, repository: str, digest: str, *, is_image: bool = True) -> About:
         """Look for what is about one manifest, an image or, with less effort, what an image names; raises RegistryError."""
         look = partial(self._look, source, registry, repository, digest, is_image=is_image)
         return self._looks.do((registry, repository, digest), look)
 
+    def manifest(self, source: Source, registry: str, repository: str, digest: str) -> Manifest:
+        """Return a manifest that is about another one, fetched once whatever number of images it is about; raises RegistryError."""
+        fetch = partial(source.get_manifest, repository, digest)
+        return self._manifests.do((registry, repository, digest), lambda: parse_manifest(fetch()))
+
     def _look(self, source: Source, registry: str, repository: str, digest: str, *, is_image: bool) -> About:
         referrers = source.referrers(repository, digest)
         tags = self._tags_of(source, registry, repository, digest, is_image=is_image)
+        unread = ""
         if referrers is None:
-            referrers = read_stand_in(source, repository, digest) if stand_in(digest) in tags else ()
+            named = _stand_in_head(source, repository, digest) if stand_in(digest) in tags else None
+            unread = named.digest if named and not self._may_read(source, named.digest) else ""
+            referrers = _children(source, repository, named) if named and not unread else ()
         heads = {tag: source.head_manifest(repository, tag) for tag in sorted(tags - {stand_in(digest)})}
-        return About(digest, referrers, {tag: head.digest for tag, head in heads.items() if head})
+        return About(digest, referrers, {tag: head.digest for tag, head in heads.items() if head}, unread)
 
     def _tags_of(self, source: Source, registry: str, repository: str, digest: str, *, is_image: bool) -> set[str]:
         candidates = {stand_in(digest), *(stand_in(digest) + suffix for suffix in SUFFIXES)}
@@ -207,9 +226,10 @@ class Company:
         """Bring what the target lacks of what is about an image and its platforms; return how much that was, and a note."""
         return self._bringer.bring(place, self._all(place, seen, raw))
 
-    def lacking(self, place: Place, seen: Seen) -> int:
-        """Return how many manifests `keep` would bring for an image that is there."""
-        return self._bringer.lacking(place.repository, self._all(place, seen, None))
+    def lacking(self, place: Place, seen: Seen) -> tuple[int, tuple[str, ...]]:
+        """Return how many manifests `keep` would bring for an image that is there, and the lists that were not read."""
+        companions = self._all(place, seen, None)
+        return self._bringer.lacking(place.repository, companions), companions.unread
 
     def _all(self, place: Place, seen: Seen, raw: RawManifest | None) -> Companions:
         digest = raw.digest if raw else seen.digest or ""
@@ -264,9 +284,16 @@ def read_stand_in(source: Source | Target, repository: str, digest: str) -> tupl
 
     It is fetched by its digest, so that it is paid for once where manifests are kept.
     """
+    head = _stand_in_head(source, repository, digest)
+    return _children(source, repository, head) if head else ()
+
+
+def _stand_in_head(source: Source | Target, repository: str, digest: str) -> ManifestHead | None:
     head = source.head_manifest(repository, stand_in(digest))
-    if head is None or head.digest == digest or not is_index(head.media_type):
-        return ()
+    return None if head is None or head.digest == digest or not is_index(head.media_type) else head
+
+
+def _children(source: Source | Target, repository: str, head: ManifestHead) -> tuple[Descriptor, ...]:
     try:
         return parse_manifest(source.get_manifest(repository, head.digest)).children
     except ContentError:

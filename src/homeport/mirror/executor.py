@@ -12,6 +12,7 @@ from homeport.mirror.blobs import BlobScheduler, Place
 from homeport.mirror.companions import Company, Finder, news
 from homeport.mirror.expected import Quotas
 from homeport.mirror.explore import Explorer, at_hand
+from homeport.mirror.foresee import look_for_signatures, read_signatures
 from homeport.mirror.homes import Homes, TargetHomes
 from homeport.mirror.kept import KeptManifests, metered
 from homeport.mirror.mirrors import Mirrors
@@ -45,7 +46,7 @@ class Concurrency(msgspec.Struct, frozen=True):
     images: int = 32
     manifests: int = 32
     blobs: int = 32
-    large_blobs: int = 6
+    large_blobs: int = 4
 
 
 def mirror(
@@ -64,6 +65,7 @@ def mirror(
     keep_tags: bool = False,
     patience: bool = False,
     rebuild_index: bool = False,
+    one_platform: bool = False,
     fail_fast: bool = False,
     demands: Sequence[Demand] = (),
     spool: Spool | None = None,
@@ -77,7 +79,8 @@ def mirror(
     digest at the source is refused, and the source is not asked for what the target has. `kept` has manifests of earlier runs.
     With `referrers` signatures and all else that is about an image come along; with `keep_tags` images that are known by digest alone
     get a tag, so that no clean-up takes them for waste. With `patience` a pull limit that is used up is waited for.
-    With `rebuild_index` indexes are made anew for `platforms` and have another digest at the target. `demands` says whose signatures images
+    With `rebuild_index` indexes are made anew for `platforms` and have another digest at the target; with `one_platform` images of which
+    more than one platform is wanted are refused. `demands` says whose signatures images
     must have, also those that are there; one that has none fails before anything of it is copied. `spool` has what transfers that broke have
     left, also those of processes that were killed: they go on there. Where `quotas` knows that a registry limits pulls, the observer is told
     what is to be counted there before any pull is spent. `mirrors` says who else has a registry's content, which is taken from there by digest.
@@ -97,6 +100,7 @@ def mirror(
         keep_tags=keep_tags,
         patience=patience,
         rebuild_index=rebuild_index,
+        one_platform=one_platform,
         fail_fast=fail_fast,
         demands=tuple(demands),
         spool=spool,
@@ -125,10 +129,12 @@ def forecast(
     referrers: bool = False,
     keep_tags: bool = False,
     rebuild_index: bool = False,
+    demands: Sequence[Demand] = (),
 ) -> Plan:
-    """Say what `mirror` would do and cost, by HEADs alone: no counted pull. Raises CollisionError, UsageError.
+    """Say what `mirror` would do and cost, by HEADs and lists alone: no counted pull. Raises CollisionError, UsageError.
 
-    With `deep` manifests are fetched, which counts, into `kept`: then a mirror does not fetch them again.
+    With `deep` manifests are fetched, which counts, into `kept`: then a mirror does not fetch them again. So are signatures that `demands`
+    asks for; without it they are only looked for.
     """
     wanted = want(references, mapping, locked)
     wishes = Wishes(
@@ -139,6 +145,8 @@ def forecast(
         referrers=referrers,
         keep_tags=keep_tags,
         rebuild_index=rebuild_index,
+        demands=tuple(demands),
+        free=True,
     )
     job = _Job(sources, target, Observer(), concurrency or Concurrency(), wishes)
     try:
@@ -178,7 +186,7 @@ class _Job:
         self._images = Workers(concurrency.images, "image")
         self._manifests = Workers(concurrency.manifests, "manifest")
         self._carriers = Workers(concurrency.blobs, "blob")
-        self._finder = Finder(self._manifests)
+        self._finder = Finder(self._manifests, self._may_read)
         self._resolver = Resolver(self._target, self._askers, keep_tags=wishes.keep_tags)
         self._homes = TargetHomes(wishes.homes, wishes.kept, wishes.registry)
         self._blobs = BlobScheduler(
@@ -191,7 +199,9 @@ class _Job:
             registry=wishes.registry,
             large=concurrency.large_blobs,
         )
-        self._trees = Trees(self._target, self._manifests, self._blobs, wishes.platforms)
+        self._trees = Trees(
+            self._target, self._manifests, self._blobs, wishes.platforms, one_platform=wishes.one_platform
+        )
         self._company = (
             Company(self._target, self._trees.bring, self._finder, self._kept, self._platforms)
             if wishes.referrers
@@ -217,12 +227,16 @@ class _Job:
         return plan(seen, at_hand(seen, self._kept, self._platforms))
 
     def explore(self, images: Iterable[Seen]) -> tuple[list[Seen], Known]:
-        """Fetch what the images name, but for what the target has."""
-        explorer = Explorer(self._target, self._manifests, self._platforms)
-        explored = self._images.map(
-            lambda seen: explorer.explore(seen, self._source(seen.wanted.source.registry)), images
-        )
-        return explored, explorer.known
+        """Fetch what the images name, but for what the target has, and signatures that are demanded."""
+        explorer, finder = Explorer(self._target, self._manifests, self._platforms), Finder(self._manifests)
+        wishes = self._wishes
+
+        def explore(seen: Seen) -> Seen:
+            source = self._source(seen.wanted.source.registry)
+            seen = read_signatures(seen, wishes.demands, source, finder, referrers=wishes.referrers)
+            return explorer.explore(seen, source)
+
+        return self._images.map(explore, images), explorer.known
 
     def stop(self) -> None:
         self._meter.stop()
@@ -235,7 +249,10 @@ class _Job:
         try:
             source = self._source(wanted.source.registry)
             seen = self._resolve(wanted, source)
+            seen = look_for_signatures(seen, self._wishes.demands, source, self._finder)
             digest = seen.digest
+            if seen.error:
+                return seen
             if self._wishes.rebuild_index and digest and self._kept and (raw := self._kept.get(digest)):
                 made = rebuilt(raw, self._platforms).digest
                 if made == seen.there:
@@ -244,7 +261,8 @@ class _Job:
                 return self._look_for_news(seen, source)
             if self._company:
                 companions = self._company.look(_place(wanted, source), wanted.source.registry, digest)
-                seen = msgspec.structs.replace(seen, companions=len(companions), note=companions.note or seen.note)
+                note, beside = companions.note or seen.note, seen.beside.with_lists(companions.unread)
+                seen = msgspec.structs.replace(seen, companions=len(companions), beside=beside, note=note)
             if seen.at_target or seen.head:
                 return seen
             head = source.head_manifest(wanted.source.repository, digest)
@@ -333,9 +351,13 @@ class _Job:
         )
 
     def _resolve(self, wanted: Wanted, source: Source) -> Seen:
-        """Look for an image at both sides; an index that is there may lack some of the platforms that are wanted now."""
+        """Look for an image at both sides; an index that is there may lack some of the platforms that are wanted now.
+
+        A registry takes an index whole unless platforms were named, and is not asked; a folder takes it as it comes.
+        """
         seen = self._resolver.resolve(wanted, source)
-        if not self._platforms or not seen.digest or not (seen.present or seen.at_target):
+        is_looked_into = bool(self._platforms) or self._target.is_local
+        if not is_looked_into or not seen.digest or not (seen.present or seen.at_target):
             return seen
         repository = wanted.target.repository
         raw = seen.found or self._target.get_manifest(repository, seen.digest)
@@ -351,7 +373,8 @@ class _Job:
         wanted = seen.wanted
         if not self._company or not seen.digest or self._wishes.locked:
             return seen
-        return msgspec.structs.replace(seen, companions=self._company.lacking(_place(wanted, source), seen))
+        companions, unread = self._company.lacking(_place(wanted, source), seen)
+        return msgspec.structs.replace(seen, companions=companions, beside=seen.beside.with_lists(unread))
 
     def _bring(self, seen: Seen, digest: str, source: Source) -> str:
         """Bring an image with all about it, its tag last; return a note."""
@@ -368,6 +391,10 @@ class _Job:
             raise
         return note
 
+    def _may_read(self, source: Source, digest: str) -> bool:
+        """Tell whether a manifest may be fetched: where nothing is to count, if it is at hand."""
+        return not self._wishes.free or source.is_local or bool(self._kept and self._kept.get(digest))
+
     def _source(self, registry: str) -> Source:
         return self._sources.do(
             registry,
@@ -378,6 +405,6 @@ class _Job:
 
 
 def _place(wanted: Wanted, source: Source, *, is_new: bool = False) -> Place:
-    origin = wanted.source.repository
-    beside = origin if wanted.source.registry == wanted.target.registry else None
-    return Place(source, origin, wanted.target.repository, beside, is_new)
+    origin, home = wanted.source, wanted.target
+    beside = origin.repository if origin.registry == home.registry else None
+    return Place(source, origin.repository, home.repository, origin, beside, is_new)

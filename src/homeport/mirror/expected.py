@@ -66,9 +66,9 @@ def _likely_gets(image: ImagePlan, steps: Iterable[Step], experience: Experience
         pulls = step.cost.counted_pulls
         gets += pulls.low
         if pulls.high is None:
-            if not image.seen.companions:
-                return None
-            gets += image.seen.companions
+            if image.seen.beside.lists or not image.seen.companions:
+                return None  # a list of them is unread, or not even its type is known
+            gets += max(0, image.seen.companions - len(image.seen.beside.certain))
         elif step.action == "explore" and pulls.high > pulls.low:
             if experience.fill is None:
                 return None

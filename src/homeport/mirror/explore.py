@@ -19,6 +19,8 @@ from homeport.oci.manifest import Manifest, parse_manifest
 def at_hand(images: Iterable[Seen], kept: KeptManifests | None, platforms: Sequence[str] = ()) -> Known:
     """Return what manifests of earlier runs tell of images that are to be brought; nothing is asked for."""
     manifests: dict[str, Manifest] = {}
+    images = tuple(images)
+    beside = {digest for seen in images for digest in (*seen.beside.certain, *seen.beside.others)}
     wanted = [seen.digest for seen in images if seen.digest and not (seen.error or seen.present or seen.at_target)]
     while kept and wanted:
         digest = wanted.pop()
@@ -29,7 +31,8 @@ def at_hand(images: Iterable[Seen], kept: KeptManifests | None, platforms: Seque
             manifest = msgspec.structs.replace(manifest, children=wanted_children(manifest, platforms))
             manifests[digest] = manifest
             wanted += [child.digest for child in manifest.children]
-    return Known(manifests, {}, frozenset(manifests))
+    found = {digest for digest in beside if kept and kept.get(digest)}
+    return Known(manifests, {}, frozenset(manifests) | found)
 
 
 class Explorer:

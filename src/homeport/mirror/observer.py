@@ -3,6 +3,7 @@
 from homeport.mirror.expected import Expected
 from homeport.mirror.plan import Wanted
 from homeport.mirror.result import ImageResult
+from homeport.reference import Reference
 
 
 class Observer:
@@ -14,11 +15,11 @@ class Observer:
     def image_started(self, wanted: Wanted) -> None:
         """An image is looked at."""
 
-    def bytes_expected(self, count: int) -> None:
-        """So many more bytes are to be copied; negative where fewer are than was thought."""
+    def bytes_expected(self, count: int, image: Reference) -> None:
+        """So many more bytes are to be copied for an image; negative where fewer are than was thought. What images share counts for one."""
 
-    def bytes_copied(self, count: int) -> None:
-        """So many more bytes have gone to the target; negative where they must go again."""
+    def bytes_copied(self, count: int, image: Reference) -> None:
+        """So many more bytes of an image have gone to the target; negative where they must go again."""
 
     def pulls_expected(self, expected: Expected) -> None:
         """Pulls are to be counted at a registry that limits them; none of these is spent yet."""

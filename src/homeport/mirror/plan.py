@@ -78,6 +78,25 @@ class Wanted(msgspec.Struct, frozen=True):
     locked: str | None = None
 
 
+class Beside(msgspec.Struct, frozen=True):
+    """Manifests that are read to know what is about an image, by digest: lists of referrers, and signatures that are demanded.
+
+    All of `certain` are, of `others` as many as it takes. `lists` are those of the certain ones of which nothing tells what is in them.
+    """
+
+    certain: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+
+    def with_lists(self, lists: tuple[str, ...]) -> "Beside":
+        """Return these and lists that are to be read."""
+        return Beside(_each(self.certain, lists), self.others, _each(self.lists, lists))
+
+
+def _each(*digests: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(digest for some in digests for digest in some))
+
+
 class Seen(msgspec.Struct, frozen=True):
     """What a look at source and target told of one wanted image.
 
@@ -85,7 +104,7 @@ class Seen(msgspec.Struct, frozen=True):
     anew for the target. `at_target` means that the target has the digest, `found` is its manifest if that came along, `is_new` means that
     the target has nothing in the repository, `present` that nothing is left to do, `sparse` that the target has an index without all wanted
     platforms of it. `asked` counts the requests that this took at source and target. `companions` is the number of things that come along,
-    None where none are looked for. `note` is for a person.
+    None where none are looked for. `beside` are manifests that are read besides. `note` is for a person.
     """
 
     wanted: Wanted
@@ -101,6 +120,7 @@ class Seen(msgspec.Struct, frozen=True):
     sparse: bool = False
     asked: tuple[int, int] = (0, 0)
     companions: int | None = None
+    beside: Beside = Beside()
     note: str = ""
     error: str = ""
     hint: str = ""
@@ -196,6 +216,7 @@ class _Planner:
     def __init__(self, known: Known) -> None:
         self._known = known
         self._roots: set[tuple[str, str]] = set()
+        self._read: set[str] = set()
         self._brought: set[tuple[str, str | None]] = set()
         self._somewhere = {digest for (_, digest), there in known.there.items() if there}
 
@@ -204,6 +225,7 @@ class _Planner:
         again = (repository, digest) in self._brought
         looked = [Bound(0 if again else heads, heads) for heads in seen.asked]
         yield Step("look", repository, digest, Cost(*looked))
+        yield from self._beside(seen)
         if seen.error or digest is None:
             return
         if seen.companions is not None:
@@ -220,6 +242,18 @@ class _Planner:
         yield Step("push", repository, digest, _PERHAPS_AT_TARGET if again else _AT_TARGET)
         if not seen.wanted.source.digest:
             yield Step("look", repository, digest, _AT_SOURCE)
+
+    def _beside(self, seen: Seen) -> Iterable[Step]:
+        """Read what is beside an image; it may have been read for another one."""
+        repository, beside = seen.wanted.target.repository, seen.beside
+        for digest in (*beside.certain, *beside.others):
+            is_sure = digest not in self._read and digest in beside.certain
+            self._read.add(digest)
+            yield Step("fetch", repository, digest, self._fetch_cost(digest, there=False if is_sure else None))
+        if beside.lists:
+            yield Step("explore", repository, seen.digest, _UNKNOWN)
+        elif beside.certain:
+            yield Step("explore", repository, seen.digest, Cost(source=Bound(0, None)))
 
     def _content(self, repository: str, digest: str, head: ManifestHead | None, *, is_new: bool) -> Iterable[Step]:
         """Bring what a manifest names; of a repository that `is_new` it is known to be missing."""
@@ -270,6 +304,7 @@ _AT_SOURCE = Cost(source=Bound.exactly(1))
 _AT_TARGET = Cost(target=Bound.exactly(1))
 _PERHAPS_AT_TARGET = Cost(target=Bound(0, 1))
 _COUNTED = Cost(source=Bound.exactly(1), counted_pulls=Bound.exactly(1))
+_UNKNOWN = Cost(Bound(0, None), Bound(0, None), Bound(0, None), Bound(0, None))
 _PERHAPS_COUNTED = Cost(source=Bound(0, 1), counted_pulls=Bound(0, 1))
 
 
@@ -304,7 +339,7 @@ def _unexplored(head: ManifestHead | None) -> Cost:
     if head and head.media_type in IMAGE_TYPES:
         most = head.size // _SMALLEST_BLOB
         return Cost(Bound(0, most), Bound(0, 3 * most), Bound(0, None))
-    return Cost(Bound(0, None), Bound(0, None), Bound(0, None), Bound(0, None))
+    return _UNKNOWN
 
 
 def _head(child: Descriptor) -> ManifestHead:

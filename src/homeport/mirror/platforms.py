@@ -1,7 +1,7 @@
 """Which children of an index are brought when only some platforms are wanted. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -44,6 +44,22 @@ def wanted_children(manifest: Manifest, platforms: Sequence[str]) -> tuple[Descr
         for child in manifest.children
         if child.digest in chosen or child.platform is None or child.annotations.get(_ATTESTED) in chosen
     )
+
+
+def images_in(children: Iterable[Descriptor]) -> tuple[Descriptor, ...]:
+    """Return those of an index's children that are images, not statements about others."""
+    return tuple(child for child in children if child.platform is None or _is_real(child.platform))
+
+
+def check_one_platform(name: str, children: Iterable[Descriptor]) -> None:
+    """Raise ContentError where more than one image is among the children of an index."""
+    images = images_in(children)
+    if len({child.digest for child in images}) > 1:
+        there = ", ".join(sorted({str(child.platform or "one that does not say") for child in images}))
+        raise ContentError(
+            f"{name} is for several platforms, and docker load takes one: {there}",
+            hint="Name it: --platform OS/ARCHITECTURE. Or bring them all, to oci-archive:FILE.",
+        )
 
 
 def rebuilt(raw: RawManifest, platforms: Sequence[str]) -> RawManifest:

@@ -38,6 +38,10 @@ class Source(Protocol):
 class Target(Protocol):
     """Where images are brought to."""
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine: to look into it closely costs nothing."""
+
     def head_manifest(self, repository: str, identifier: str) -> ManifestHead | None:
         """Ask for a manifest without fetching it; None where there is none."""
 

@@ -13,9 +13,9 @@ from typing import Final, Protocol
 import msgspec
 
 from homeport.errors import ContentError
-from homeport.mirror.companions import Finder
+from homeport.mirror.companions import About, Finder
 from homeport.mirror.ports import Source
-from homeport.oci.manifest import Descriptor, parse_manifest
+from homeport.oci.manifest import Descriptor, Manifest
 from homeport.oci.unreadable import UNREADABLE
 from homeport.reference import Reference
 
@@ -97,38 +97,57 @@ class _Statement(msgspec.Struct, rename="camel"):
     predicate_type: str = ""
 
 
-def check_signed(reference: Reference, digest: str, demands: Sequence[Demand], source: Source, finder: Finder) -> None:
-    """Raise ContentError unless an image is signed by one of the keys that are demanded for it, if any is."""
-    keys = [demand.key for demand in demands if demand.is_about(reference)]
+def check_signed(
+    reference: Reference, digest: str, demands: Sequence[Demand], source: Source, finder: Finder
+) -> tuple[str, ...]:
+    """Raise ContentError unless an image is signed by one of the keys that are demanded for it, if any is; return what was read."""
+    keys = keys_for(reference, demands)
     if not keys:
-        return
-    named = " or ".join(key.name for key in keys)
-    others, found = "", 0
-    for signed in _signatures(reference, digest, source, finder):
-        found += 1
-        if any(key.has_signed(signed.body, signed.signature) for key in keys):
-            if signed.digest == digest:
-                return
-            others = f"what the key signed is about {signed.digest or 'no image'}"
+        return ()
+    others, found, read = "", 0, list[str]()
+    for name in candidates(finder.about(source, reference.registry, reference.repository, digest)):
+        read.append(name)
+        manifest = finder.manifest(source, reference.registry, reference.repository, name)
+        for signed in _signatures(source, reference.repository, manifest):
+            found += 1
+            if any(key.has_signed(signed.body, signed.signature) for key in keys):
+                if signed.digest == digest:
+                    return tuple(read)
+                others = f"what the key signed is about {signed.digest or 'no image'}"
     reason = others or (f"none of its {found} signatures is by that key" if found else "no signature was found")
-    raise ContentError(
-        f"{reference} ({digest}) is not signed by {named}: {reason}",
+    raise unsigned(reference, digest, keys, reason)
+
+
+def keys_for(reference: Reference, demands: Sequence[Demand]) -> list[Key]:
+    """Return the keys one of which must have signed an image; none where it need not be signed."""
+    return [demand.key for demand in demands if demand.is_about(reference)]
+
+
+def shown(keys: Iterable[Key]) -> str:
+    """Name keys for a message."""
+    return " or ".join(key.name for key in keys)
+
+
+def unsigned(reference: Reference, digest: str, keys: Iterable[Key], reason: str) -> ContentError:
+    """Return the error for an image without the signature that is demanded."""
+    return ContentError(
+        f"{reference} ({digest}) is not signed by {shown(keys)}: {reason}",
         hint="It was not copied. Ask its publisher for the right public key, or whether the image is the right one.",
     )
 
 
-def _signatures(reference: Reference, digest: str, source: Source, finder: Finder) -> Iterator[Signed]:
-    """Read all signatures of an image that have a form which is known here; what cannot be read is none."""
-    about = finder.about(source, reference.registry, reference.repository, digest)
+def candidates(about: About) -> tuple[str, ...]:
+    """Return the manifests that may hold signatures, in the order in which they are read."""
     digests = [name for tag, name in about.tags.items() if tag.endswith(".sig")]
     digests += [referrer.digest for referrer in about.referrers if _may_sign(referrer)]
-    for name in digests[:_MOST_SIGNATURES]:
-        manifest = parse_manifest(source.get_manifest(reference.repository, name))
-        for layer in manifest.layers[:_MOST_SIGNATURES]:
-            if layer.size <= _MOST_BYTES and (
-                layer.media_type == SIMPLE_SIGNING or layer.media_type.startswith(BUNDLE)
-            ):
-                yield from read_signatures(layer, _read(source, reference.repository, layer))
+    return tuple(dict.fromkeys(digests))[:_MOST_SIGNATURES]
+
+
+def _signatures(source: Source, repository: str, manifest: Manifest) -> Iterator[Signed]:
+    """Read all signatures of a manifest that have a form which is known here; what cannot be read is none."""
+    for layer in manifest.layers[:_MOST_SIGNATURES]:
+        if layer.size <= _MOST_BYTES and (layer.media_type == SIMPLE_SIGNING or layer.media_type.startswith(BUNDLE)):
+            yield from read_signatures(layer, _read(source, repository, layer))
 
 
 def read_signatures(layer: Descriptor, body: bytes) -> Iterable[Signed]:

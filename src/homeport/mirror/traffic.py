@@ -13,6 +13,7 @@ from homeport.mirror.ports import NOTHING, Begun, BlobReader, ManifestHead, Sour
 from homeport.mirror.result import Traffic
 from homeport.mirror.workers import StoppedError
 from homeport.oci.manifest import Descriptor, RawManifest
+from homeport.reference import Reference
 
 _LONGEST_PAUSE = 6 * 3600.0
 
@@ -164,6 +165,7 @@ class MeteredTarget:
     def __init__(self, target: Target, meter: Meter) -> None:
         self._target = target
         self._meter = meter
+        self.is_local = target.is_local
 
     def head_manifest(self, repository: str, identifier: str) -> ManifestHead | None:
         """Ask for a manifest without fetching it."""
@@ -219,10 +221,11 @@ class MeteredTarget:
 class CountedReader:
     """Counts what is read, from an offset on, and ends where the job was stopped."""
 
-    def __init__(self, content: BlobReader, meter: Meter, observer: Observer, start: int = 0) -> None:
+    def __init__(self, content: BlobReader, meter: Meter, observer: Observer, image: Reference, start: int = 0) -> None:
+        """Bytes are told of as those of `image`."""
         self._content = content
         self._meter = meter
-        self._observer = observer
+        self._observer, self._image = observer, image
         self._start = start
         self._count = 0
 
@@ -246,4 +249,4 @@ class CountedReader:
     def _add(self, count: int) -> None:
         self._count += count
         self._meter.add_bytes(count)
-        self._observer.bytes_copied(count)
+        self._observer.bytes_copied(count, self._image)

@@ -5,7 +5,7 @@ from itertools import chain
 
 from homeport.errors import ContentError
 from homeport.mirror.blobs import BlobScheduler, Place
-from homeport.mirror.platforms import MAX_DEPTH, wanted_children
+from homeport.mirror.platforms import MAX_DEPTH, check_one_platform, wanted_children
 from homeport.mirror.ports import Target
 from homeport.mirror.workers import Flights, Workers
 from homeport.oci.manifest import Manifest, RawManifest, parse_manifest
@@ -14,8 +14,18 @@ from homeport.oci.manifest import Manifest, RawManifest, parse_manifest
 class Trees:
     """Brings manifests with everything that they name; any number of threads may use it."""
 
-    def __init__(self, target: Target, workers: Workers, blobs: BlobScheduler, platforms: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        workers: Workers,
+        blobs: BlobScheduler,
+        platforms: tuple[str, ...],
+        *,
+        one_platform: bool = False,
+    ) -> None:
+        """With `one_platform` an image of several is refused before any of its blobs is asked for."""
         self._target, self._workers, self._blobs, self._platforms = target, workers, blobs, platforms
+        self._one_platform = one_platform
         self._learned: Flights[tuple[str, str], RawManifest | None] = Flights()
         self._brought: Flights[tuple[str, str], RawManifest] = Flights()
         self._pushed: Flights[tuple[str, str], None] = Flights()
@@ -49,7 +59,10 @@ class Trees:
         """Bring what a manifest names: blobs, then the children that name them."""
         if depth > MAX_DEPTH:
             raise ContentError(f"{place.origin}: indexes are nested more than {MAX_DEPTH} deep")
-        digests = dict.fromkeys(child.digest for child in wanted_children(manifest, self._platforms))
+        wanted = wanted_children(manifest, self._platforms)
+        if self._one_platform:
+            check_one_platform(place.origin, wanted)
+        digests = dict.fromkeys(child.digest for child in wanted)
         learned = self._workers.map(partial(self._learn, place), digests)
         children = [(raw, parse_manifest(raw)) for raw in learned if raw]
         blobs = chain.from_iterable(named.blobs for named in (manifest, *(child for _, child in children)))

@@ -22,8 +22,11 @@ class Wishes(msgspec.Struct, frozen=True):
     keep_tags: bool = False
     patience: bool = False
     rebuild_index: bool = False
+    one_platform: bool = False
     fail_fast: bool = False
     demands: tuple[Demand, ...] = ()
+    free: bool = False
+    """Whether nothing is fetched that counts to find out what is about an image."""
     spool: Spool | None = None
     registry: str = ""
     """The name of the target's."""

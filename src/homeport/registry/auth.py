@@ -58,20 +58,25 @@ class Authorizer:
     ) -> None:
         self._endpoint, self._resolve, self._send = endpoint, resolve, send
         self._clock, self._plain_http = clock, plain_http
-        self._challenge: Challenge | None = None
+        self._challenges: dict[str, Challenge] = {}
         self._tokens: dict[tuple[str, str, str], _Token] = {}
         self._lock = threading.Lock()
         self._refused: dict[str, list[AuthenticationError]] = {}
         self._worked: set[str] = set()
 
-    def learn(self, challenges: Iterable[Challenge]) -> None:
-        """Take the strongest challenge that is known here: Bearer before Basic."""
+    def learn(self, challenges: Iterable[Challenge], repository: str = "") -> None:
+        """Take the strongest challenge that is known here: Bearer before Basic.
+
+        That of a repository holds for it, and for those that have none: Artifactory has a realm for each of its own repositories.
+        """
         offered = {challenge.scheme: challenge for challenge in reversed(tuple(challenges))}
-        self._challenge = offered.get("bearer") or offered.get("basic") or self._challenge
+        if challenge := offered.get("bearer") or offered.get("basic"):
+            self._challenges[repository] = self._challenges[""] = challenge
 
     def header(self, repository: str, scopes: tuple[str, ...], *, rejected: str | None = None) -> str | None:
         """Return the header for a request, None to go without; one that was rejected is not given again."""
-        challenge = self._challenge
+        own = self._challenges.get(repository) if repository else None
+        challenge = own or self._challenges.get("")
         if challenge is None:
             return None
         credential = self._resolve(repository)
@@ -81,7 +86,7 @@ class Authorizer:
                 with self._lock:
                     self._check_refusals(header)
             return None if header == rejected else header
-        wanted = merge_scopes((*scopes, *challenge.scopes) if rejected else scopes)
+        wanted = merge_scopes((*scopes, *challenge.scopes) if rejected or own else scopes)
         return self._bearer(challenge, credential, wanted, rejected)
 
     def _bearer(self, challenge: Challenge, credential: Credential | None, scopes: str, rejected: str | None) -> str:

@@ -9,12 +9,16 @@ from homeport.errors import HomeportError, RegistryError
 from homeport.oci.digest import digest_of
 from homeport.oci.manifest import Descriptor, RawManifest
 from homeport.oci.media_types import DOCKER_CONFIG, DOCKER_MANIFEST, OCI_EMPTY, OCI_INDEX, OCI_MANIFEST
+from homeport.registry.body_limit import MOST, body_limit
 from homeport.registry.client import RegistryClient
+from homeport.registry.transport import BLOCK
 
 REPOSITORY: Final = "homeport-check"
 TAG: Final = "check"
 _DEEP: Final = "a/b/c/d"
 _EMPTY: Final = b"{}"
+_PLAIN: Final = "Passwords and images go unprotected, and every node must be told to pull by plain HTTP (containerd: hosts.toml; Docker: insecure-registries)."
+_PIECES: Final = b"one half and the other one"
 _LARGE: Final = 3_999_000
 """With the rest of a manifest just below 4 megabytes, which registries should take (distribution-spec, Pushing Manifests)."""
 
@@ -44,6 +48,7 @@ def check_up(client: RegistryClient, path: str = "") -> Iterator[Finding]:
     yield (reached := _tried("answers, and takes the credentials", client.ping, needed=True))
     if reached.is_bad:
         return
+    yield Finding("speaks TLS", "yes") if client.speaks_tls else Finding("speaks TLS", "no", _PLAIN)
     blob = Descriptor(OCI_EMPTY, digest_of(_EMPTY), len(_EMPTY))
     yield (stored := _tried("takes blobs", lambda: _put_blob(client, repository, blob), needed=True))
     if stored.is_bad:
@@ -53,7 +58,42 @@ def check_up(client: RegistryClient, path: str = "") -> Iterator[Finding]:
     yield pushed
     if pushed.is_bad:
         return
+    yield from _sizes(client, repository)
     yield from _rest(client, repository, blob, image)
+
+
+def _sizes(client: RegistryClient, repository: str) -> Iterator[Finding]:
+    """Find out whether large layers pass, in one request or in pieces."""
+    try:
+        most, said = body_limit(client, repository), "Nothing tells how large a layer may be until one is sent."
+    except HomeportError as error:
+        most, said = None, error.message
+    what = f"takes layers of {MOST >> 30} GiB in one request"
+    if most is None:
+        yield Finding(what, "unknown", said)
+    elif most >= MOST:
+        yield Finding(what, "yes")
+    else:
+        yield Finding(what, "no", _limited(most), needed=most < BLOCK)
+    yield _tried(
+        "takes layers in pieces",
+        lambda: _put_pieces(client, repository),
+        "An upload that is cut begins anew.",
+        needed=most is not None and BLOCK <= most < MOST,
+    )
+
+
+def _limited(most: int) -> str:
+    """Say what a limit of bodies means, in bytes rounded down to a power of two."""
+    cure = 'Lift that limit (nginx: client_max_body_size 0; ingress-nginx: the annotation proxy-body-size: "0").'
+    takes = f"takes {_binary(most)} in one request, and not {_binary(2 * most)}" if most else "takes not even 64 KiB"
+    then = "which is less than a piece of a layer" if most < BLOCK else "so larger layers go in pieces of 1 MiB, slowly"
+    return f"A proxy before the registry {takes}, {then}. {cure}"
+
+
+def _binary(size: int) -> str:
+    units = ((30, "GiB"), (20, "MiB"), (10, "KiB"))
+    return next(f"{size >> shift} {unit}" for shift, unit in units if size >> shift)
 
 
 def _rest(client: RegistryClient, repository: str, blob: Descriptor, image: RawManifest) -> Iterator[Finding]:
@@ -125,7 +165,14 @@ def _asked(what: str, work: Callable[[], bool], means: str) -> Finding:
 def _put_blob(client: RegistryClient, repository: str, blob: Descriptor) -> None:
     upload = client.start_blob(repository, blob.digest)
     if upload:
-        client.put_blob(repository, blob, _Empty(), upload)
+        client.put_blob(repository, blob, _Bytes(_EMPTY), upload)
+    if not client.has_blob(repository, blob.digest):
+        raise RegistryError(f"{client.registry}: {repository}: what was pushed is not there", host=client.registry)
+
+
+def _put_pieces(client: RegistryClient, repository: str) -> None:
+    blob = Descriptor("", digest_of(_PIECES), len(_PIECES))
+    client.put_blob_in_pieces(repository, blob, _Bytes(_PIECES), len(_PIECES) // 2)
     if not client.has_blob(repository, blob.digest):
         raise RegistryError(f"{client.registry}: {repository}: what was pushed is not there", host=client.registry)
 
@@ -138,20 +185,19 @@ def _put(client: RegistryClient, repository: str, identifier: str, manifest: Raw
         raise RegistryError(f"{client.registry}: {manifest.digest} was pushed, {came} is there", host=client.registry)
 
 
-class _Empty:
-    """The two bytes of an empty configuration, as content."""
+class _Bytes:
+    """A few bytes as content."""
 
-    def __init__(self) -> None:
-        self._rest = _EMPTY
+    def __init__(self, data: bytes) -> None:
+        self._data = self._rest = data
 
     def readinto(self, buffer: memoryview, /) -> int:
-        count = len(self._rest)
-        buffer[:count] = self._rest
-        self._rest = b""
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
         return count
 
     def seek(self, offset: int, /) -> None:
-        self._rest = _EMPTY[offset:]
+        self._rest = self._data[offset:]
 
 
 def _image(blob: Descriptor) -> RawManifest:

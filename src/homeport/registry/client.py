@@ -47,6 +47,11 @@ class RegistryClient:
         """The registry's name, as references write it."""
         return self._host.name
 
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether the registry was found to, in the first request."""
+        return self._host.speaks_tls
+
     def ping(self) -> None:
         """Make sure that a registry answers and takes the stored credentials; raises RegistryError."""
         self._host.request(Ask("GET", "/v2/", "/v2/"), lambda _: None)
@@ -142,6 +147,21 @@ class RegistryClient:
         """
         self._uploads.put(repository, blob, content, upload)
 
+    def put_blob_in_pieces(self, repository: str, blob: Descriptor, content: BlobReader, size: int) -> None:
+        """Send a blob in several requests, of `size` bytes each or of as many as the registry wants at least."""
+        self._uploads.put_pieces(repository, blob, content, size)
+
+    def announce_blob(self, repository: str, blob: Descriptor, upload: Upload) -> int:
+        """Ask whether a blob of that size would be taken in one request, and send nothing of it.
+
+        Returns the status: 100 where it would be, 413 where it is too large, 0 where nothing is said.
+        """
+        return self._uploads.announce(repository, blob, upload)
+
+    def cancel_upload(self, repository: str, upload: Upload) -> None:
+        """Let the registry forget an upload, if it does that."""
+        self._uploads.cancel(repository, upload)
+
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
         """List the manifests that are about another one; None from a registry that does not list them, which is asked once."""
         if self._lists_referrers is None:
@@ -177,12 +197,12 @@ class RegistryClient:
 
     def tags(self, repository: str) -> Iterator[str]:
         """Yield the tags of a repository, page after page; raises NotFoundError."""
-        path: str | None = f"/v2/{repository}/tags/list?n=1000"
-        seen: set[str] = set()
-        while path is not None and (query := urlsplit(path).query) not in seen:
+        query, seen = "n=1000", set[str]()
+        while query and query not in seen:
             seen.add(query)
+            path = f"/v2/{repository}/tags/list?{query}"
             ask = Ask("GET", path, f"tags of {repository}", repository=repository, scopes=(pull_scope(repository),))
-            page, path = self._host.request(ask, self._read_tags)
+            page, query = self._host.request(ask, self._read_tags)
             yield from page
 
     def _manifest_ask(self, method: str, repository: str, identifier: str) -> Ask:
@@ -248,14 +268,18 @@ class RegistryClient:
         following = _NEXT.search(answer.headers.get("Link", ""))
         return listed, urljoin(answer.url, following[1]) if following and listed else None
 
-    def _read_tags(self, answer: Answer) -> tuple[list[str], str | None]:
+    def _read_tags(self, answer: Answer) -> tuple[list[str], str]:
+        """Read a page, and the query of the next one; its path is the same, and Artifactory and Nexus name a wrong one.
+
+        (RTFACT-18971, sonatype/nexus-public 1011)
+        """
         body = answer.read(_TAGS_BYTES)
         try:
             tags = msgspec.json.decode(body, type=_Tags).tags or []
         except UNREADABLE:
             raise not_a_registry(self.registry, "GET tags", "no JSON") from None
         following = _NEXT.search(answer.headers.get("Link", ""))
-        return tags, urljoin(answer.url, following[1]) if following and tags else None
+        return tags, urlsplit(following[1]).query if following and tags else ""
 
 
 def _named(repository: str, identifier: str) -> str:

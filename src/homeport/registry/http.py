@@ -15,7 +15,14 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from homeport.errors import ContentError, RateLimitedError, RegistryError, TLSError, UnreachableError
+from homeport.errors import (
+    BlockedAddressError,
+    ContentError,
+    RateLimitedError,
+    RegistryError,
+    TLSError,
+    UnreachableError,
+)
 from homeport.oci.challenge import parse_challenges
 from homeport.oci.manifest import RawManifest, most_children, parse_manifest
 from homeport.quota.budget import Budget
@@ -39,6 +46,11 @@ _OUT_OF_DATE = frozenset({400, 403, 410})
 """What object stores answer to a signed address whose time is over; asked again, the registry signs another."""
 _LASTING = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierror)
 """Causes at the first contact that a second try does not heal: a name or port is wrong, rather than a registry restarting."""
+
+_MISNAMED = (
+    "The registry sends uploads to an address that is not its own as it is reached from here: its public address is to be set "
+    "(Artifactory: custom base URL, or X-JFrog-Override-Base-Url of the proxy; others: Host and X-Forwarded-Proto of the proxy)."
+)
 
 Lane = Literal["ask", "download", "upload"]
 """Requests of each kind have places of their own: who downloads may wait for a place to upload, never the other way round."""
@@ -130,6 +142,11 @@ class Host:
         """Whether the registry has stated a limit on pulls."""
         return self._traffic.quota(self.name) is not None
 
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether it was found to; False before the first request."""
+        return self._scheme == "https"
+
     def request(self, ask: Ask, use: Callable[[Answer], T]) -> T:
         """Ask, use the answer and close it, again while that may help; the body must be bytes. Raises RegistryError."""
 
@@ -145,6 +162,12 @@ class Host:
     def open(self, ask: Ask) -> Answer:
         """Ask, again while that may help, for content that the caller streams. Raises RegistryError."""
         return self.pace.run(lambda: self.attempt(ask))
+
+    def announce(self, ask: Ask) -> int:
+        """Ask whether a body would be taken that `ask` announces; return the status, 100 where it would be. Raises RegistryError."""
+        auth = self._meet()
+        request = self._outgoing(ask, self._absolute(ask.path), auth.header(ask.repository, ask.scopes))
+        return self._transport.announce(request)
 
     def enter(self, lane: Lane) -> Callable[[], None]:
         """Wait for a place in a lane; return what gives it back."""
@@ -170,6 +193,11 @@ class Host:
         """Return who one is there, for a message."""
         credential = self._resolve(repository)
         return credential.identity if credential else "anonymous"
+
+    def reading(self, identity: str) -> Reading | None:
+        """Return the pull limit of an identity as it stands, whatever the order in which answers came."""
+        budget = self._budgets.get(identity)
+        return budget.reading if budget else None
 
     @property
     def experience(self) -> dict[str, Experience]:
@@ -246,7 +274,7 @@ class Host:
         if response.status != 401 or not self._is_own(url):
             return response, url
         try:
-            auth.learn(parse_challenges(response.header_list("WWW-Authenticate")))
+            auth.learn(parse_challenges(response.header_list("WWW-Authenticate")), ask.repository)
             fresh = auth.header(ask.repository, ask.scopes, rejected=header or "")
         except BaseException:
             response.close()
@@ -280,15 +308,24 @@ class Host:
 
     def _send(self, ask: Ask, url: str, authorization: str | None) -> Response:
         is_own = self._is_own(url)
+        try:
+            response = self._transport.send(self._outgoing(ask, url, authorization))
+        except (BlockedAddressError, UnreachableError) as error:
+            if not is_own and not ask.path.startswith("/v2/"):
+                error.hint = _MISNAMED
+            raise
+        if is_own:
+            self._reach = response.reach
+        return response
+
+    def _outgoing(self, ask: Ask, url: str, authorization: str | None) -> Request:
+        is_own = self._is_own(url)
         if not is_own:
             check_named(url, by=self.endpoint.shown, plain_http=self._scheme == "http")
         headers = {**ask.headers, "Authorization": authorization} if authorization and is_own else ask.headers
         limit = Reach.LOCAL if is_own else self._reach
         self._traffic.add(self.name, requests=1)
-        response = self._transport.send(Request(ask.method, url, headers, ask.body, limit, ask.silence))
-        if is_own:
-            self._reach = response.reach
-        return response
+        return Request(ask.method, url, headers, ask.body, limit, ask.silence)
 
     def _absolute(self, path: str) -> str:
         """Return the address of a path, or one that the registry gave; behind many a TLS proxy it says http of itself."""

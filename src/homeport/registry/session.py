@@ -73,11 +73,12 @@ class Registries:
 
     def standing(self, registry: str) -> Standing | None:
         """Return the pull limit with what was seen of it, by this job and earlier ones; None: it never stated one."""
-        reading, host = self.quota(registry), self._hosts.get(registry)
-        if reading is None or host is None:
+        stated, host = self.quota(registry), self._hosts.get(registry)
+        if stated is None or host is None:
             return None
         key = _key(host, host.identity())
-        return Standing(reading, host.experience.get(key[1], Experience()).after(self._ledger.get(key)))
+        seen = host.experience.get(key[1], Experience())
+        return Standing(host.reading(key[1]) or stated, seen.after(self._ledger.get(key)))
 
     def credential(self, registry: str, repository: str = "") -> Credential | None:
         """Return who one is at a registry; at another endpoint that was set for it, who one is there."""

@@ -1,6 +1,7 @@
 """One HTTP exchange: a request out, an answer in. No policy: no retry, no redirect, no credentials of its own."""
 
 import os
+import re
 import socket
 import ssl
 import sys
@@ -30,6 +31,8 @@ QUICK = 0.05
 """Seconds within which a piece comes on a line that is asked for larger ones: each takes turns of all threads."""
 LONGEST_FILL = 5.0
 """Seconds after which a buffer is handed on as it is, looked at after each piece: whoever it is sent to takes a long silence for the end."""
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
+_MOST_STATUS = 1 << 12
 USER_AGENT = f"homeport/{__version__}"
 
 
@@ -81,6 +84,9 @@ class Transport(Protocol):
     def send(self, request: Request) -> Response:
         """Send and wait for the answer's head; raises UnreachableError, TLSError, BlockedAddressError."""
 
+    def announce(self, request: Request) -> int:
+        """Send a request's head alone, and return the status that comes; see PooledTransport."""
+
 
 class PooledTransport:
     """HTTP/1.1 over kept connections; any number of threads may use it."""
@@ -111,6 +117,34 @@ class PooledTransport:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _failure(error, request, parts.netloc) from error
         return _Answer(answer, pool.reach, parts.netloc)
+
+    def announce(self, request: Request) -> int:
+        """Send a request's head alone, on a connection of its own, and return the status that comes (RFC 9110, 10.1.1).
+
+        It is 100 where the announced body is wanted, 0 where nothing is said in time. Raises UnreachableError, TLSError.
+        """
+        parts = urlsplit(request.url)
+        pool = self._pool(parts.scheme, parts.netloc.rpartition("@")[2], request.limit)
+        connection = cast(HTTPConnection, pool.connections._new_conn())  # noqa: SLF001 - has no other name
+        connection.timeout = request.silence
+        try:
+            if pool.connections.proxy and pool.wants_path:
+                pool.connections._prepare_proxy(connection)  # noqa: SLF001 - has no other name
+            whole = parts._replace(scheme="", netloc="", fragment="").geturl() if pool.wants_path else request.url
+            connection.putrequest(request.method, whole, skip_accept_encoding=True)
+            headers = {"User-Agent": USER_AGENT, "Expect": "100-continue", **request.headers}
+            for name, text in {**headers, **({} if pool.wants_path else pool.connections.proxy_headers)}.items():
+                connection.putheader(name, text)
+            connection.endheaders()
+            with connection.sock.makefile("rb") as lines:
+                found = _STATUS.match(lines.readline(_MOST_STATUS))
+                return int(found[1]) if found else 0
+        except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
+            if isinstance(root_cause(error), TimeoutError):
+                return 0
+            raise _failure(error, request, parts.netloc) from error
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Close idle connections."""

@@ -27,6 +27,8 @@ from homeport.registry.transport import BLOCK, SILENCE_SECONDS
 _SLOWEST_STORE = 10 << 20
 """Bytes a second at which a registry is trusted to check and store what it was sent, before it says so."""
 _LARGEST_PIECE = 64 << 20
+_ANNOUNCED_SECONDS = 5.0
+"""How long whoever does not know Expect may say nothing."""
 _PIECES_WANTED = frozenset({405, 413})
 _RANGE = re.compile(r"(?:bytes[= ])?0-(\d{1,18})(?:/.*)?")
 _SPOILT = frozenset({400, 404, 409, 410, 416})
@@ -97,7 +99,19 @@ class Uploads:
             if error.status not in _PIECES_WANTED:
                 raise
             content.seek(0)
-            self._put_pieces(repository, blob, content)
+            self.put_pieces(repository, blob, content)
+
+    def announce(self, repository: str, blob: Descriptor, upload: Upload) -> int:
+        """Ask whether a blob of that size would be taken in one request; return the status, 100 where it would be."""
+        ask = _closing(repository, blob, upload, None)
+        return self._host.announce(msgspec.structs.replace(ask, silence=_ANNOUNCED_SECONDS))
+
+    def cancel(self, repository: str, upload: Upload) -> None:
+        """Let a registry forget an upload, if it does that."""
+        scopes = (push_scope(repository),)
+        ask = Ask("DELETE", upload.location, f"upload to {repository}", repository=repository, scopes=scopes)
+        with suppress(RegistryError):
+            self._host.request(msgspec.structs.replace(ask, expected=frozenset({200, 202, 204})), lambda _: None)
 
     def body(self, content: BlobReader, length: int) -> "UploadBody":
         """Make content of some bytes the body of a request, which is counted."""
@@ -139,10 +153,11 @@ class Uploads:
             raise not_a_registry(self._host.name, "upload", "an answer without a Location")
         return urljoin(answer.url, location)
 
-    def _put_pieces(self, repository: str, blob: Descriptor, content: BlobReader) -> None:
+    def put_pieces(self, repository: str, blob: Descriptor, content: BlobReader, size: int = BLOCK) -> None:
+        """Send content in pieces of some bytes, or of as many as the registry wants at least."""
         session = self.reopen(repository)
         location, offset = session.location, 0
-        buffer = memoryview(bytearray(min(max(BLOCK, session.least), _LARGEST_PIECE)))
+        buffer = memoryview(bytearray(min(max(size, session.least), _LARGEST_PIECE)))
         while offset < blob.size:
             piece = bytes(buffer[: fill(buffer, content)])
             while piece:

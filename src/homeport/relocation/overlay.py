@@ -67,7 +67,9 @@ def overlay(files: Iterable[tuple[Source, str]]) -> dict[str, str]:
     for one in changed:
         rest = [change for change in one.changes if not _is_transformed(one.key, change, images)]
         if rest:
-            patches.append({"target": _target(one.key), "patch": _dump([_operation(change) for change in rest])})
+            patches.append(
+                {"target": _target(one.key), "patch": dump_kustomization([_operation(change) for change in rest])}
+            )
     content: dict[str, Any] = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -75,7 +77,10 @@ def overlay(files: Iterable[tuple[Source, str]]) -> dict[str, str]:
         "images": [{"name": name, "newName": new} for name, new in sorted(images.items())],
         "patches": patches,
     }
-    return {**written, "kustomization.yaml": _dump({key: value for key, value in content.items() if value})}
+    return {
+        **written,
+        "kustomization.yaml": dump_kustomization({key: value for key, value in content.items() if value}),
+    }
 
 
 def changes_between(before: object, after: object, path: Path = ()) -> Iterator[Change]:
@@ -163,7 +168,8 @@ def _plain(value: object) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
-def _dump(value: object) -> str:
+def dump_kustomization(value: object) -> str:
+    """Write a kustomization, or what holds parts of one."""
     written: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
     return written
 

@@ -33,6 +33,7 @@ from homeport.store.layout import Layout
 from homeport.store.protocol import Store
 
 USER, ROUTE = "homeport.user", "homeport.route"
+_DIGEST = "docker-content-digest"
 _FAILED = Refusal(500, ErrorCode.UNKNOWN, "the registry failed; its log says why")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
@@ -107,11 +108,12 @@ class Registry:
         quick = self._quick.answer(method, url, headers)
         if quick is None:
             return None
-        answer, user, route = quick
+        answer, user, route, digest = quick
         if self._tells:
             path = url.partition(b"?")[0]
             said = {"method": method.decode("ascii"), "raw_path": path, "client": client, "headers": headers}
-            self._tell({**said, USER: user, ROUTE: route}, Reply(200, (), answer), started)
+            reply = Reply(200, ((_DIGEST, digest),), answer)
+            self._tell({**said, USER: user, ROUTE: route}, reply, started)
         return answer
 
     def _tell(self, scope: Scope, reply: Reply | None, started: float) -> None:
@@ -125,10 +127,9 @@ class Registry:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.count(method, endpoint, reply.status if reply else 499, seconds, received, sent)
         if self._access_log:
-            asked = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
             self._log.info(
                 "request",
-                id=asked.decode("latin-1")[:64] or secrets.token_hex(8),
+                id=_said(scope, b"x-request-id", 64) or secrets.token_hex(8),
                 method=scope["method"],
                 path=scope["raw_path"].decode("latin-1"),
                 repository=route.repository if route else "",
@@ -137,6 +138,8 @@ class Registry:
                 ms=round(seconds * 1000, 1),
                 client=self._client(scope),
                 user=scope.get(USER) or "-",
+                agent=_said(scope, b"user-agent", 256),
+                digest=next((value for name, value in reply.headers if name == _DIGEST), "") if reply else "",
             )
 
     def _client(self, scope: Scope) -> str:
@@ -210,3 +213,8 @@ class Registry:
         finally:
             if isinstance(body, BlobParts):
                 body.blob.close()
+
+
+def _said(scope: Scope, header: bytes, most: int) -> str:
+    """Return what a client says in a header, cut to so many characters."""
+    return next((value for name, value in scope["headers"] if name == header), b"").decode("latin-1")[:most]

@@ -29,8 +29,8 @@ class Quick:
         self._routes: dict[bytes, Route | None] = {}
         self._heads: dict[tuple[str, str], bytes] = {}
 
-    def answer(self, method: bytes, url: bytes, headers: RawHeaders) -> tuple[bytes, str, Route] | None:
-        """Return a whole answer, the user and the route; None where the ordinary way must be taken."""
+    def answer(self, method: bytes, url: bytes, headers: RawHeaders) -> tuple[bytes, str, Route, str] | None:
+        """Return a whole answer, the user, the route and the manifest's digest; None where the ordinary way must be taken."""
         route = self._routes[url] if url in self._routes else self._learn(url)
         if route is None:
             return None
@@ -50,7 +50,7 @@ class Quick:
         head = self._heads.get(key)
         if head is None:
             head = _bounded(self._heads)[key] = head_of(manifest_reply(manifest))
-        return (head + manifest.body if method == b"GET" else head), identity.user, route
+        return (head + manifest.body if method == b"GET" else head), identity.user, route, manifest.digest
 
     def _learn(self, url: bytes) -> Route | None:
         """Read a path; parameters, of which `ns` is the usual one, do not change what a manifest is."""

@@ -1,6 +1,6 @@
 """Archives that are compressed by zstd (RFC 8878), read at any place without unpacking them.
 
-They are cut into frames that stand for equal stretches of the archive, with a table of them at the end (the Zstandard Seekable
+They are cut into frames that stand for stretches of the archive, with a table of them at the end (the Zstandard Seekable
 Format of facebook/zstd, contrib/seekable_format): `zstd -d` passes over the table, and frames are packed and unpacked side by side.
 """
 
@@ -22,7 +22,7 @@ else:
     from backports import zstd
 
 FRAME: Final = 2 << 20
-"""Bytes of an archive in one frame."""
+"""Bytes of an archive in one frame, at most."""
 
 _LEVEL: Final = 3
 _MOST_FRAME: Final = 16 << 20
@@ -56,8 +56,15 @@ class Packed:
         if flags or count > _MOST_FRAMES or start < 0 or pieces.read(start, _HEAD.size) != _HEAD.pack(_SKIPPABLE, size):
             raise _damaged(pieces, max(0, start), pieces.size)
         sizes = list(_ENTRY.iter_unpack(pieces.read(start + _HEAD.size, count * _ENTRY.size)))
-        starts = list(accumulate((packed for packed, _ in sizes), initial=0))
-        if starts[-1] != start or any(max(sizes_of) > _MOST_FRAME or not min(sizes_of) for sizes_of in sizes):
+        if sum(packed for packed, _ in sizes) != start:
+            raise _damaged(pieces, start, pieces.size)
+        return cls.of(pieces, 0, sizes)
+
+    @classmethod
+    def of(cls, pieces: Pieces, start: int, sizes: list[tuple[int, int]]) -> Self:
+        """Take frames of these sizes, packed and plain, that stand one behind the other from a place on. Raises ContentError."""
+        starts = list(accumulate((packed for packed, _ in sizes), initial=start))
+        if any(max(sizes_of) > _MOST_FRAME or min(sizes_of) < 1 for sizes_of in sizes):
             raise _damaged(pieces, start, pieces.size)
         places = [(offset, packed) for offset, (packed, _) in zip(starts, sizes, strict=False)]
         return cls(pieces, places, list(accumulate(plain for _, plain in sizes)))
@@ -119,7 +126,7 @@ class Packed:
         return plain
 
 
-def pack(plain: bytes) -> bytes:
+def pack(plain: bytes | bytearray) -> bytes:
     """Return one frame; equal bytes give equal frames, by the same version of zstd."""
     options: dict[int, int] = {
         zstd.CompressionParameter.compression_level: _LEVEL,
@@ -136,7 +143,7 @@ def table_of(frames: list[tuple[int, int]]) -> bytes:
 
 
 def stretches(size: int) -> Iterator[tuple[int, int]]:
-    """Yield where the frames of an archive begin, and how long they are."""
+    """Yield where frames of that many bytes begin, and how long they are."""
     return ((start, min(FRAME, size - start)) for start in range(0, size, FRAME))
 
 

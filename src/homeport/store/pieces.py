@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol, Self
 
 from homeport.errors import InputError, StoreError
+from homeport.store.durable import SEND_BYTES, send_to_disk
 
 GZIP: Final = b"\x1f\x8b"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -63,7 +64,7 @@ class Pieces:
         try:
             for file, size in zip(files, sizes, strict=True):
                 handles.append(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
-                _take(file, handles[-1])
+                take(file, handles[-1])
                 os.ftruncate(handles[-1], size)
             return cls(files, handles, sizes)
         except BlockingIOError:
@@ -106,6 +107,14 @@ class Pieces:
                     f"cannot write {file}: {error.strerror}", hint="Make room, and run it again."
                 ) from None
 
+    def send_to_disk(self, sent: int, end: int) -> int:
+        """Start writing what a range has gathered, so that the sync finds little to do; return up to where."""
+        if end - sent < SEND_BYTES:
+            return sent
+        for _, handle, place, length in self._places(sent, end - sent):
+            send_to_disk(handle, place, place + length)
+        return end
+
     def sync(self) -> None:
         """Make what was written durable; raises StoreError."""
         for file, handle in zip(self.files, self._handles, strict=True):
@@ -143,7 +152,7 @@ class Pieces:
                 return
 
 
-def _take(file: Path, handle: int) -> None:
+def take(file: Path, handle: int) -> None:
     """Lock a file; raises BlockingIOError where another run has it, or has just finished it and given it another name."""
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if not file.exists() or not os.path.samestat(file.stat(), os.fstat(handle)):

@@ -12,7 +12,7 @@ from homeport.discovery.inputs import Source
 from homeport.mapping import Target
 from homeport.mirror.executor import mirror
 from homeport.mirror.kept import KeptManifests
-from homeport.mirror.lock import Lock
+from homeport.mirror.lock import Lock, Portion
 from homeport.mirror.mirrors import Mirrors, mirrors_of
 from homeport.mirror.observer import Observer
 from homeport.mirror.result import MirrorResult
@@ -20,9 +20,7 @@ from homeport.mirror.spool import Spool
 from homeport.registry.session import Registries
 from homeport.relocation.write import write_whole
 from homeport.workflow.config import Config
-from homeport.workflow.job import Job, holds, locked_digests, versions_of
-from homeport.workflow.pulls import read_pulls
-from homeport.workflow.rewrite import learner
+from homeport.workflow.job import Job, holds, locked_digests, rewritten_pulls
 from homeport.workflow.verify import Origin, Verification, verify
 
 CREDENTIALS_FILE = "pull-secret.yaml"
@@ -94,16 +92,13 @@ def _mirrors(config: Config, registries: Registries) -> Mirrors:
 
 def prove_job(job: Job, registries: Registries, lock: Lock, secret: str) -> Verification:
     """Verify the manifests as they were written, with the pull secret alone."""
-    sources = [msgspec.structs.replace(file.source, text=file.result.text) for file in job.files.values()]
-    secrets = [Source(CREDENTIALS_FILE, secret)] if secret else []
-    learn = learner(versions_of(job.config))
-    pulls = read_pulls(sources, learn, secrets=secrets, default_registry=job.config.default_registry)
+    pulls = rewritten_pulls(job, [Source(CREDENTIALS_FILE, secret)] if secret else [])
     return verify(pulls, job.mapping, registries, Origin.of(job.mapping, lock))
 
 
 def _lock(job: Job, result: MirrorResult) -> Lock:
     file = job.config.lock_file
-    return (Lock.read(file) if file.exists() else Lock()).after(result)
+    return (Lock.read(file) if file.exists() else Lock()).after(result, Portion.of(job.config.platforms))
 
 
 def pull_secrets_of(job: Job, registries: Registries, namespaces: Sequence[str] = ()) -> list[dict[str, Any]]:

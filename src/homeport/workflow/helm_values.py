@@ -138,13 +138,17 @@ def _prove(
             return [], [error]
     scan = scan_source(rendered, rules.knowledge, rules.default_registry)
     left = [
-        Unresolved(
-            it.source, it.line, it.object, it.path, it.text, "no value says this image; relocate what Helm renders"
-        )
+        Unresolved(it.source, it.line, it.object, it.path, it.text, _why_left(it.reference, rules.mapping))
         for it in scan.findings
         if not rules.mapping.holds(it.reference)
     ]
     return [*left, *scan.unresolved], [InputError(error, file=rendered.name) for error in scan.errors]
+
+
+def _why_left(reference: Reference, mapping: Mapping) -> str:
+    if mapping.relocate(reference) == reference:
+        return "it is not among the images that are brought"
+    return "no value says this image; relocate what Helm renders"
 
 
 def _load(text: str, name: str) -> Any:

@@ -1,13 +1,14 @@
 """The whole job of one homeport.yaml: what it reads, what it would do. Changes nothing."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from homeport.applications.application import Versions
 from homeport.applications.redis_enterprise import at_red_hat, images_of
+from homeport.cluster.cost import Cost, Holdings, Start, cost_of
 from homeport.discovery.findings import Unresolved
 from homeport.discovery.inputs import MAX_SIZE, Source, read_inputs
 from homeport.errors import InputError, UsageError
@@ -15,7 +16,7 @@ from homeport.mapping import Mapping
 from homeport.mirror.executor import forecast
 from homeport.mirror.expected import Expected, expect_all
 from homeport.mirror.kept import KeptManifests
-from homeport.mirror.lock import Lock
+from homeport.mirror.lock import Lock, Portion
 from homeport.mirror.plan import Plan
 from homeport.reference import Reference
 from homeport.registry.session import Registries
@@ -58,11 +59,12 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class JobPlan(msgspec.Struct, frozen=True):
-    """What would be done: the mirror's plan, and what it counts at sources that limit pulls."""
+    """What would be done: the mirror's plan, what it counts at sources that limit pulls, and what each node pulls that holds nothing yet."""
 
     job: Job
     mirror: Plan
     quotas: tuple[Expected, ...] = ()
+    node: tuple[Cost, ...] = ()
 
 
 def read_job(config: Config) -> Job:
@@ -118,15 +120,32 @@ def plan_job(
         referrers=True,
         keep_tags=True,
     )
-    return JobPlan(job, planned, tuple(expect_all(planned, registries.standing, job.config.platforms)))
+    quotas = expect_all(planned, registries.standing, job.config.platforms)
+    return JobPlan(job, planned, tuple(quotas), cost_of_node(job))
+
+
+def rewritten_pulls(job: Job, secrets: Sequence[Source] = ()) -> Pulls:
+    """Return what the manifests pull as they will be written; `secrets` are texts of Secrets beside them."""
+    sources = [msgspec.structs.replace(file.source, text=file.result.text) for file in job.files.values()]
+    learn = learner(versions_of(job.config))
+    return read_pulls(sources, learn, secrets=secrets, default_registry=job.config.default_registry)
+
+
+def cost_of_node(job: Job) -> tuple[Cost, ...]:
+    """Return what one node pulls at most when the manifests as they will be written start there, by registry."""
+    images = dict.fromkeys(pull.reference.pinned for pull in rewritten_pulls(job).pulls if not pull.open)
+    return cost_of((Start(image, node="each") for image in images), Holdings())
 
 
 def locked_digests(config: Config) -> dict[str, str]:
-    """Return the digests that a job is to keep to; raises UsageError where there is no lock that can be read."""
+    """Return the digests that a job is to keep to; raises UsageError where there is no lock that can be read, or one of other platforms."""
     try:
-        return Lock.read(config.lock_file).digests
+        lock = Lock.read(config.lock_file)
     except InputError as error:
         raise UsageError(error.message, hint=error.hint or "Run `homeport apply` once without --locked.") from None
+    hint = f"Set `platforms` of {config.file} to those again, or run `homeport apply` once without --locked."
+    lock.check(Portion.of(config.platforms), config.lock_file, hint)
+    return lock.digests
 
 
 def versions_of(config: Config) -> Versions:

@@ -8,13 +8,14 @@ import msgspec
 from homeport.cluster.api import Api, ConflictError
 from homeport.cluster.inventory import Inventory
 from homeport.cluster.kinds import PODS, SERVICE_ACCOUNTS, TEMPLATES, Kind, is_custom
+from homeport.cluster.live_secrets import LivePullSecrets
 from homeport.cluster.owners import owner_of
 from homeport.discovery.findings import Finding, ObjectKey
 from homeport.discovery.knowledge import Knowledge
 from homeport.errors import ClusterError
 from homeport.mapping import Mapping as NameMapping
 from homeport.reference import DOCKER_HUB, Reference
-from homeport.workflow.live_changes import BroughtOnly, Left, Rules, Wanted, lend, wanted_of
+from homeport.workflow.live_changes import BroughtOnly, Left, Rules, Serves, Wanted, lend, wanted_of
 from homeport.workflow.live_pull_secrets import SecretStep, secret_step
 from homeport.workflow.live_write import change, strangers
 
@@ -24,7 +25,7 @@ _ORDER: Final = ("Deployment", "DaemonSet", "StatefulSet", "CronJob")
 class LivePlan(msgspec.Struct, frozen=True, eq=False):
     """What would be done, in order: secrets, service accounts, then objects. `restarts` are the pods that are replaced.
 
-    `take_over` names the field managers whose fields are taken.
+    `take_over` names the field managers whose fields are taken, `handed` are the objects that tools are told to change.
     """
 
     rules: Rules
@@ -35,6 +36,7 @@ class LivePlan(msgspec.Struct, frozen=True, eq=False):
     left: tuple[Left, ...] = ()
     errors: tuple[str, ...] = ()
     take_over: tuple[str, ...] = ()
+    handed: tuple[dict[str, Any], ...] = ()
 
 
 def plan_live(
@@ -48,6 +50,7 @@ def plan_live(
     default_registry: str = DOCKER_HUB,
     overlap: bool = False,
     take_over: Collection[str] = (),
+    hand_over: bool = False,
 ) -> LivePlan:
     """Compare live objects with what they should be, and try every change by a dry run; raises UsageError and ClusterError.
 
@@ -61,7 +64,7 @@ def plan_live(
     knowledge = learn(findings) + inventory.taught
     name = secrets[0]["metadata"]["name"] if secrets else ""
     only = BroughtOnly(mapping.target, mapping.keep_registry, mapping.redirects, frozenset(brought))
-    rules = Rules(only, knowledge, name, default_registry)
+    rules = Rules(only, knowledge, name, default_registry, _serving(api), hand_over)
     wanted = [wanted_of(each.value, rules) for each in noted]
     tried = [_tried(api, _unlooped(it), take_over) for it in sorted(wanted, key=_order) if it.is_at_target]
     objects = tuple(step for step in tried if step.is_at_target)
@@ -81,7 +84,19 @@ def plan_live(
         tuple(dict.fromkeys(left)),
         tuple(inventory.errors),
         tuple(take_over),
+        tuple(it.value for it in wanted if it.handed),
     )
+
+
+def _serving(api: Api) -> Serves:
+    """Tell of secrets in the cluster whether they have credentials; of one that may not be read it is not known."""
+    known = LivePullSecrets(api)
+
+    def serves(namespace: str, name: str, pulled: Iterable[Reference]) -> bool:
+        keyring = known.secret(namespace, name).keyring
+        return all(keyring.match(it) for it in pulled)
+
+    return serves
 
 
 def _unlooped(step: Wanted) -> Wanted:

@@ -25,7 +25,7 @@ _AT_ONCE: Final = 8
 class Running(msgspec.Struct, frozen=True):
     """A container that runs or has run, the image that its pod names, and the digest that its node reports, if any.
 
-    `key` is the pod's uid and the container's place in events.
+    `key` is the pod's uid and the container's place in events, `started` when the node last started it.
     """
 
     reference: Reference
@@ -33,13 +33,14 @@ class Running(msgspec.Struct, frozen=True):
     digest: str | None
     node: str = ""
     key: tuple[str, str] = ("", "")
+    started: str = ""
 
 
 def running_in(pod: Mapping[str, Any], default_registry: str = DOCKER_HUB) -> Iterator[Running]:
     """Yield the containers of a pod that have been started; what the others will pull is judged by their names."""
     status, metadata = pod.get("status") or {}, pod["metadata"]
     for containers, statuses in LISTS:
-        reported = {it["name"]: it.get("imageID", "") for it in status.get(statuses) or () if _was_started(it)}
+        reported = {it["name"]: it for it in status.get(statuses) or () if _was_started(it)}
         for container in pod["spec"].get(containers) or ():
             if container["name"] not in reported:
                 continue
@@ -47,15 +48,23 @@ def running_in(pod: Mapping[str, Any], default_registry: str = DOCKER_HUB) -> It
                 reference = Reference.parse(container["image"], default_registry)
             except (InvalidReferenceError, KeyError):
                 continue  # The inventory says that it cannot be read.
-            found = _DIGEST.search(reported[container["name"]])
+            told = reported[container["name"]]
+            found = _DIGEST.search(told.get("imageID", ""))
             place = f"Pod/{metadata['namespace']}/{metadata['name']} container {container['name']}"
             key = metadata.get("uid", ""), f"spec.{containers}{{{container['name']}}}"
             node = pod["spec"].get("nodeName", "")
-            yield Running(reference.pinned, place, found[0] if found else None, node, key)
+            yield Running(reference.pinned, place, found[0] if found else None, node, key, _started(told))
 
 
 def _was_started(status: Mapping[str, Any]) -> bool:
     return bool(status.get("imageID") or (status.get("state") or {}).keys() & {"running", "terminated"})
+
+
+def _started(status: Mapping[str, Any]) -> str:
+    """Return when a container last started; empty where its node does not say."""
+    states = (status.get("state") or {}), (status.get("lastState") or {})
+    times = (state[name].get("startedAt") for state in states for name in ("running", "terminated") if state.get(name))
+    return next(filter(None, times), "")
 
 
 class Fleet(msgspec.Struct, frozen=True):

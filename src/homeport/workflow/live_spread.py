@@ -1,12 +1,11 @@
 """Pull secrets in a live cluster without a change of images: spread, lent, given other credentials, taken away."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from homeport.cluster.api import Api
-from homeport.cluster.changes import Change
 from homeport.cluster.inventory import Inventory
 from homeport.cluster.keyring import Keyring
 from homeport.cluster.kinds import NAMESPACES, SECRETS, SERVICE_ACCOUNTS
@@ -17,7 +16,7 @@ from homeport.cluster.pull_access import names_in
 from homeport.cluster.secret_use import users_of
 from homeport.discovery.findings import Finding, ObjectKey
 from homeport.discovery.knowledge import Knowledge
-from homeport.discovery.walk import Walk
+from homeport.discovery.walk import SecretPlace, Walk
 from homeport.errors import AuthenticationError, ClusterError, HomeportError, RegistryError, UsageError
 from homeport.mapping import Mapping as NameMapping
 from homeport.mapping import Target
@@ -25,7 +24,7 @@ from homeport.reference import DOCKER_HUB
 from homeport.registry.credentials import Credential
 from homeport.registry.session import Registries
 from homeport.workflow.live_apply import LiveApplied
-from homeport.workflow.live_changes import BroughtOnly, Left, Rules, Wanted, key_of, lend
+from homeport.workflow.live_changes import BroughtOnly, Left, Rules, Wanted, key_of, lend, unnamed
 from homeport.workflow.live_plan import LivePlan, plan_live
 from homeport.workflow.live_pull_secrets import is_managed, secret_step
 from homeport.workflow.live_rollout import SILENCE, Waiter
@@ -85,7 +84,8 @@ def plan_spread(
     if attach:
         plan = plan_live(api, namespaces, NameMapping(target), (), attach, secrets=secrets, overlap=overlap)
         added = f"[{plan.rules.secret}]"
-        plan = msgspec.structs.replace(plan, left=tuple(it for it in plan.left if it.path.endswith(added)))
+        left = tuple(it for it in plan.left if it.is_secret or it.path.endswith(added))
+        plan = msgspec.structs.replace(plan, left=left)
     else:
         rules = Rules(BroughtOnly(target), Knowledge(), secrets[0]["metadata"]["name"])
         steps = tuple(secret_step(api, it, overlap=overlap) for it in secrets)
@@ -115,14 +115,14 @@ def plan_detach(api: Api, namespaces: Sequence[str], secret: str, learn: Learn) 
         is_needed = any(keyring.match(it.reference) for _, walk in noted for it in walk.findings)
         accounts = ((it, None) for it in api.objects(SERVICE_ACCOUNTS, namespace))
         for value, walk in (*noted, *accounts):
-            for path, names in _lists(value, walk):
-                if secret not in names or value["kind"] == "Pod":
+            for place in _fields(value, walk):
+                if secret not in place.names or value["kind"] == "Pod":
                     continue
-                others = [known.secret(namespace, it).keyring for it in names if it != secret]
-                key, where = key_of(value), Change((*path, f"[{secret}]"), {"name": secret}, None)
+                others = [known.secret(namespace, it).keyring for it in place.names if it != secret]
+                key, where = key_of(value), unnamed(value, place, secret)
                 if is_needed and not _covers(others, keyring):
                     serves = ", ".join(entry.key for entry in keyring.entries)
-                    reason = f"no other secret of this list has credentials for {serves}: attach one first"
+                    reason = f"nothing else here has credentials for {serves}: attach another secret first"
                     left.append(Left(key, where.where, secret, reason))
                 elif owner := owner_of(value) if walk else None:
                     left.append(Left(key, where.where, secret, str(owner)))
@@ -178,14 +178,12 @@ def _lending(api: Api, namespace: str, name: str, secret: str) -> Wanted:
     return Wanted(found, ObjectKey("v1", "ServiceAccount", namespace, name), lend(found, secret))
 
 
-def _lists(value: Mapping[str, Any], walk: Walk | None) -> Iterator[tuple[tuple[str | int, ...], tuple[str, ...]]]:
-    """Yield the lists of pull secrets of an object, with the names in them."""
+def _fields(value: Mapping[str, Any], walk: Walk | None) -> Sequence[SecretPlace]:
+    """Return the fields of an object that name pull secrets; without a walk those of a service account."""
     if walk is None:
-        yield ("imagePullSecrets",), names_in(value.get("imagePullSecrets"))
-        return
-    for place in walk.secrets:
-        if place.form == "objects":
-            yield place.path, place.names
+        path, names = ("imagePullSecrets",), names_in(value.get("imagePullSecrets"))
+        return (SecretPlace(key_of(value), value, path, path[0], names),)
+    return [place for place in walk.secrets if not place.inside]
 
 
 def _covers(others: Iterable[Keyring], keyring: Keyring) -> bool:

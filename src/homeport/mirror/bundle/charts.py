@@ -8,7 +8,7 @@ import hmac
 import io
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any, Final, Self, cast
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ import msgspec
 
 from homeport.errors import ContentError, InvalidReferenceError, NotFoundError, UsageError
 from homeport.mirror.bundle.chart_index import Release, read_text, releases_of
+from homeport.mirror.bundle.chart_versions import ChartRange, highest, is_exact
 from homeport.oci.digest import digest_of
 from homeport.oci.manifest import Descriptor, RawManifest
 from homeport.oci.media_types import OCI_MANIFEST
@@ -39,7 +40,7 @@ _TRUE = frozenset({"true", "yes", "on"})
 
 
 class ChartName(msgspec.Struct, frozen=True):
-    """A chart of a classic repository: the repository's address, name and version."""
+    """A chart of a classic repository: the repository's address, name, and version or range of versions, "" for the latest."""
 
     repository: str
     name: str
@@ -47,17 +48,23 @@ class ChartName(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``https://HOST/PATH/NAME:VERSION``; raises UsageError."""
+        """Read ``https://HOST/PATH/NAME[:VERSION]``; raises UsageError."""
         repository, _, chart = text.rpartition("/")
         name, colon, version = chart.partition(":")
         parts = urlsplit(repository)
-        if parts.scheme not in ("http", "https") or not parts.hostname or not name or not colon or not version:
+        if parts.scheme not in ("http", "https") or not parts.hostname or not name or (colon and not version):
             raise UsageError(
                 f"{text!r} is no chart", hint="Write https://HOST/PATH/NAME:VERSION, or oci://HOST/PATH/NAME:VERSION."
             )
+        if not is_exact(version):
+            ChartRange.parse(version or "*")
         found = cls(repository, name, version)
-        _ = found.reference
+        _ = found.at(version if is_exact(version) else "0").reference
         return found
+
+    def at(self, version: str) -> Self:
+        """Return the chart in one version."""
+        return type(self)(self.repository, self.name, version)
 
     @property
     def reference(self) -> Reference:
@@ -70,15 +77,16 @@ class ChartName(msgspec.Struct, frozen=True):
             raise UsageError(f"{self}: {error}", hint=error.hint) from None
 
     def __str__(self) -> str:
-        return f"{self.repository}/{self.name}:{self.version}"
+        return f"{self.repository}/{self.name}{':' if self.version else ''}{self.version}"
 
 
 def fetch_chart(chart: ChartName, fetch: Fetch) -> Layout:
-    """Fetch a chart, checked against the digest in the repository's index, as a layout that holds it.
+    """Fetch a chart, the highest version of a range, checked against the digest in the repository's index, as a layout that holds it.
 
     Raises NotFoundError, ContentError, RegistryError.
     """
     release = _release(chart, releases_of(fetch("index.yaml", _MOST_INDEX), chart.name, str(chart)))
+    chart = chart.at(release.version)
     package = fetch(release.url, _MOST_CHART)
     digest = digest_of(package).partition(":")[2]
     if release.digest and not hmac.compare_digest(release.digest, digest):
@@ -95,14 +103,20 @@ def fetch_chart(chart: ChartName, fetch: Fetch) -> Layout:
 
 
 def _release(chart: ChartName, releases: list[Release]) -> Release:
-    for release in releases:
-        if release.version == chart.version and release.url:
-            return release
-    there = ", ".join(release.version for release in releases[:5])
-    raise NotFoundError(
+    whole = [release for release in releases if release.url]
+    version = highest((release.version for release in whole), chart.version)
+    if version is None:
+        raise no_such_chart(chart, [release.version for release in releases], urlsplit(chart.repository).netloc)
+    return next(release for release in whole if release.version == version)
+
+
+def no_such_chart(chart: object, versions: Sequence[str], host: str) -> NotFoundError:
+    """Return the error for a chart that a repository does not have in a version, with those that are there."""
+    there = ", ".join(versions[:5])
+    return NotFoundError(
         f"{chart}: the repository has no such chart",
-        host=urlsplit(chart.repository).netloc,
-        hint=f"It has {there}{', ...' if len(releases) > 5 else ''}." if there else "Check its name.",
+        host=host,
+        hint=f"It has {there}{', ...' if len(versions) > 5 else ''}." if there else "Check its name.",
     )
 
 

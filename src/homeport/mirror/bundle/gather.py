@@ -10,6 +10,7 @@ from homeport.errors import ContentError, HomeportError
 from homeport.mirror.companions import Companions, Finder
 from homeport.mirror.executor import Sources
 from homeport.mirror.kept import KeptManifests, metered
+from homeport.mirror.lock import Lock
 from homeport.mirror.observer import Observer
 from homeport.mirror.plan import Wanted
 from homeport.mirror.platforms import MAX_DEPTH, wanted_children
@@ -65,15 +66,15 @@ class Gathering:
         """Return each image's tree, or what kept it from being read."""
         return self._workers.map(self._tree, references)
 
-    def content_of(self, digests: Mapping[str, str]) -> tuple[dict[str, list[str]], list[str]]:
-        """Return all blobs that images had, by digest with the names of those, and what cannot be read any more, in words.
+    def content_of(self, locks: Iterable[Lock]) -> tuple[dict[str, list[str]], list[str]]:
+        """Return all blobs that the images of locks had, by digest with the names of those, and what cannot be read any more, in words.
 
-        `digests` is what a lock says of the images; what is about them is not looked for, as it may be newer.
+        Of an image these are the platforms that its lock was made with; what is about it is not looked for, as it may be newer.
         """
         content: dict[str, list[str]] = {}
         errors: list[str] = []
-        references = [msgspec.structs.replace(Reference.parse(name), digest=digest) for name, digest in digests.items()]
-        for name, found in zip(digests, self._workers.map(self._bare, references), strict=True):
+        images = [(name, digest, lock.portion.platforms) for lock in locks for name, digest in lock.digests.items()]
+        for (name, *_), found in zip(images, self._workers.map(lambda image: self._bare(*image), images), strict=True):
             if isinstance(found, HomeportError):
                 errors.append(f"{name} of the lock cannot be read: {found.message}")
                 continue
@@ -81,10 +82,11 @@ class Gathering:
                 content.setdefault(digest, []).append(name)
         return content, errors
 
-    def _bare(self, reference: Reference) -> Tree | HomeportError:
+    def _bare(self, name: str, digest: str, platforms: Sequence[str]) -> Tree | HomeportError:
         """Read what an image of a known digest names."""
+        reference = msgspec.structs.replace(Reference.parse(name), digest=digest)
         try:
-            return self._from(self._source(reference.registry), reference, reference.digest or "")
+            return self._from(self._source(reference.registry), reference, digest, platforms)
         except HomeportError as error:
             return error
 
@@ -102,13 +104,14 @@ class Gathering:
     def _read(self, wanted: Wanted) -> Tree:
         reference = wanted.source
         source = self._source(reference.registry)
-        tree = self._from(source, reference, reference.digest or self._wanted_digest(wanted, source))
+        digest = reference.digest or self._wanted_digest(wanted, source)
+        tree = self._from(source, reference, digest, self._platforms)
         return self._with_companions(tree) if self._finder else tree
 
-    def _from(self, source: Source, reference: Reference, digest: str) -> Tree:
+    def _from(self, source: Source, reference: Reference, digest: str, platforms: Sequence[str]) -> Tree:
         root = self._fetch(source, reference, digest)
         tree = Tree(reference, source, root, {}, {}, {}, {})
-        self._below(tree, root, 0)
+        self._below(tree, root, platforms)
         return tree
 
     def _wanted_digest(self, wanted: Wanted, source: Source) -> str:
@@ -133,11 +136,11 @@ class Gathering:
         for about in companions.found:
             for referrer in about.referrers:
                 tree.referrers[referrer.digest] = raw = self._fetch(source, of, referrer.digest)
-                self._below(tree, raw, 0)
+                self._below(tree, raw, self._platforms)
             for tag, digest in about.tags.items():
                 named = msgspec.structs.replace(of, tag=tag, digest=None)
                 tree.tags[named] = raw = self._fetch(source, of, digest)
-                self._below(tree, raw, 0)
+                self._below(tree, raw, self._platforms)
         return msgspec.structs.replace(tree, note=companions.note)
 
     def _digest(self, wanted: Wanted, source: Source) -> str:
@@ -146,15 +149,15 @@ class Gathering:
             raise not_there(wanted)
         return head.digest
 
-    def _below(self, tree: Tree, raw: RawManifest, depth: int) -> None:
+    def _below(self, tree: Tree, raw: RawManifest, platforms: Sequence[str], depth: int = 0) -> None:
         if depth > MAX_DEPTH:
             raise ContentError(f"{tree.reference}: indexes are nested more than {MAX_DEPTH} deep")
         manifest = parse_manifest(raw)
         tree.manifests[raw.digest] = raw
         tree.blobs.update((blob.digest, blob) for blob in manifest.blobs)
-        for child in wanted_children(manifest, self._platforms):
+        for child in wanted_children(manifest, platforms):
             if child.digest not in tree.manifests:
-                self._below(tree, self._fetch(tree.source, tree.reference, child.digest), depth + 1)
+                self._below(tree, self._fetch(tree.source, tree.reference, child.digest), platforms, depth + 1)
 
     def _fetch(self, source: Source, reference: Reference, digest: str) -> RawManifest:
         return self._fetched.do((reference.name, digest), partial(source.get_manifest, reference.repository, digest))

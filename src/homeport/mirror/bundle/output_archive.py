@@ -32,24 +32,27 @@ class ArchiveOutput:
 
     def begin(self, small: Mapping[str, bytes], blobs: Iterable[Descriptor]) -> None:
         """Write the archive but for the blobs' content. Raises StoreError."""
-        start = b"".join(part for path, body in small.items() for part in (header(path, len(body)), body, _fill(body)))
+        start = start_of(small)
         offset = len(start)
-        headers = []
+        between: list[tuple[int, bytes]] = []
         for blob in sorted(blobs, key=lambda blob: blob_path(blob.digest)):
             head = header(blob_path(blob.digest), blob.size)
-            headers.append((offset, head))
+            end = offset + len(head) + blob.size
             self._table[blob.digest] = Entry(offset + len(head), blob.size)
+            between += [(offset, head), (end, bytes(padded(blob.size) - blob.size))]
             offset += len(head) + padded(blob.size)
+        between.append((offset, END))
         self._pieces = pieces = self._create(offset + len(END))
         if pieces.read(0, len(start)) != start:
-            # Left of another bundle, or of nothing: its bytes would be in the gaps.
+            # Left of another bundle, or of nothing.
             pieces.close()
             remove(pieces.files)
             self._pieces = pieces = self._create(offset + len(END))
             pieces.write_at(0, start)
             self._is_fresh = True
-        for place, head in headers:
-            pieces.write_at(place, head)
+        # What is between the blobs too: parts of another size had something else there.
+        for place, body in between:
+            pieces.write_at(place, body)
 
     def holds(self, blob: Descriptor) -> bool:
         """Tell whether an earlier run has written a blob."""
@@ -63,11 +66,12 @@ class ArchiveOutput:
 
     def write(self, blob: Descriptor, content: BlobReader) -> None:
         """Write a blob at its place."""
-        offset = self._table[blob.digest].offset
+        sent = offset = self._table[blob.digest].offset
         buffer = memoryview(bytearray(_BUFFER))
         while count := content.readinto(buffer):
             self.pieces.write_at(offset, buffer[:count])
             offset += count
+            sent = self.pieces.send_to_disk(sent, offset)
 
     def finish(self) -> tuple[Path, ...]:
         """Let the archive appear."""
@@ -112,5 +116,11 @@ def check_count(count: int, step: int) -> None:
         raise UsageError(f"--split-size {step} makes more than {_MOST_PARTS} parts", hint="Choose a larger size.")
 
 
-def _fill(body: bytes) -> bytes:
-    return bytes(padded(len(body)) - len(body))
+def start_of(small: Mapping[str, bytes]) -> bytes:
+    """Return the beginning of an archive: all that is no blob."""
+    fills = (bytes(padded(len(body)) - len(body)) for body in small.values())
+    return b"".join(
+        part
+        for (path, body), fill in zip(small.items(), fills, strict=True)
+        for part in (header(path, len(body)), body, fill)
+    )

@@ -1,23 +1,28 @@
 """A bundle that is compressed as a whole, by zstd.
 
-How large a compressed blob will be is known only when it is. So the plain archive is written first, as one without compression
-is, blobs at once and kept when the run is cut; then it is packed frame by frame, by all processors.
+How large a compressed blob is, is known only when it is compressed. So blobs come at once and are packed as they come, each into a file
+of its own; when its turn has come, a blob goes into the bundle and its file goes away. The disk holds nothing twice but the blob that is being moved.
+Frames begin anew at each blob: they depend on nothing but its bytes.
 """
 
-import os
-import sys
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from homeport.errors import StoreError
-from homeport.mirror.bundle.output_archive import ArchiveOutput, check_count
-from homeport.mirror.bundle.parts import appear, names_of, partial, remove
+from homeport.mirror.bundle.output_archive import start_of
+from homeport.mirror.bundle.packed_blobs import Frames, PackedBlobs, is_blob
+from homeport.mirror.bundle.packed_row import Row
+from homeport.mirror.bundle.parts import appear, partial
 from homeport.mirror.ports import BlobReader
 from homeport.oci.manifest import Descriptor
+from homeport.store.oci_layout import blob_path
 from homeport.store.packed import pack, stretches, table_of
-from homeport.store.pieces import Pieces
+from homeport.store.tar import END
+
+_BUFFER: Final = 1 << 20
 
 
 class PackedOutput:
@@ -25,95 +30,116 @@ class PackedOutput:
 
     def __init__(self, file: Path, split_size: int | None) -> None:
         self._file, self._split = file, split_size
-        self._plain = ArchiveOutput(file.with_name(f"{file.name}.plain"), None)
+        self._row = Row(file, split_size)
+        self._blobs = PackedBlobs(partial(file).with_name(f"{file.name}.blobs.partial"))
+        self._frames: Frames = []
+        self._order: list[Descriptor] = []
+        self._held: set[str] = set()
+        self._waiting: set[str] = set()
+        self._moved = 0
+        self._is_over = False
+        self._turn = threading.Lock()
 
     def begin(self, small: Mapping[str, bytes], blobs: Iterable[Descriptor]) -> None:
-        """Write the plain archive but for the blobs' content. Raises StoreError."""
-        self._plain.begin(small, blobs)
+        """Write all that is no blob, or go on behind what an earlier run wrote. Raises StoreError."""
+        start = start_of(small)
+        self._order = sorted(blobs, key=lambda blob: blob_path(blob.digest))
+        frames = [(pack(start[place : place + size]), size) for place, size in stretches(len(start))]
+        self._frames = [(len(frame), size) for frame, size in frames]
+        body = b"".join(frame for frame, _ in frames)
+        try:
+            self._blobs.open()
+            self._blobs.keep_only({blob.digest for blob in self._order})
+            self._row.begin(self._kept(body))
+            if not self._row.size:
+                self._row.write(body)
+        except OSError as error:
+            raise self._failed(error) from None
 
     def holds(self, blob: Descriptor) -> bool:
         """Tell whether an earlier run has written a blob."""
-        return self._plain.holds(blob)
+        if blob.digest in self._held:
+            return True
+        if not self._blobs.waits(blob):
+            return False
+        self._arrived(blob)
+        return True
 
     def write(self, blob: Descriptor, content: BlobReader) -> None:
-        """Write a blob at its place."""
-        self._plain.write(blob, content)
+        """Pack a blob; raises StoreError."""
+        self._blobs.write(blob, content)
+        self._arrived(blob)
 
     def finish(self) -> tuple[Path, ...]:
-        """Pack the archive and let it appear; the plain one goes."""
-        row = _Row(self._file, self._split)
+        """Let the archive appear. Raises StoreError."""
+        end = pack(END)
         try:
-            for data in self._packed():
-                row.write(data)
-            row.close()
+            with self._turn:
+                self._move()
+                self._row.write(end)
+                self._row.write(table_of([*self._frames, (len(end), len(END))]))
+                self._row.end()
         except OSError as error:
-            remove(row.files)
-            raise StoreError(
-                f"cannot write {self._file}: {error.strerror}", hint="Make room, and run it again."
-            ) from None
-        files = appear(self._file, row.files, split=bool(self._split))
-        remove(self._plain.pieces.files)
+            raise self._failed(error) from None
+        files = appear(self._file, self._row.files, split=bool(self._split))
+        self._blobs.remove()
         return files
 
     def close(self) -> None:
-        """Be done; the plain archive of an unfinished one is kept for the next run."""
-        self._plain.close()
+        """Be done; what was written of an unfinished archive is kept for the next run."""
+        self._is_over = True
+        with self._turn:
+            self._row.close()
+        self._blobs.close()
 
-    def _packed(self) -> Iterator[bytes]:
-        """Yield the frames in order, made side by side, and their table."""
-        plain, sizes = self._plain.pieces, list[tuple[int, int]]()
-        threads = os.cpu_count() or 1
-        ahead: deque[tuple[int, Future[bytes]]] = deque()
-        with ThreadPoolExecutor(threads) as pool:
-            for start, length in (*stretches(plain.size), (0, 0)):
-                if length:
-                    ahead.append((length, pool.submit(_frame, plain, start, length)))
-                while ahead and (not length or len(ahead) > 2 * threads):
-                    size, packed = ahead.popleft()
-                    frame = packed.result()
-                    sizes.append((len(frame), size))
-                    yield frame
-        yield table_of(sizes)
+    def _kept(self, start: bytes) -> int:
+        """Return how much of an earlier run's row is of use: the start, and blobs behind it in their order."""
+        pieces = self._row.open()
+        if pieces is None:
+            return 0
+        with closing(pieces):
+            if pieces.read(0, len(start)) != start:
+                return 0
+            size = len(start)
+            for blob in self._order:
+                frames = self._blobs.frames(blob.digest)
+                if not frames or self._blobs.file(blob.digest).exists() or not is_blob(pieces, size, frames, blob):
+                    break
+                size += sum(packed for packed, _ in frames)
+                self._frames += frames
+                self._moved += 1
+                self._held.add(blob.digest)
+            return size
 
-
-def _frame(plain: Pieces, start: int, length: int) -> bytes:
-    return pack(plain.read(start, length))
-
-
-class _Row:
-    """Files that are written one after the other, each up to its size, and made durable."""
-
-    def __init__(self, file: Path, step: int | None) -> None:
-        self._file, self._step = file, step
-        self.files: tuple[Path, ...] = ()
-        self._handle, self._left = -1, 0
-
-    def write(self, data: bytes) -> None:
-        """Write every byte; raises OSError, UsageError."""
-        view = memoryview(data)
-        while view:
-            if self._handle < 0 or not self._left:
-                self._next()
-            part = view[: self._left]
-            written = os.write(self._handle, part)
-            self._left -= written
-            view = view[written:]
-
-    def close(self) -> None:
-        """Make the last file durable and close it."""
-        handle, self._handle = self._handle, -1
-        if handle >= 0:
+    def _arrived(self, blob: Descriptor) -> None:
+        self._waiting.add(blob.digest)
+        if self._turn.acquire(blocking=False):  # whoever has it moves this one too, or finish() does
             try:
-                os.fsync(handle)
+                self._move()
             finally:
-                os.close(handle)
+                self._turn.release()
 
-    def _next(self) -> None:
-        self.close()
-        number = len(self.files) + 1
-        if self._step:
-            check_count(number, self._step)
-        file = partial(names_of(self._file, number, split=bool(self._step))[-1])
-        self._handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        self.files = (*self.files, file)
-        self._left = self._step or sys.maxsize
+    def _move(self) -> None:
+        """Move blobs into the row as far as their turn has come; nothing follows one that was moved in part. Raises StoreError."""
+        while not self._is_over and self._moved < len(self._order):
+            digest = self._order[self._moved].digest
+            if digest not in self._waiting:
+                return
+            self._is_over = True
+            try:
+                self._append(self._blobs.file(digest))
+                self._frames += self._blobs.frames(digest)
+                self._blobs.file(digest).unlink()
+            except OSError as error:
+                raise self._failed(error) from None
+            self._is_over = False
+            self._moved += 1
+
+    def _append(self, file: Path) -> None:
+        buffer = memoryview(bytearray(_BUFFER))
+        with file.open("rb", buffering=0) as opened:
+            while count := opened.readinto(buffer):
+                self._row.write(buffer[:count])
+
+    def _failed(self, error: OSError) -> StoreError:
+        return StoreError(f"cannot write {self._file}: {error.strerror}", hint="Make room, and run it again.")

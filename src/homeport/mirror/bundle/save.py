@@ -1,6 +1,7 @@
 """Write images into a bundle."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,9 +13,9 @@ from homeport.mirror.bundle.output import Output, open_output
 from homeport.mirror.bundle.signature import Signer
 from homeport.mirror.executor import Concurrency, Sources
 from homeport.mirror.kept import KeptManifests
-from homeport.mirror.lock import LOCK, Lock
+from homeport.mirror.lock import LOCK, Lock, Portion
 from homeport.mirror.observer import Observer
-from homeport.mirror.plan import Wanted
+from homeport.mirror.plan import LARGE_BLOB, Wanted
 from homeport.mirror.result import ImageResult, Traffic
 from homeport.mirror.traffic import CountedReader, Meter
 from homeport.mirror.workers import Workers
@@ -35,7 +36,7 @@ class Wishes(msgspec.Struct, frozen=True):
     """How a bundle is to be.
 
     `split_size` in bytes; `packed` by zstd, as is a file whose name ends on .zst; `platforms` as for mirror(); `riders` are files that come along, by name; `left_out` is content that
-    the other side has, by digest, with the images that have it there; `since` are images that it has, by name with their digest.
+    the other side has, by digest, with the images that have it there; `since` are locks of images that it has.
     With `locked`, digests by reference, a tag that has another digest at the source is refused. With `referrers` signatures and all else that is about an image come along;
     with `patience` a pull limit that is used up is waited for; `sign` signs it.
     """
@@ -45,7 +46,7 @@ class Wishes(msgspec.Struct, frozen=True):
     platforms: tuple[str, ...] = ()
     riders: Mapping[str, bytes] = {}
     left_out: Mapping[str, Sequence[str]] = {}
-    since: Mapping[str, str] = {}
+    since: tuple[Lock, ...] = ()
     locked: Mapping[str, str] | None = None
     referrers: bool = False
     patience: bool = False
@@ -85,6 +86,7 @@ class _Job:
         self._observer = observer
         self._images = Workers(concurrency.images, "image")
         self._carriers = Workers(concurrency.blobs, "blob")
+        self._large_carriers = Workers(concurrency.large_blobs, "large")
         self._gathering = Gathering(
             sources,
             self._meter,
@@ -101,6 +103,7 @@ class _Job:
         self._meter.stop()
         self._images.stop()
         self._carriers.stop()
+        self._large_carriers.stop()
 
     def run(self, references: Iterable[Reference], output: Output) -> Saved:
         references = tuple(references)
@@ -112,14 +115,9 @@ class _Job:
         left_out, notes = self._left_out()
         blobs = {digest: tree for tree in trees for digest in tree.blobs if digest not in left_out}
         output.begin(self._small(trees, blobs, left_out), [tree.blobs[digest] for digest, tree in blobs.items()])
-        self._observer.bytes_expected(sum(tree.blobs[digest].size for digest, tree in blobs.items()))
-        largest_first = sorted(blobs.items(), key=lambda item: -item[1].blobs[item[0]].size)
-        failures = dict(
-            filter(
-                None,
-                self._carriers.map(lambda item: self._carry(item[1], item[1].blobs[item[0]], output), largest_first),
-            )
-        )
+        for digest, tree in blobs.items():
+            self._observer.bytes_expected(tree.blobs[digest].size, tree.reference)
+        failures = self._carry_all([(tree, tree.blobs[digest]) for digest, tree in blobs.items()], output)
         saved = msgspec.structs.replace(self._saved(gathered, failures), notes=notes)
         return saved if failures else msgspec.structs.replace(saved, files=output.finish())
 
@@ -146,20 +144,35 @@ class _Job:
             {digest: raw for tree in trees for digest, raw in tree.referrers.items()},
             manifests.values(),
             [tree.blobs[digest] for digest, tree in blobs.items()],
-            {**self.wishes.riders, LOCK: Lock({str(tree.reference): tree.root.digest for tree in trees}).encode()},
+            {**self.wishes.riders, LOCK: self._lock(trees)},
             platforms=self.wishes.platforms,
             lacks={digest: images for digest, images in left_out.items() if digest in used},
             sign=self.wishes.sign,
         )
 
+    def _carry_all(self, blobs: Sequence[tuple[Tree, Descriptor]], output: Output) -> dict[str, HomeportError]:
+        """Write all blobs, the largest first and few of the large ones at once; return what kept some away."""
+        largest_first = sorted(blobs, key=lambda blob: -blob[1].size)
+        carried = [
+            (self._large_carriers if blob.size >= LARGE_BLOB else self._carriers).submit(
+                partial(self._carry, tree, blob, output)
+            )
+            for tree, blob in largest_first
+        ]
+        return dict(filter(None, (each.result() for each in carried)))
+
+    def _lock(self, trees: Sequence[Tree]) -> bytes:
+        digests = {str(tree.reference): tree.root.digest for tree in trees}
+        return Lock(digests, Portion.of(self.wishes.platforms)).encode()
+
     def _carry(self, tree: Tree, blob: Descriptor, output: Output) -> tuple[str, HomeportError] | None:
         """Write one blob; return what kept it away."""
         try:
             if output.holds(blob):
-                self._observer.bytes_expected(-blob.size)
+                self._observer.bytes_expected(-blob.size, tree.reference)
                 return None
             with tree.source.open_blob(tree.reference.repository, blob) as content:
-                output.write(blob, CountedReader(content, self._meter, self._observer))
+                output.write(blob, CountedReader(content, self._meter, self._observer, tree.reference))
         except HomeportError as error:
             return blob.digest, error
         return None
