@@ -391,6 +391,19 @@ def test_examples_are_rewritten_where_a_person_asks_for_it():
     assert asked.text == after
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("imageSource: {url: quay.io/org/app}\n", "imageSource: {url: reg.io:5000/m/org/app}\n"),
+        ("source: quay.io/org/app:word\n", "source: reg.io:5000/m/org/app:word\n"),
+        ("imageSet: {all: 'quay.io/a/b ghcr.io/c/d'}\n", "imageSet: {all: 'reg.io:5000/m/a/b reg.io:5000/m/c/d'}\n"),
+    ],
+)
+def test_what_is_an_image_because_of_its_registry_is_one_at_the_target_too(before: str, after: str):
+    """`reg.io:5000` says of itself less than `quay.io` does."""
+    assert run(before).text == after
+
+
 def test_two_sources_of_one_name_are_refused():
     text = "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'quay.io/a/b:1'}, {image: 'docker.io/a/b:1'}]}\n"
     with pytest.raises(CollisionError, match=r"docker\.io/a/b:1 and quay\.io/a/b:1"):

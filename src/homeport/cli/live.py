@@ -71,7 +71,7 @@ def apply_to_cluster(
     from homeport.workflow.live_plan import plan_live
 
     chosen = tuple(dict.fromkeys(where.namespaces)) or namespaces_of(job)
-    registry, learn = job.config.default_registry, learner(versions_of(job.config))
+    registry, learn = job.config.default_registry, learner(versions_of(job.config), job.mapping.target.registry)
     secrets = pull_secrets_of(job, registries, chosen)
     with Api(load_config(where.context)) as api:
         plan = plan_live(

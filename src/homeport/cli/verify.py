@@ -10,7 +10,6 @@ import msgspec
 from cyclopts import Parameter
 
 from homeport.applications.application import Versions
-from homeport.applications.registry import learn_all
 from homeport.cli.app import DONE, WRONG
 from homeport.cli.mapping_options import MappingOptions
 from homeport.cli.output import Form, columns, count, render
@@ -28,6 +27,7 @@ from homeport.mirror.lock import Lock
 from homeport.reference import DOCKER_HUB, is_host
 from homeport.workflow.drift import Drift, Earlier, with_drift
 from homeport.workflow.pulls import Pulls, read_pulls
+from homeport.workflow.rewrite import learner
 from homeport.workflow.verify import Origin, Status, Verdict
 from homeport.workflow.verify import verify as prove
 
@@ -98,9 +98,7 @@ def verify(
     earlier = Earlier.read(since, str(mapping.target)) if since else None
     origin = Origin.of(mapping, Lock.read(lock) if lock else None, source_registry or "")
 
-    def learn(findings: Iterable[Finding]) -> Knowledge:
-        return learn_all(findings, Versions(operator, redis)).knowledge
-
+    learn = learner(Versions(operator, redis), mapping.target.registry)
     witnessed: Witnessed | None = None
     with registries.open() as opened:
         if live.cluster:

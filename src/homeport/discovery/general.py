@@ -261,7 +261,7 @@ class General:
             if self._several(entry, scope, how):
                 return True
         start, end = trimmed(entry.value)
-        if looks(entry.value[start:end]) >= FULL:
+        if looks(entry.value[start:end], own=scope.own) >= FULL:
             return self._single(entry, scope, "likely", how)
         if entry.value[start : start + 1] in ("{", "[") and may_hold_document(entry.value):
             self._document(entry.piece, entry.path, scope)
@@ -273,7 +273,7 @@ class General:
         if key and meaning_of(key).role in {"tag", "version", "digest", "registry"}:
             return
         start, end = trimmed(value)
-        kind = looks(value[start:end], named=scope.image > 0)
+        kind = looks(value[start:end], named=scope.image > 0, own=scope.own)
         entry = Entry(key or "image", Piece(value, scope.text), path)
         how = _how(_list_or_shape(path), scope)
         listed_image = scope.image == DIRECT and not key and kind == PATH
@@ -291,7 +291,7 @@ class General:
     def _several(self, entry: Entry, scope: Scope, how: str) -> bool:
         """Note a text that lists names and nothing else."""
         items = listed(entry.piece)
-        if not items or not all(looks(it.value) >= TAGGED_PATH for it in items):
+        if not items or not all(looks(it.value, own=scope.own) >= TAGGED_PATH for it in items):
             return False
         for item in items:
             self._single(Entry("image", item, entry.path), scope, "likely", how)
@@ -314,7 +314,7 @@ class General:
             documents = []
         roots = [document.root for document in documents if is_map(document.root) or is_list(document.root)]
         self._kept.append(documents)
-        below = Scope(inner, scope.default_registry, prefix, scope.level + 1, scope.image, scope.example)
+        below = Scope(inner, scope.default_registry, scope.own, prefix, scope.level + 1, scope.image, scope.example)
         for root in roots:
             if is_map(root):
                 self._enter(root, (), below)
@@ -327,7 +327,7 @@ class General:
         noted = set()
         for entry in lines(piece):
             at_line = msgspec.structs.replace(entry, path=path)
-            kind = looks(entry.value)
+            kind = looks(entry.value, own=scope.own)
             if (entry.meaning.role == "image" and kind >= TAGGED) or kind >= FULL:
                 self._single(at_line, scope, "likely", how)
                 noted.add(entry.piece.start)
@@ -338,7 +338,7 @@ class General:
         """Look at the words of a script; `noted` are those that its lines have said already."""
         for word in script_words(piece):
             start, end = trimmed(word.value)
-            if looks(word.value[start:end]) >= FULL and word.start + start not in noted:
+            if looks(word.value[start:end], own=scope.own) >= FULL and word.start + start not in noted:
                 self._single(Entry("image", word, path), scope, "likely", _how(SCRIPT, scope))
 
 

@@ -84,10 +84,14 @@ class Entry(msgspec.Struct, frozen=True, eq=False):
 
 
 class Scope(msgspec.Struct, frozen=True, eq=False):
-    """What the mappings around a place hand down; `image` counts the levels below which a key has called all this images."""
+    """What the mappings around a place hand down.
+
+    `own` is the person's registry, and `image` counts the levels below which a key has called all this images.
+    """
 
     text: Text
     default_registry: str = DOCKER_HUB
+    own: str = ""
     prefix: str = ""
     level: int = 0
     image: int = 0

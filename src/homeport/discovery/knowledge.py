@@ -85,7 +85,7 @@ class Knowledge(msgspec.Struct, frozen=True):
     """All rules. `implied` are pure functions that tell for an object which images it pulls without naming them.
 
     `rules` are a person's own; those that come with Homeport are known without. `examples` count like anything else where a person
-    asks for it.
+    asks for it. `own` is the host of the person's registry, which may be called anything.
     """
 
     images: tuple[ImageField, ...] = ()
@@ -96,6 +96,7 @@ class Knowledge(msgspec.Struct, frozen=True):
     default_tags: tuple[DefaultTag, ...] = ()
     rules: Rules = Rules()
     examples: bool = False
+    own: str = ""
 
     def __add__(self, other: "Knowledge") -> "Knowledge":
         return Knowledge(
@@ -107,6 +108,7 @@ class Knowledge(msgspec.Struct, frozen=True):
             self.default_tags + other.default_tags,
             self.rules + other.rules,
             self.examples or other.examples,
+            self.own or other.own,
         )
 
     def default_tag(self, root: Mapping[str, Any], field: ImageField) -> str:

@@ -78,10 +78,11 @@ _TAGS: Final = frozenset(
 _NUMBER: Final = re.compile(r"[0-9.]+[a-z]{0,2}")
 
 
-def looks(text: str, *, named: bool = False) -> int:
+def looks(text: str, *, named: bool = False, own: str = "") -> int:
     """Tell how much a text looks like an image name: one of the constants of this module, more is surer.
 
-    `named` means that its key calls it an image: then a word with any tag is one.
+    `named` means that its key calls it an image: then a word with any tag is one. `own` is a host that is known to be a registry though
+    nothing in its name says so.
     """
     if (
         not text
@@ -102,7 +103,7 @@ def looks(text: str, *, named: bool = False) -> int:
     if reference.digest:
         return PINNED
     if host:
-        known = bool(_REGISTRIES.fullmatch(host.partition(":")[0]))
+        known = host == own or bool(_REGISTRIES.fullmatch(host.partition(":")[0]))
         if not known and _LABELS.fullmatch(host):
             return NOTHING
         if reference.tag:

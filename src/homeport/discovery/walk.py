@@ -119,7 +119,7 @@ class _Walker:
     def __init__(self, source: str, knowledge: Knowledge, default_registry: str, text: Text) -> None:
         self.noted = Walk([], [], [], [], [], [])
         self.text = text
-        self.scope = Scope(text, default_registry)
+        self.scope = Scope(text, default_registry, knowledge.own)
         self.general = General(source, self._general, self._shape, self._rules_as_data)
         self.rules = knowledge.rules.before(shipped_rules())
         self.source, self.knowledge, self.default_registry = source, knowledge, default_registry

@@ -81,6 +81,7 @@ def relocate(
     given it is added to what pulls: pod specifications, service accounts, and custom resources that have a field for it. `asked` is
     what kustomizations ask that build upon it.
     """
+    knowledge = msgspec.structs.replace(knowledge, own=mapping.target.registry)
     planned = [
         _Plan(
             source,

@@ -84,7 +84,7 @@ def read_job(config: Config) -> Job:
     )
     # What is not read of kustomizations is said by the rewriting.
     texts = [it for it in build(sources, MAX_SIZE) if isinstance(it, Source)]
-    pulls = read_pulls(texts, learner(versions), default_registry=config.default_registry)
+    pulls = read_pulls(texts, learner(versions, mapping.target.registry), default_registry=config.default_registry)
     named = dict.fromkeys((*_named(pulls), *_released(config, rewriting.files)))
     references = tuple(reference for reference in named if not mapping.holds(reference))
     mapping.relocate_all(references)
@@ -127,7 +127,7 @@ def plan_job(
 def rewritten_pulls(job: Job, secrets: Sequence[Source] = ()) -> Pulls:
     """Return what the manifests pull as they will be written; `secrets` are texts of Secrets beside them."""
     sources = [msgspec.structs.replace(file.source, text=file.result.text) for file in job.files.values()]
-    learn = learner(versions_of(job.config))
+    learn = learner(versions_of(job.config), job.mapping.target.registry)
     return read_pulls(sources, learn, secrets=secrets, default_registry=job.config.default_registry)
 
 

@@ -44,11 +44,11 @@ class Rewriting(msgspec.Struct, frozen=True):
     operators: tuple[str, ...]
 
 
-def learner(versions: Versions) -> Callable[[Iterable[Finding]], Knowledge]:
-    """Return what makes the rules from a first look at the manifests."""
+def learner(versions: Versions, registry: str) -> Callable[[Iterable[Finding]], Knowledge]:
+    """Return what makes the rules from a first look at the manifests, for a person with a registry."""
 
     def learn(findings: Iterable[Finding]) -> Knowledge:
-        return learn_all(findings, versions).knowledge
+        return learn_all(findings, versions).knowledge + Knowledge(own=registry)
 
     return learn
 
@@ -70,7 +70,7 @@ def rewrite(
 
     Raises CollisionError where two images of different manifests would get one name.
     """
-    taught = teach(sources) if taught is None else taught
+    taught = (teach(sources) if taught is None else taught) + Knowledge(own=mapping.target.registry)
     first = KNOWLEDGE + taught
     findings = [it for source in sources for it in scan_source(source, first, default_registry).findings]
     learned = learn_all(findings, versions)
