@@ -164,6 +164,38 @@ def test_an_interrupted_save_keeps_what_it_has_and_the_old_bundle(gap: Gap):
     assert sorted(path.name for path in gap.folder.iterdir()) == ["b.tar"]
 
 
+@pytest.mark.parametrize("split", [None, 1 << 20])
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_blob_that_was_cut_is_gone_on_with(gap: Gap, split: int | None, is_damaged: bool):
+    layer = images.layer("large", 5 << 20)
+    images.put(images.image(layer), gap.source, "app", "1")
+    clean = gap.save("source.example/app:1", to="clean.tar", split_size=split).files
+    reads: list[Call] = []
+
+    def cut(call: Call) -> None:
+        if call.verb == "READ blob" and len(gap.source.blobs["app"][call.what]) == len(layer):
+            reads.append(call)
+            if len(reads) == 4:
+                raise UnreachableError("cut", host="source.example")
+
+    gap.source.trouble = cut
+    assert not gap.save("source.example/app:1", split_size=split).files
+    gap.source.trouble = lambda _call: None
+    if is_damaged:
+        with (gap.folder / ("b.tar.001.partial" if split else "b.tar.partial")).open("r+b") as file:
+            file.seek(300_000)
+            file.write(b"damaged")
+
+    saved = gap.save("source.example/app:1", split_size=split)
+
+    assert [file.read_bytes() for file in saved.files[: len(clean) - 1]] == [
+        file.read_bytes() for file in clean[: len(clean) - 1]
+    ]
+    assert gap.wrong(saved.files[-1].name) == []
+    kept = len(layer) - saved.traffic.bytes
+    assert kept == 0 if is_damaged else 2 << 20 <= kept <= 3 << 20
+
+
 def test_the_rest_of_another_bundle_does_not_get_into_this_one(gap: Gap):
     gap.save(REDIS, to="clean.tar")
     (gap.folder / "b.tar.partial").write_bytes(b"\xff" * 100_000)
@@ -257,6 +289,14 @@ def test_what_has_its_name_is_durable(gap: Gap, monkeypatch: pytest.MonkeyPatch,
     saved = gap.save(REDIS, OPERATOR, to=to, split_size=split)
     assert to == "layout" or set(saved.files) == set(named)
     assert saved.files[0].parent.stat().st_ino in synced or to == "layout"
+
+
+@pytest.mark.parametrize("to", ["b.tar", "b.tar.zst"])
+def test_a_size_that_makes_too_many_parts_is_refused(gap: Gap, monkeypatch: pytest.MonkeyPatch, to: str):
+    monkeypatch.setattr("homeport.mirror.bundle.output_archive._MOST_PARTS", 2)
+    said = _tried(lambda: [image.error for image in gap.save(REDIS, to=to, split_size=1 << 10).images])
+    assert "makes more than 2 parts" in said[0]
+    assert not list(gap.folder.glob("*.sha256"))
 
 
 def test_parts_of_two_bundles_are_not_one(gap: Gap):
