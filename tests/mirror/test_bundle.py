@@ -196,6 +196,22 @@ def test_a_blob_that_was_cut_is_gone_on_with(gap: Gap, split: int | None, is_dam
     assert kept == 0 if is_damaged else 2 << 20 <= kept <= 3 << 20
 
 
+def test_a_whole_blob_that_is_damaged_is_fetched_once(gap: Gap):
+    layer = images.layer("large", 3 << 20)
+    images.put(images.image(layer), gap.source, "app", "1")
+    digest = next(digest for digest, body in gap.source.blobs["app"].items() if body == layer)
+    gap.source.trouble = _fail_at("GET blob", next(each for each in gap.source.blobs["app"] if each != digest))
+    assert not gap.save("source.example/app:1").files
+    gap.source.trouble = lambda _call: None
+    with (gap.folder / "b.tar.partial").open("r+b") as file:
+        file.seek(2 << 20)
+        file.write(b"damaged")
+    gap.source.forget_calls()
+    assert gap.save("source.example/app:1").files
+    assert [call.what for call in gap.source.calls if call.verb == "GET blob"].count(digest) == 1
+    assert gap.wrong("b.tar") == []
+
+
 def test_the_rest_of_another_bundle_does_not_get_into_this_one(gap: Gap):
     gap.save(REDIS, to="clean.tar")
     (gap.folder / "b.tar.partial").write_bytes(b"\xff" * 100_000)
@@ -288,6 +304,7 @@ def test_what_has_its_name_is_durable(gap: Gap, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(Path, "replace", note_name)
     saved = gap.save(REDIS, OPERATOR, to=to, split_size=split)
     assert to == "layout" or set(saved.files) == set(named)
+    assert named[-1].name == "index.json" or to != "layout"
     assert saved.files[0].parent.stat().st_ino in synced or to == "layout"
 
 
@@ -297,6 +314,21 @@ def test_a_size_that_makes_too_many_parts_is_refused(gap: Gap, monkeypatch: pyte
     said = _tried(lambda: [image.error for image in gap.save(REDIS, to=to, split_size=1 << 10).images])
     assert "makes more than 2 parts" in said[0]
     assert not list(gap.folder.glob("*.sha256"))
+
+
+def test_a_signed_bundle_without_its_table_is_refused(gap: Gap):
+    class Key:
+        name = "own.pub"
+
+        def has_signed(self, body: bytes, signature: bytes) -> bool:
+            return body == signature
+
+    (gap.folder / "layout").mkdir()
+    gap.save(OPERATOR, to="layout", sign=lambda body: body)
+    open_layout([gap.folder / "layout"], [Key()]).close()
+    (gap.folder / "layout/homeport-bundle.json").unlink()
+    with pytest.raises(ContentError, match=r"is not signed; it is to be signed by own\.pub"):
+        open_layout([gap.folder / "layout"], [Key()])
 
 
 def test_parts_of_two_bundles_are_not_one(gap: Gap):
