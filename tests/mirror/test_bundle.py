@@ -164,6 +164,54 @@ def test_an_interrupted_save_keeps_what_it_has_and_the_old_bundle(gap: Gap):
     assert sorted(path.name for path in gap.folder.iterdir()) == ["b.tar"]
 
 
+@pytest.mark.parametrize("split", [None, 1 << 20])
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_blob_that_was_cut_is_gone_on_with(gap: Gap, split: int | None, is_damaged: bool):
+    layer = images.layer("large", 5 << 20)
+    images.put(images.image(layer), gap.source, "app", "1")
+    clean = gap.save("source.example/app:1", to="clean.tar", split_size=split).files
+    reads: list[Call] = []
+
+    def cut(call: Call) -> None:
+        if call.verb == "READ blob" and len(gap.source.blobs["app"][call.what]) == len(layer):
+            reads.append(call)
+            if len(reads) == 4:
+                raise UnreachableError("cut", host="source.example")
+
+    gap.source.trouble = cut
+    assert not gap.save("source.example/app:1", split_size=split).files
+    gap.source.trouble = lambda _call: None
+    if is_damaged:
+        with (gap.folder / ("b.tar.001.partial" if split else "b.tar.partial")).open("r+b") as file:
+            file.seek(300_000)
+            file.write(b"damaged")
+
+    saved = gap.save("source.example/app:1", split_size=split)
+
+    assert [file.read_bytes() for file in saved.files[: len(clean) - 1]] == [
+        file.read_bytes() for file in clean[: len(clean) - 1]
+    ]
+    assert gap.wrong(saved.files[-1].name) == []
+    kept = len(layer) - saved.traffic.bytes
+    assert kept == 0 if is_damaged else 2 << 20 <= kept <= 3 << 20
+
+
+def test_a_whole_blob_that_is_damaged_is_fetched_once(gap: Gap):
+    layer = images.layer("large", 3 << 20)
+    images.put(images.image(layer), gap.source, "app", "1")
+    digest = next(digest for digest, body in gap.source.blobs["app"].items() if body == layer)
+    gap.source.trouble = _fail_at("GET blob", next(each for each in gap.source.blobs["app"] if each != digest))
+    assert not gap.save("source.example/app:1").files
+    gap.source.trouble = lambda _call: None
+    with (gap.folder / "b.tar.partial").open("r+b") as file:
+        file.seek(2 << 20)
+        file.write(b"damaged")
+    gap.source.forget_calls()
+    assert gap.save("source.example/app:1").files
+    assert [call.what for call in gap.source.calls if call.verb == "GET blob"].count(digest) == 1
+    assert gap.wrong("b.tar") == []
+
+
 def test_the_rest_of_another_bundle_does_not_get_into_this_one(gap: Gap):
     gap.save(REDIS, to="clean.tar")
     (gap.folder / "b.tar.partial").write_bytes(b"\xff" * 100_000)
@@ -256,7 +304,31 @@ def test_what_has_its_name_is_durable(gap: Gap, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(Path, "replace", note_name)
     saved = gap.save(REDIS, OPERATOR, to=to, split_size=split)
     assert to == "layout" or set(saved.files) == set(named)
+    assert named[-1].name == "index.json" or to != "layout"
     assert saved.files[0].parent.stat().st_ino in synced or to == "layout"
+
+
+@pytest.mark.parametrize("to", ["b.tar", "b.tar.zst"])
+def test_a_size_that_makes_too_many_parts_is_refused(gap: Gap, monkeypatch: pytest.MonkeyPatch, to: str):
+    monkeypatch.setattr("homeport.mirror.bundle.output_archive._MOST_PARTS", 2)
+    said = _tried(lambda: [image.error for image in gap.save(REDIS, to=to, split_size=1 << 10).images])
+    assert "makes more than 2 parts" in said[0]
+    assert not list(gap.folder.glob("*.sha256"))
+
+
+def test_a_signed_bundle_without_its_table_is_refused(gap: Gap):
+    class Key:
+        name = "own.pub"
+
+        def has_signed(self, body: bytes, signature: bytes) -> bool:
+            return body == signature
+
+    (gap.folder / "layout").mkdir()
+    gap.save(OPERATOR, to="layout", sign=lambda body: body)
+    open_layout([gap.folder / "layout"], [Key()]).close()
+    (gap.folder / "layout/homeport-bundle.json").unlink()
+    with pytest.raises(ContentError, match=r"is not signed; it is to be signed by own\.pub"):
+        open_layout([gap.folder / "layout"], [Key()])
 
 
 def test_parts_of_two_bundles_are_not_one(gap: Gap):

@@ -90,6 +90,12 @@ def test_a_table_that_lies_is_refused(tmp_path: Path, frames: list[tuple[int, in
         opened(tmp_path, pack(bytes(100)) + table_of(frames))
 
 
+def test_a_frame_that_would_fill_the_memory_is_refused(tmp_path: Path):
+    frame = pack(bytes(20 << 20))
+    with pytest.raises(ContentError, match="damaged or cut off"):
+        opened(tmp_path, frame + table_of([(len(frame), 20 << 20)]))
+
+
 def test_a_frame_that_unpacks_to_more_than_its_table_says_is_refused(tmp_path: Path):
     bomb = pack(bytes(8 << 20))
     archive = opened(tmp_path, bomb + table_of([(len(bomb), 100)]))

@@ -36,6 +36,17 @@ def test_a_file_that_was_cut_meanwhile_ends_there(tmp_path: Path):
         assert pieces.read_at(6, memoryview(bytearray(2))) == 0
 
 
+def test_what_was_written_ends_at_the_first_hole(tmp_path: Path):
+    part = 4 << 20
+    with Pieces.create([tmp_path / name for name in "123"], [part, part, part]) as pieces:
+        assert pieces.written(0, 3 * part) == 0
+        pieces.write_at(0, bytes(part + (1 << 20)))
+        pieces.write_at(2 * part, bytes(part))
+        assert part + (1 << 20) <= pieces.written(0, 3 * part) < 2 * part
+        assert pieces.written(10, part) == part - 10
+        assert pieces.written(2 * part, 3 * part) == part
+
+
 def test_what_another_run_has_just_finished_is_not_taken(tmp_path: Path):
     file = tmp_path / "b.tar.partial"
     for meanwhile in (lambda: file.rename(tmp_path / "b.tar"), lambda: file.write_bytes(b"another")):

@@ -107,6 +107,19 @@ class Pieces:
                     f"cannot write {file}: {error.strerror}", hint="Make room, and run it again."
                 ) from None
 
+    def written(self, start: int, stop: int) -> int:
+        """Return how many bytes of a range, from its start on, were ever written: up to a hole in a file, if files have any."""
+        count = 0
+        for _, handle, place, length in self._places(start, stop - start):
+            try:
+                found = min(os.lseek(handle, place, os.SEEK_HOLE) - place, length)
+            except OSError:
+                found = 0
+            count += found
+            if found < length:
+                break
+        return count
+
     def send_to_disk(self, sent: int, end: int) -> int:
         """Start writing what a range has gathered, so that the sync finds little to do; return up to where."""
         if end - sent < SEND_BYTES:

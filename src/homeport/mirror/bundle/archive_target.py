@@ -108,7 +108,7 @@ class ArchiveTarget(LayoutTarget):
     def _pack(self, blob: Descriptor, output: ArchiveOutput) -> None:
         if not output.holds(blob):
             with self.open_blob("", blob) as content:
-                output.write(blob, content)
+                output.write(blob, content, 0)
 
     def _reached(self) -> tuple[dict[str, RawManifest], list[Descriptor]]:
         """Return the manifests and the blobs that images name and that are there: an index may lack platforms."""

@@ -7,7 +7,7 @@ from typing import Protocol
 from homeport.errors import UsageError
 from homeport.mirror.bundle.output_archive import ArchiveOutput
 from homeport.mirror.bundle.output_folder import FolderOutput
-from homeport.mirror.ports import BlobReader
+from homeport.mirror.ports import Begun, BlobReader
 from homeport.oci.manifest import Descriptor
 
 
@@ -20,8 +20,11 @@ class Output(Protocol):
     def holds(self, blob: Descriptor) -> bool:
         """Tell whether a blob is there already, whole."""
 
-    def write(self, blob: Descriptor, content: BlobReader) -> None:
-        """Write a blob."""
+    def begun(self, blob: Descriptor) -> Begun:
+        """Return what is there of a blob that is not whole; it may be wrong."""
+
+    def write(self, blob: Descriptor, content: BlobReader, at: int) -> None:
+        """Write a blob from an offset on, where the content begins."""
 
     def finish(self) -> tuple[Path, ...]:
         """Let the bundle appear; return its files."""

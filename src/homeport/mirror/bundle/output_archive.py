@@ -1,7 +1,7 @@
 """A bundle that is written as one archive or its parts.
 
 All sizes are known before the first blob comes, so blobs are written at once, each at its place; and what an
-interrupted run wrote at the same place is found by its digest and kept.
+interrupted run wrote at the same place is found by its digest and kept; a blob that it was at is gone on with.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,8 @@ from typing import Final
 
 from homeport.errors import ContentError, UsageError
 from homeport.mirror.bundle.parts import appear, names_of, partial, remove
-from homeport.mirror.ports import BlobReader
+from homeport.mirror.ports import Begun, BlobReader
+from homeport.oci.digest import hasher_for
 from homeport.oci.manifest import Descriptor
 from homeport.store.oci_layout import FileBlob, blob_path
 from homeport.store.pieces import Pieces
@@ -56,7 +57,7 @@ class ArchiveOutput:
 
     def holds(self, blob: Descriptor) -> bool:
         """Tell whether an earlier run has written a blob."""
-        if self._is_fresh:
+        if self._is_fresh or self._written(blob) < blob.size:
             return False
         try:
             FileBlob(self, blob.digest, blob).read_through()
@@ -64,9 +65,19 @@ class ArchiveOutput:
             return False
         return True
 
-    def write(self, blob: Descriptor, content: BlobReader) -> None:
-        """Write a blob at its place."""
-        sent = offset = self._table[blob.digest].offset
+    def begun(self, blob: Descriptor) -> Begun:
+        """Return what an earlier run has written of a blob, up to the last buffer: that may be there in part."""
+        size = self._written(blob)
+        end = 0 if self._is_fresh or size == blob.size else max(0, size - _BUFFER)
+        hasher, offset, buffer = hasher_for(blob.digest), 0, memoryview(bytearray(min(_BUFFER, end)))
+        while offset < end and (count := self.read_at(blob.digest, offset, buffer[: end - offset])):
+            hasher.update(buffer[:count])
+            offset += count
+        return Begun(offset, hasher)
+
+    def write(self, blob: Descriptor, content: BlobReader, at: int) -> None:
+        """Write a blob at its place, from an offset on."""
+        sent = offset = self._table[blob.digest].offset + at
         buffer = memoryview(bytearray(_BUFFER))
         while count := content.readinto(buffer):
             self.pieces.write_at(offset, buffer[:count])
@@ -100,6 +111,10 @@ class ArchiveOutput:
         """The files as they are written."""
         assert self._pieces  # noqa: S101  # begin() comes first
         return self._pieces
+
+    def _written(self, blob: Descriptor) -> int:
+        start = self._table[blob.digest].offset
+        return self.pieces.written(start, start + blob.size)
 
     def _create(self, size: int) -> Pieces:
         step = self._split or size

@@ -9,7 +9,7 @@ from typing import Final
 
 from homeport.errors import ContentError, StoreError
 from homeport.mirror.bundle.contents import SIGNATURE
-from homeport.mirror.ports import BlobReader
+from homeport.mirror.ports import NOTHING, Begun, BlobReader
 from homeport.oci.manifest import Descriptor
 from homeport.store.durable import remove_file, write_file
 from homeport.store.files import Folder
@@ -47,7 +47,11 @@ class FolderOutput:
             return False
         return True
 
-    def write(self, blob: Descriptor, content: BlobReader) -> None:
+    def begun(self, blob: Descriptor) -> Begun:  # noqa: ARG002  # a blob is there whole, or not at all
+        """Return what is there of a blob: nothing."""
+        return NOTHING
+
+    def write(self, blob: Descriptor, content: BlobReader, at: int) -> None:  # noqa: ARG002  # see begun()
         """Write a blob to a file of its own."""
         final = self._folder / blob_path(blob.digest)
         temporary = final.with_name(f".{uuid.uuid4().hex}")

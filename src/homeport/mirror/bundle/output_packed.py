@@ -16,7 +16,7 @@ from homeport.mirror.bundle.output_archive import start_of
 from homeport.mirror.bundle.packed_blobs import Frames, PackedBlobs, is_blob
 from homeport.mirror.bundle.packed_row import Row
 from homeport.mirror.bundle.parts import appear, partial
-from homeport.mirror.ports import BlobReader
+from homeport.mirror.ports import NOTHING, Begun, BlobReader
 from homeport.oci.manifest import Descriptor
 from homeport.store.oci_layout import blob_path
 from homeport.store.packed import pack, stretches, table_of
@@ -65,7 +65,11 @@ class PackedOutput:
         self._arrived(blob)
         return True
 
-    def write(self, blob: Descriptor, content: BlobReader) -> None:
+    def begun(self, blob: Descriptor) -> Begun:  # noqa: ARG002  # a blob is there whole, or not at all
+        """Return what is there of a blob: nothing."""
+        return NOTHING
+
+    def write(self, blob: Descriptor, content: BlobReader, at: int) -> None:  # noqa: ARG002  # see begun()
         """Pack a blob; raises StoreError."""
         self._blobs.write(blob, content)
         self._arrived(blob)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from homeport.errors import HomeportError
+from homeport.errors import ContentError, HomeportError
 from homeport.mirror.bundle.contents import small_files
 from homeport.mirror.bundle.gather import Gathering, Tree
 from homeport.mirror.bundle.output import Output, open_output
@@ -16,6 +16,7 @@ from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock, Portion
 from homeport.mirror.observer import Observer
 from homeport.mirror.plan import LARGE_BLOB, Wanted
+from homeport.mirror.ports import NOTHING, Begun
 from homeport.mirror.result import ImageResult, Traffic
 from homeport.mirror.traffic import CountedReader, Meter
 from homeport.mirror.workers import Workers
@@ -170,12 +171,32 @@ class _Job:
         try:
             if output.holds(blob):
                 self._observer.bytes_expected(-blob.size, tree.reference)
-                return None
-            with tree.source.open_blob(tree.reference.repository, blob) as content:
-                output.write(blob, CountedReader(content, self._meter, self._observer, tree.reference))
+            else:
+                self._fetch(tree, blob, output)
         except HomeportError as error:
             return blob.digest, error
         return None
+
+    def _fetch(self, tree: Tree, blob: Descriptor, output: Output) -> None:
+        """Fetch what is missing of a blob; all of it where what was there proves to be wrong."""
+        begun = output.begun(blob)
+        try:
+            self._fetch_rest(tree, blob, output, begun)
+        except ContentError:
+            if not begun.offset:
+                raise
+            self._fetch_rest(tree, blob, output, NOTHING)
+
+    def _fetch_rest(self, tree: Tree, blob: Descriptor, output: Output, begun: Begun) -> None:
+        self._observer.bytes_expected(-begun.offset, tree.reference)
+        with tree.source.open_blob(tree.reference.repository, blob, begun) as content:
+            counted = CountedReader(content, self._meter, self._observer, tree.reference, begun.offset)
+            try:
+                output.write(blob, counted, begun.offset)
+            except ContentError:
+                counted.take_back()
+                self._observer.bytes_expected(begun.offset, tree.reference)
+                raise
 
     def _saved(self, gathered: Iterable[Tree | ImageResult], failures: Mapping[str, HomeportError]) -> Saved:
         results = []
