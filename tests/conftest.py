@@ -1,12 +1,16 @@
 """Which tests are collected: those that need peers or real files only where these are."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
 
 settings.register_profile("homeport", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("homeport")
+
+# Who is started in the background inherits that ^C is ignored, and so would the commands that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

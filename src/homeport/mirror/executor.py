@@ -188,7 +188,7 @@ class _Job:
         self._carriers = Workers(concurrency.blobs, "blob")
         self._finder = Finder(self._manifests, self._may_read)
         self._resolver = Resolver(self._target, self._askers, keep_tags=wishes.keep_tags)
-        self._homes = TargetHomes(wishes.homes, wishes.kept, wishes.registry)
+        self._homes = TargetHomes(wishes.homes, None if target.is_local else wishes.kept, wishes.registry)
         self._blobs = BlobScheduler(
             self._target,
             self._carriers,
