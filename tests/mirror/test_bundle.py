@@ -29,7 +29,7 @@ from homeport.mirror.bundle.delta import content_of
 from homeport.mirror.bundle.load import load, verify, write_riders
 from homeport.mirror.bundle.parts import bundles
 from homeport.mirror.bundle.save import Saved, Wishes, save
-from homeport.mirror.executor import Concurrency
+from homeport.mirror.job import Concurrency
 from homeport.mirror.lock import Lock, Portion
 from homeport.reference import Reference
 from homeport.store.files import Archive

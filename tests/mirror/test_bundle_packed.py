@@ -11,7 +11,7 @@ from homeport.errors import RegistryError, StoreError
 from homeport.mirror.bundle.output_packed import PackedOutput
 from homeport.mirror.bundle.packed_blobs import is_blob
 from homeport.mirror.bundle.save import Saved, Wishes, save
-from homeport.mirror.executor import Concurrency
+from homeport.mirror.job import Concurrency
 from homeport.oci.digest import digest_of
 from homeport.oci.manifest import Descriptor
 from homeport.reference import Reference

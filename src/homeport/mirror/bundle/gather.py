@@ -8,7 +8,7 @@ import msgspec
 
 from homeport.errors import ContentError, HomeportError
 from homeport.mirror.companions import Companions, Finder
-from homeport.mirror.executor import Sources
+from homeport.mirror.job import Sources
 from homeport.mirror.kept import KeptManifests, metered
 from homeport.mirror.lock import Lock
 from homeport.mirror.observer import Observer

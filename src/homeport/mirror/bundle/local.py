@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from homeport.mirror.executor import Sources
+from homeport.mirror.job import Sources
 from homeport.mirror.ports import NOTHING, Begun, BlobReader, ManifestHead, Source
 from homeport.oci.manifest import Descriptor, RawManifest
 from homeport.reference import Reference

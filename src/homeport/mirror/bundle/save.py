@@ -11,7 +11,7 @@ from homeport.mirror.bundle.contents import small_files
 from homeport.mirror.bundle.gather import Gathering, Tree
 from homeport.mirror.bundle.output import Output, open_output
 from homeport.mirror.bundle.signature import Signer
-from homeport.mirror.executor import Concurrency, Sources
+from homeport.mirror.job import Concurrency, Sources
 from homeport.mirror.kept import KeptManifests
 from homeport.mirror.lock import LOCK, Lock, Portion
 from homeport.mirror.observer import Observer
