@@ -16,7 +16,7 @@ from lightkube.core.exceptions import ConfigError as LightkubeConfigError
 from homeport.cluster.kinds import KNOWN, Kind, is_custom, path_of
 from homeport.cluster.served import DISCOVERY, Groups
 from homeport.errors import ClusterError, UsageError
-from homeport.mirror.workers import Workers
+from homeport.mirror.workers import Workers, outcome
 from homeport.oci.unreadable import UNREADABLE
 
 _PAGE: Final = 500
@@ -244,7 +244,7 @@ class Api:
                     yield {**item, "apiVersion": kind.api_version(version), "kind": kind.name}
                 if coming is None:
                     return
-                page = coming.result()
+                page = outcome(coming)
         finally:
             ahead.stop()
 

@@ -3,12 +3,16 @@
 import queue
 import threading
 from collections.abc import Callable, Hashable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 A = TypeVar("A")
 K = TypeVar("K", bound=Hashable)
+
+
+_GLANCE = 0.5
+"""Seconds after which a wait looks up: a signal that comes just before a thread lies down to wait does not wake it."""
 
 
 class StoppedError(Exception):
@@ -48,7 +52,7 @@ class Workers:
     def map(self, work: Callable[[A], T], items: Iterable[A]) -> list[T]:
         """Do the same with each item at once and return the results in order; raises the first error."""
         futures = [self.submit(lambda item=item: work(item)) for item in items]  # type: ignore[misc]
-        return [future.result() for future in futures]
+        return [outcome(future) for future in futures]
 
     def stop(self) -> None:
         """Begin nothing more and let nobody wait: open work fails with StoppedError; does not wait for threads."""
@@ -82,6 +86,13 @@ class Workers:
             mine = future in self._open
             self._open.discard(future)
             return mine
+
+
+def outcome(future: Future[T]) -> T:
+    """Wait for work and return its result, or raise its error; ^C ends the wait, whenever it comes."""
+    while not wait((future,), timeout=_GLANCE).done:
+        pass
+    return future.result()
 
 
 class Flights(Generic[K, T]):

@@ -19,7 +19,7 @@ from homeport.mirror.plan import LARGE_BLOB, Wanted
 from homeport.mirror.ports import NOTHING, Begun
 from homeport.mirror.result import ImageResult, Traffic
 from homeport.mirror.traffic import CountedReader, Meter
-from homeport.mirror.workers import Workers
+from homeport.mirror.workers import Workers, outcome
 from homeport.oci.manifest import Descriptor
 from homeport.reference import Reference
 
@@ -160,7 +160,7 @@ class _Job:
             )
             for tree, blob in largest_first
         ]
-        return dict(filter(None, (each.result() for each in carried)))
+        return dict(filter(None, map(outcome, carried)))
 
     def _lock(self, trees: Sequence[Tree]) -> bytes:
         digests = {str(tree.reference): tree.root.digest for tree in trees}
