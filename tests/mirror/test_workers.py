@@ -1,8 +1,10 @@
+import signal
 import threading
+from concurrent.futures import Future
 
 import pytest
 
-from homeport.mirror.workers import Flights, StoppedError, Workers
+from homeport.mirror.workers import Flights, StoppedError, Workers, outcome
 
 
 def test_results_come_in_order_and_errors_are_raised():
@@ -76,3 +78,29 @@ def test_who_asks_meanwhile_waits_for_the_same_flight():
     for thread in threads:
         thread.join(30)
     assert results == [1, 1]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals go to processes alone")
+def test_an_interrupt_that_did_not_wake_the_wait_ends_it():
+    """A signal that another thread gets is noted for the main one, whose wait goes on, as with one that comes just before it."""
+    work: Future[None] = Future()
+    begun, ended = threading.Event(), threading.Event()
+    heard: list[bool] = []
+
+    def interrupt() -> None:
+        begun.wait(30)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        heard.append(ended.wait(10))
+        work.set_result(None)
+
+    def rest() -> None:
+        begun.set()
+        outcome(work)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        rest()
+    ended.set()
+    thread.join()
+    assert heard == [True]
