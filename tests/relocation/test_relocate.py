@@ -404,6 +404,11 @@ def test_what_is_an_image_because_of_its_registry_is_one_at_the_target_too(befor
     assert run(before).text == after
 
 
+def test_what_an_object_is_called_is_no_image():
+    text = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: quay.io/a/b:1, annotations: {made-by: 'quay.io/a/c:1'}}\n"
+    assert run(text).text == text.replace("quay.io/a/c", "reg.io:5000/m/a/c")
+
+
 def test_two_sources_of_one_name_are_refused():
     text = "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'quay.io/a/b:1'}, {image: 'docker.io/a/b:1'}]}\n"
     with pytest.raises(CollisionError, match=r"docker\.io/a/b:1 and quay\.io/a/b:1"):

@@ -30,6 +30,8 @@ MAX_EMBEDDED: Final = 2 * MAX_SIZE
 
 Path = tuple[str | int, ...]
 
+_OWN_NAMES: Final = frozenset({"name", "namespace", "generateName"})
+"""What an object is called, below its metadata."""
 _PAST: Final = frozenset(
     {
         "status", "managedFields", "openAPIV3Schema", "kubectl.kubernetes.io/last-applied-configuration", "rbd", "gitRepo",
@@ -107,6 +109,8 @@ class General:
         inner = scope.below(value)
         for key, child in value.items():
             if not is_map(child) and not is_list(child):
+                if path[-1:] == ("metadata",) and key in _OWN_NAMES:
+                    continue
                 if isinstance(child, str) and key not in _PAST and (id(value), key) not in self.taken:
                     self._string(key, child, (*path, key), self._within(key, inner))
             elif (key not in _PAST or (key == "status" and path)) and (id(value), key) not in self.taken:
