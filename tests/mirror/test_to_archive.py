@@ -194,6 +194,14 @@ def test_two_at_once_do_not_lose_what_the_other_wrote(world: World, content: ima
         assert {str(each) for each in layout.references} == {APP, TWO}
 
 
+def test_a_thread_that_comes_late_writes_nothing(file: Path):
+    with target_of(file, APP) as target:
+        pass
+    with pytest.raises(StoreError, match="is not written any more"):
+        images.put(images.image(label="late"), target, "a", "1")
+    assert list(file.parent.iterdir()) == []
+
+
 def test_a_dry_run_looks_into_it_and_writes_nothing(world: World, content: images.Content, file: Path):
     with target_of(file, APP) as target:
         assert forecast([Reference.parse(APP)], NAMES, world.find, target).images[0].status == "pending"

@@ -43,14 +43,15 @@ class ArchiveTarget(LayoutTarget):
             raise UsageError(f"{file}: there is no folder {file.parent}", hint="Make it, or name another file.")
         self._file, self._is_docker = file, is_docker
         self._manifests: dict[str, RawManifest] = {}
-        self._taken = -1
+        self._taken, self._closed = -1, False
         self._seen = _identity(file)
         self._before = _open(file, is_docker=is_docker) if self._seen and self._seen.size else None
         try:
             self._there = self._entries = _index_in(self._before) if self._before else _NOTHING
             super().__init__(file.with_name(file.name + _UNFINISHED), names)
         except BaseException:
-            self.close()
+            if self._before:
+                self._before.close()
             raise
 
     @property
@@ -93,11 +94,13 @@ class ArchiveTarget(LayoutTarget):
 
     def close(self) -> None:
         """Be done; what has come of an unfinished archive is kept for the next run."""
-        if self._before:
-            self._before.close()
-        if self._taken >= 0:
-            os.close(self._taken)
-            self._taken = -1
+        with self._lock:
+            self._closed = True
+            if self._before:
+                self._before.close()
+            if self._taken >= 0:
+                os.close(self._taken)
+                self._taken = -1
 
     def __enter__(self) -> Self:
         return self
@@ -156,9 +159,12 @@ class ArchiveTarget(LayoutTarget):
             self._entries = entered(self._entries, entry)
 
     def _make(self, digest: str) -> None:
+        if self._closed:
+            # A thread of a job that has failed is still at it.
+            raise StoreError(f"{self._file} is not written any more")
         super()._make(digest)
         with self._lock:
-            if self._taken < 0:
+            if self._taken < 0 and not self._closed:
                 self._take()
 
     def _take(self) -> None:
