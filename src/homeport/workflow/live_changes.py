@@ -22,7 +22,6 @@ from homeport.reference import DOCKER_HUB, Reference
 from homeport.relocation.relocate import relocate
 
 ROLLED: Final = ("Deployment", "StatefulSet", "DaemonSet")
-_REPLACED: Final = (*ROLLED, "CronJob")
 _FIXED: Final = {
     "Pod": "a pod of its own is not changed: delete it, and create it from the relocated manifest",
     "Job": "a Job's pods cannot be changed: delete it, and create it from the relocated manifest",
